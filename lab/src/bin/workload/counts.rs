@@ -1,0 +1,63 @@
+//! What a workload counted of its own doing; it never reads what anybody else counted.
+
+use std::iter::Sum;
+use std::ops::AddAssign;
+
+use serde::Serialize;
+
+/// The workload's own book. Zero means "did none of it", never "does not know".
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Counts {
+    /// Pages that the kernel was made to pin (`FOLL_PIN`), each pin counted.
+    pub(crate) pages_pinned: u64,
+    /// Pages whose pin was given back.
+    pub(crate) pages_unpinned: u64,
+    /// Pages that the kernel was made to take an ordinary reference on (`FOLL_GET`).
+    pub(crate) pages_referenced: u64,
+    /// Pages whose ordinary reference was given back.
+    pub(crate) pages_unreferenced: u64,
+    /// System calls that pinned or referenced something.
+    pub(crate) calls: u64,
+    /// Direct reads that arrived in full.
+    pub(crate) reads: u64,
+    /// Bytes that direct reads brought.
+    pub(crate) bytes_read: u64,
+    /// Pages stored to through a mapping.
+    pub(crate) pages_dirtied: u64,
+    /// `msync` or `fsync` calls that came back.
+    pub(crate) syncs: u64,
+    /// Folios that were pinned and dirty before a sync and clean after it: each
+    /// is at least one `mkclean` walk, and exactly one where nobody else syncs.
+    pub(crate) walks_pinned: u64,
+    /// The same for folios that this process did not pin at that time.
+    pub(crate) walks_unpinned: u64,
+    /// Ranges unmapped, thrown away or replaced.
+    pub(crate) zaps: u64,
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.pages_pinned += other.pages_pinned;
+        self.pages_unpinned += other.pages_unpinned;
+        self.pages_referenced += other.pages_referenced;
+        self.pages_unreferenced += other.pages_unreferenced;
+        self.calls += other.calls;
+        self.reads += other.reads;
+        self.bytes_read += other.bytes_read;
+        self.pages_dirtied += other.pages_dirtied;
+        self.syncs += other.syncs;
+        self.walks_pinned += other.walks_pinned;
+        self.walks_unpinned += other.walks_unpinned;
+        self.zaps += other.zaps;
+    }
+}
+
+impl Sum for Counts {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        let mut total = Self::default();
+        for one in all {
+            total += one;
+        }
+        total
+    }
+}

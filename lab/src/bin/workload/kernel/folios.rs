@@ -1,0 +1,86 @@
+//! Which folios lie behind a mapping and which of them are dirty, from `/proc/self/pagemap`
+//! and `/proc/kpageflags`: an answer that is independent of every probe. It needs root.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+use anyhow::{Context, Result, ensure};
+
+use super::PAGE;
+use super::mapping::Span;
+
+/// Bits of `/proc/kpageflags`; see `include/uapi/linux/kernel-page-flags.h`.
+const DIRTY: u64 = 1 << 4;
+const COMPOUND_TAIL: u64 = 1 << 16;
+/// Bits of `/proc/self/pagemap`; see `Documentation/admin-guide/mm/pagemap.rst`.
+const PRESENT: u64 = 1 << 63;
+const FRAME: u64 = (1 << 55) - 1;
+
+/// The folios behind a range of mapped, touched memory. They stay the same for as
+/// long as the range is pinned; without a pin the kernel may move them.
+#[derive(Debug)]
+pub(crate) struct Folios {
+    heads: Vec<u64>,
+    flags: File,
+}
+
+impl Folios {
+    /// Looks up every page of `span`, which must be present.
+    pub(crate) fn behind(span: Span) -> Result<Self> {
+        let pagemap = File::open("/proc/self/pagemap").context("/proc/self/pagemap")?;
+        let flags = File::open("/proc/kpageflags").context("/proc/kpageflags (are you root?)")?;
+        let mut heads = Vec::new();
+        for page in 0..span.pages() {
+            let entry = word(&pagemap, ((span.address / PAGE) + page) as u64)?;
+            ensure!(
+                entry & PRESENT != 0,
+                "page {page} of the mapping is not present"
+            );
+            let frame = entry & FRAME;
+            ensure!(
+                frame != 0,
+                "/proc/self/pagemap hides frame numbers (are you root?)"
+            );
+            let head = head_of(&flags, frame)?;
+            if heads.last() != Some(&head) {
+                heads.push(head);
+            }
+        }
+        heads.sort_unstable();
+        heads.dedup();
+        Ok(Self { heads, flags })
+    }
+
+    /// How many there are.
+    pub(crate) fn number(&self) -> u64 {
+        self.heads.len() as u64
+    }
+
+    /// How many of them are dirty at this moment.
+    pub(crate) fn dirty(&self) -> Result<u64> {
+        let mut dirty = 0;
+        for head in &self.heads {
+            if word(&self.flags, *head)? & DIRTY != 0 {
+                dirty += 1;
+            }
+        }
+        Ok(dirty)
+    }
+}
+
+/// A folio's flags are on its first page.
+fn head_of(flags: &File, frame: u64) -> Result<u64> {
+    let mut head = frame;
+    while word(flags, head)? & COMPOUND_TAIL != 0 {
+        head -= 1;
+    }
+    Ok(head)
+}
+
+fn word(table: &File, index: u64) -> Result<u64> {
+    let mut bytes = [0; 8];
+    table
+        .read_exact_at(&mut bytes, index * 8)
+        .context("a page's entry cannot be read")?;
+    Ok(u64::from_ne_bytes(bytes))
+}

@@ -1,0 +1,94 @@
+//! The kinds of memory that a workload can have pinned, made ready: every page present.
+//! What is done with it is the mode's.
+
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+
+use super::PAGE;
+use super::files::WorkFile;
+use super::folios::Folios;
+use super::huge_pool::HugePool;
+use super::mapping::{HUGE, Mapping};
+
+/// What lies behind the addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Kind {
+    /// A shared mapping of a file.
+    File,
+    /// Anonymous 4 KiB pages.
+    Anon,
+    /// Anonymous transparent huge pages of 2 MiB.
+    Thp,
+    /// hugetlb pages of 2 MiB.
+    Hugetlb,
+}
+
+/// Memory of one kind and what keeps it there. Fields are dropped in this order.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    pub(crate) mapping: Mapping,
+    _file: Option<WorkFile>,
+    _pool: Option<HugePool>,
+}
+
+impl Memory {
+    /// At least `bytes` bytes, rounded up to the kind's page size.
+    pub(crate) fn make(kind: Kind, dir: &Path, bytes: usize) -> Result<Self> {
+        let memory = match kind {
+            Kind::File => {
+                let file = WorkFile::make(dir, "target", bytes)?;
+                let mapping = Mapping::shared(&file.file, bytes)?;
+                mapping.touch(mapping.span());
+                Self {
+                    mapping,
+                    _file: Some(file),
+                    _pool: None,
+                }
+            }
+            Kind::Anon => {
+                let mapping = Mapping::anonymous(bytes)?;
+                mapping.dirty(mapping.span(), 1);
+                Self {
+                    mapping,
+                    _file: None,
+                    _pool: None,
+                }
+            }
+            Kind::Thp => {
+                let mapping = Mapping::transparent_huge(bytes.next_multiple_of(HUGE))?;
+                mapping.dirty(mapping.span(), 1);
+                check_huge(&mapping)?;
+                Self {
+                    mapping,
+                    _file: None,
+                    _pool: None,
+                }
+            }
+            Kind::Hugetlb => {
+                let bytes = bytes.next_multiple_of(HUGE);
+                let pool = HugePool::reserve(bytes / HUGE)?;
+                let mapping = Mapping::hugetlb(bytes)?;
+                mapping.dirty(mapping.span(), 1);
+                check_huge(&mapping)?;
+                Self {
+                    mapping,
+                    _file: None,
+                    _pool: Some(pool),
+                }
+            }
+        };
+        Ok(memory)
+    }
+}
+
+fn check_huge(mapping: &Mapping) -> Result<()> {
+    let span = mapping.span();
+    let folios = Folios::behind(span)?.number();
+    ensure!(
+        folios == (span.length / HUGE) as u64,
+        "{} pages of 4 KiB came as {folios} folios, not as huge pages (is /sys/kernel/mm/transparent_hugepage/enabled set to never?)",
+        span.length / PAGE
+    );
+    Ok(())
+}

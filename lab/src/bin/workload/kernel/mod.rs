@@ -1,0 +1,15 @@
+//! What the workload asks of the kernel, one file for each thing asked; all unsafe
+//! code of the workload is below here (and the signal handler). No mode lives here.
+
+pub(crate) mod cross_memory;
+pub(crate) mod fault_gate;
+pub(crate) mod files;
+pub(crate) mod folios;
+pub(crate) mod held_pins;
+pub(crate) mod huge_pool;
+pub(crate) mod mapping;
+pub(crate) mod memory;
+pub(crate) mod pin_counters;
+
+/// The size that the kernel counts pins in on x86-64 and on arm64's Debian kernels.
+pub(crate) const PAGE: usize = 4096;

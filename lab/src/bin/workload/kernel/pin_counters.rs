@@ -1,0 +1,49 @@
+//! The kernel's own two counters of pins, `nr_foll_pin_acquired` and `nr_foll_pin_released`,
+//! brought up to date before they are read. It knows of no pin by itself.
+
+use std::fs;
+use std::ops::Sub;
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+/// Both counters at one moment, or their growth between two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct PinCounters {
+    pub(crate) acquired: u64,
+    pub(crate) released: u64,
+}
+
+impl PinCounters {
+    /// Reads both. Each CPU keeps up to 125 counts back for itself, so they are
+    /// folded first by a read of `vm.stat_refresh`.
+    pub(crate) fn read() -> Result<Self> {
+        fs::read("/proc/sys/vm/stat_refresh")
+            .context("/proc/sys/vm/stat_refresh cannot be read (are you root?)")?;
+        let text = fs::read_to_string("/proc/vmstat").context("/proc/vmstat cannot be read")?;
+        Ok(Self {
+            acquired: value(&text, "nr_foll_pin_acquired")?,
+            released: value(&text, "nr_foll_pin_released")?,
+        })
+    }
+}
+
+impl Sub for PinCounters {
+    type Output = Self;
+
+    fn sub(self, earlier: Self) -> Self {
+        Self {
+            acquired: self.acquired.wrapping_sub(earlier.acquired),
+            released: self.released.wrapping_sub(earlier.released),
+        }
+    }
+}
+
+fn value(text: &str, name: &str) -> Result<u64> {
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
+        .with_context(|| format!("/proc/vmstat has no {name}: a kernel before 5.8"))?;
+    line.parse()
+        .with_context(|| format!("/proc/vmstat: {name} is not a number: {line}"))
+}

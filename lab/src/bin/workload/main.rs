@@ -1,0 +1,118 @@
+//! `workload`: makes real pins on a real kernel and counts what it did itself, as JSON.
+//! It judges nothing and asks no probe; the kernel tests compare its counts with theirs.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use serde::Serialize;
+
+use counts::Counts;
+use kernel::pin_counters::PinCounters;
+use session::{Pace, Session};
+
+mod counts;
+mod duration;
+mod kernel;
+mod modes;
+mod session;
+
+/// Make real pins and count them.
+///
+/// The last line on standard output is a JSON object: what this process did by its own
+/// count, and what the kernel's pin counters grew by meanwhile.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Cli {
+    /// Directory for the files that are mapped and read: ext4, xfs or btrfs.
+    #[arg(long, global = true, default_value = "/mnt/disk0")]
+    dir: PathBuf,
+    /// How long to stay in each phase (such as pins held).
+    #[arg(long, global = true, default_value = "0s", value_parser = duration::parse)]
+    stay: Duration,
+    /// Announce each phase as a JSON line, and wait for a line on standard input to leave it.
+    #[arg(long, global = true, conflicts_with = "stay")]
+    step: bool,
+    /// End after this long at the latest.
+    #[arg(long = "for", global = true, value_parser = duration::parse)]
+    at_most: Option<Duration>,
+    #[command(subcommand)]
+    mode: Mode,
+}
+
+#[derive(Debug, Subcommand)]
+enum Mode {
+    /// Direct reads into a shared file mapping, each followed by an msync.
+    DirectRead(modes::direct_read::Args),
+    /// Pins held on file pages while the file is synced.
+    Hold(modes::hold::Args),
+    /// Unmapping and remapping, racing with syncs and direct reads.
+    ZapRace(modes::zap_race::Args),
+    /// Stores and syncs with nothing pinned.
+    Dirty(modes::dirty::Args),
+    /// A private mapping of the same pages beside the shared one.
+    Private(modes::private::Args),
+    /// Many pages pinned and given back by many threads.
+    Churn(modes::churn::Args),
+    /// Many mkclean walks on pinned pages.
+    RingFlood(modes::ring_flood::Args),
+}
+
+#[derive(Serialize)]
+struct Report {
+    mode: &'static str,
+    seconds: f64,
+    counts: Counts,
+    kernel: PinCounters,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("workload: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<()> {
+    session::stop_on_signals()?;
+    let started = Instant::now();
+    let session = Session {
+        dir: cli.dir.clone(),
+        pace: if cli.step {
+            Pace::Told
+        } else {
+            Pace::Clock(cli.stay)
+        },
+        ends_at: cli.at_most.map(|at_most| started + at_most),
+    };
+    let before = PinCounters::read()?;
+    let (mode, counts) = cli.mode.run(&session)?;
+    let report = Report {
+        mode,
+        seconds: started.elapsed().as_secs_f64(),
+        counts,
+        kernel: PinCounters::read()? - before,
+    };
+    println!("{}", serde_json::to_string(&report)?);
+    Ok(())
+}
+
+impl Mode {
+    fn run(&self, session: &Session) -> Result<(&'static str, Counts)> {
+        Ok(match self {
+            Self::DirectRead(args) => ("direct-read", modes::direct_read::run(args, session)?),
+            Self::Hold(args) => ("hold", modes::hold::run(args, session)?),
+            Self::ZapRace(args) => ("zap-race", modes::zap_race::run(args, session)?),
+            Self::Dirty(args) => ("dirty", modes::dirty::run(args, session)?),
+            Self::Private(args) => ("private", modes::private::run(args, session)?),
+            Self::Churn(args) => ("churn", modes::churn::run(args, session)?),
+            Self::RingFlood(args) => ("ring-flood", modes::ring_flood::run(args, session)?),
+        })
+    }
+}

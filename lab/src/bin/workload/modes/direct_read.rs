@@ -1,0 +1,129 @@
+//! Direct reads into a shared mapping of another file, each followed by an msync:
+//! the classic pin of a file page. Nothing is held longer than a read takes.
+
+use std::fs::File;
+use std::io::Error;
+use std::os::fd::AsRawFd;
+use std::thread::scope;
+
+use anyhow::{Result, anyhow, ensure};
+
+use crate::counts::Counts;
+use crate::kernel::PAGE;
+use crate::kernel::files::WorkFile;
+use crate::kernel::mapping::{Mapping, Span};
+use crate::kernel::pin_counters::PinCounters;
+use crate::session::Session;
+
+/// How much, and by how many.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Reads of each thread.
+    #[arg(long, default_value_t = 100)]
+    pub(crate) reads: usize,
+    /// Pages that one read fills.
+    #[arg(long, default_value_t = 16)]
+    pub(crate) pages: usize,
+    /// Threads, each with its own part of the mapping.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) threads: usize,
+    /// Reads between two msync calls; 0 for none.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) sync_every: usize,
+}
+
+/// Reads, syncs, and asks the kernel's counters whether the reads pinned or only
+/// referenced: before 6.3 direct I/O took `FOLL_GET`.
+pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
+    ensure!(
+        args.pages > 0 && args.threads > 0,
+        "--pages and --threads must be above 0"
+    );
+    let bytes = args.pages * PAGE;
+    let source = WorkFile::make(&session.dir, "source", bytes)?;
+    let target = WorkFile::make(&session.dir, "target", bytes * args.threads)?;
+    let mapping = Mapping::shared(&target.file, bytes * args.threads)?;
+    mapping.touch(mapping.span());
+    let before = PinCounters::read()?;
+    let mut counts: Counts = scope(|threads| {
+        let readers: Vec<_> = (0..args.threads)
+            .map(|number| {
+                let part = mapping.part(number * args.pages, args.pages);
+                let (mapping, source) = (&mapping, &source);
+                threads.spawn(move || read_and_sync(args, session, source, mapping, part))
+            })
+            .collect();
+        readers
+            .into_iter()
+            .map(|reader| {
+                reader
+                    .join()
+                    .map_err(|_panic| anyhow!("a reader panicked"))?
+            })
+            .sum::<Result<Counts>>()
+    })?;
+    settle_the_kind(&mut counts, PinCounters::read()? - before)?;
+    Ok(counts)
+}
+
+fn read_and_sync(
+    args: &Args,
+    session: &Session,
+    source: &WorkFile,
+    mapping: &Mapping,
+    part: Span,
+) -> Result<Counts> {
+    let source = source.open_direct()?;
+    let mut counts = Counts::default();
+    for number in 1..=args.reads {
+        if session.over() {
+            break;
+        }
+        read_direct(&source, part)?;
+        counts.calls += 1;
+        counts.reads += 1;
+        counts.bytes_read += part.length as u64;
+        if args.sync_every > 0 && number % args.sync_every == 0 {
+            mapping.sync(part)?;
+            counts.syncs += 1;
+        }
+    }
+    Ok(counts)
+}
+
+/// One read from the start of `source` that fills all of `into`.
+pub(crate) fn read_direct(source: &File, into: Span) -> Result<()> {
+    let buffer = into.address as *mut libc::c_void;
+    // SAFETY: the kernel checks the range, and nobody has references into it.
+    let got = unsafe { libc::pread(source.as_raw_fd(), buffer, into.length, 0) };
+    ensure!(
+        got >= 0,
+        "a direct read of {} bytes failed: {}",
+        into.length,
+        Error::last_os_error()
+    );
+    ensure!(
+        got.cast_unsigned() == into.length,
+        "a direct read gave {got} of {} bytes",
+        into.length
+    );
+    Ok(())
+}
+
+/// Books the pages of all reads as pins or as references, whichever the kernel took.
+pub(crate) fn settle_the_kind(counts: &mut Counts, grown: PinCounters) -> Result<()> {
+    let pages = counts.bytes_read / PAGE as u64;
+    if grown.acquired >= pages {
+        counts.pages_pinned += pages;
+        counts.pages_unpinned += pages;
+    } else {
+        ensure!(
+            grown.acquired == 0,
+            "direct reads filled {pages} pages, but nr_foll_pin_acquired grew by {}",
+            grown.acquired
+        );
+        counts.pages_referenced += pages;
+        counts.pages_unreferenced += pages;
+    }
+    Ok(())
+}

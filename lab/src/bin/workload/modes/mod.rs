@@ -1,0 +1,10 @@
+//! The workloads, one file each. Every mode takes its own arguments and the session,
+//! and gives back what it counted; none looks at what another does.
+
+pub(crate) mod churn;
+pub(crate) mod direct_read;
+pub(crate) mod dirty;
+pub(crate) mod hold;
+pub(crate) mod private;
+pub(crate) mod ring_flood;
+pub(crate) mod zap_race;

@@ -1,0 +1,56 @@
+//! A private mapping of the same file pages beside the shared one: it counts in the
+//! mapcount, but no mkclean walk visits it, so every mapcount estimator is misled.
+
+use anyhow::{Result, ensure};
+
+use crate::counts::Counts;
+use crate::kernel::PAGE;
+use crate::kernel::cross_memory::Access;
+use crate::kernel::files::WorkFile;
+use crate::kernel::folios::Folios;
+use crate::kernel::held_pins::HeldPins;
+use crate::kernel::mapping::Mapping;
+use crate::modes::dirty::dirty_and_sync;
+use crate::session::Session;
+
+/// How much, how often, and whether a pin went before.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Pages of both mappings.
+    #[arg(long, default_value_t = 64)]
+    pub(crate) pages: usize,
+    /// Rounds of storing to every page and syncing.
+    #[arg(long, default_value_t = 10)]
+    pub(crate) rounds: usize,
+    /// Pin and release every page once before, so that the pin flag is set.
+    #[arg(long)]
+    pub(crate) after_pin: bool,
+}
+
+/// Maps twice, reads through the private mapping, stores through the shared one.
+pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
+    ensure!(args.pages > 0, "--pages must be above 0");
+    let bytes = args.pages * PAGE;
+    let target = WorkFile::make(&session.dir, "target", bytes)?;
+    let shared = Mapping::shared(&target.file, bytes)?;
+    let private = Mapping::private(&target.file, bytes)?;
+    shared.touch(shared.span());
+    let mut counts = Counts::default();
+    if args.after_pin {
+        let pins = HeldPins::take(Access::Read, shared.span())?;
+        counts.calls += pins.calls();
+        counts.pages_pinned += pins.pages();
+        counts.pages_unpinned += pins.release()?;
+    }
+    let folios = Folios::behind(shared.span())?;
+    for _round in 0..args.rounds {
+        if session.over() {
+            break;
+        }
+        // Each round: the kernel may have taken the clean private entries away.
+        private.touch(private.span());
+        counts.walks_unpinned += dirty_and_sync(&shared, &folios, &mut counts)?;
+    }
+    session.stay_in("synced", &counts)?;
+    Ok(counts)
+}
