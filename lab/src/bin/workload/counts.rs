@@ -29,7 +29,9 @@ pub(crate) struct Counts {
     /// Folios that were pinned and dirty before a sync and clean after it: each
     /// is at least one `mkclean` walk, and exactly one where nobody else syncs.
     pub(crate) walks_pinned: u64,
-    /// The same for folios that this process did not pin at that time.
+    /// The same for folios that were only referenced at that time.
+    pub(crate) walks_referenced: u64,
+    /// The same for folios that this process held nothing on at that time.
     pub(crate) walks_unpinned: u64,
     /// Ranges unmapped, thrown away or replaced.
     pub(crate) zaps: u64,
@@ -47,6 +49,7 @@ impl AddAssign for Counts {
         self.pages_dirtied += other.pages_dirtied;
         self.syncs += other.syncs;
         self.walks_pinned += other.walks_pinned;
+        self.walks_referenced += other.walks_referenced;
         self.walks_unpinned += other.walks_unpinned;
         self.zaps += other.zaps;
     }

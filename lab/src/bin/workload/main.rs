@@ -58,6 +58,18 @@ enum Mode {
     Churn(modes::churn::Args),
     /// Many mkclean walks on pinned pages.
     RingFlood(modes::ring_flood::Args),
+    /// References held on file pages by a full pipe.
+    Vmsplice(modes::vmsplice::Args),
+    /// Fixed buffers of an io_uring, pinned for long.
+    UringFixed(modes::uring_fixed::Args),
+    /// The memory of an AF_XDP socket, pinned for long.
+    XdpUmem(modes::xdp_umem::Args),
+    /// A dma-buf over a memfd.
+    Udmabuf(modes::udmabuf::Args),
+    /// Datagrams sent with MSG_ZEROCOPY over loopback.
+    Zerocopy(modes::zerocopy::Args),
+    /// All of it in turn, moderately, to look at.
+    Demo(modes::demo::Args),
 }
 
 #[derive(Serialize)]
@@ -113,6 +125,12 @@ impl Mode {
             Self::Private(args) => ("private", modes::private::run(args, session)?),
             Self::Churn(args) => ("churn", modes::churn::run(args, session)?),
             Self::RingFlood(args) => ("ring-flood", modes::ring_flood::run(args, session)?),
+            Self::Vmsplice(args) => ("vmsplice", modes::vmsplice::run(args, session)?),
+            Self::UringFixed(args) => ("uring-fixed", modes::uring_fixed::run(args, session)?),
+            Self::XdpUmem(args) => ("xdp-umem", modes::xdp_umem::run(args, session)?),
+            Self::Udmabuf(args) => ("udmabuf", modes::udmabuf::run(args, session)?),
+            Self::Zerocopy(args) => ("zerocopy", modes::zerocopy::run(args, session)?),
+            Self::Demo(args) => ("demo", modes::demo::run(args, session)?),
         })
     }
 }

@@ -10,6 +10,11 @@ pub(crate) mod huge_pool;
 pub(crate) mod mapping;
 pub(crate) mod memory;
 pub(crate) mod pin_counters;
+pub(crate) mod pipe;
+pub(crate) mod udmabuf;
+pub(crate) mod uring;
+pub(crate) mod xdp;
+pub(crate) mod zerocopy;
 
 /// The size that the kernel counts pins in on x86-64 and on arm64's Debian kernels.
 pub(crate) const PAGE: usize = 4096;

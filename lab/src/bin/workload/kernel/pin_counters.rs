@@ -3,8 +3,9 @@
 
 use std::fs;
 use std::ops::Sub;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
 /// Both counters at one moment, or their growth between two.
@@ -25,6 +26,25 @@ impl PinCounters {
             acquired: value(&text, "nr_foll_pin_acquired")?,
             released: value(&text, "nr_foll_pin_released")?,
         })
+    }
+}
+
+/// How long a kernel worker may take to give pins back.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Comes back when `pages` more pages have been released since `before`; for releases
+/// that the kernel leaves to a worker.
+pub(crate) fn wait_for_release(before: PinCounters, pages: u64) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let released = (PinCounters::read()? - before).released;
+        if released >= pages {
+            return Ok(());
+        }
+        if Instant::now() >= deadline {
+            bail!("{released} of {pages} pages were released within {PATIENCE:?}");
+        }
+        std::thread::yield_now();
     }
 }
 

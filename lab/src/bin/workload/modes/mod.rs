@@ -2,9 +2,15 @@
 //! and gives back what it counted; none looks at what another does.
 
 pub(crate) mod churn;
+pub(crate) mod demo;
 pub(crate) mod direct_read;
 pub(crate) mod dirty;
 pub(crate) mod hold;
 pub(crate) mod private;
 pub(crate) mod ring_flood;
+pub(crate) mod udmabuf;
+pub(crate) mod uring_fixed;
+pub(crate) mod vmsplice;
+pub(crate) mod xdp_umem;
 pub(crate) mod zap_race;
+pub(crate) mod zerocopy;

@@ -1,0 +1,80 @@
+//! A dma-buf over a memfd: the kernel pins the memfd's folios until the dma-buf is closed.
+//! It needs `/dev/udmabuf`, and pins only on kernels that have `memfd_pin_folios()`.
+
+use std::fs::{File, OpenOptions};
+use std::io::Error;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+use anyhow::{Context, Result, ensure};
+
+const DEVICE: &str = "/dev/udmabuf";
+/// `_IOW('u', 0x42, struct udmabuf_create)`.
+const UDMABUF_CREATE: libc::Ioctl = 0x4018_7542;
+
+#[repr(C)]
+struct Create {
+    memfd: u32,
+    flags: u32,
+    offset: u64,
+    size: u64,
+}
+
+/// The dma-buf and the memory behind it.
+#[derive(Debug)]
+pub(crate) struct DmaBuf {
+    _buffer: OwnedFd,
+    _memory: File,
+}
+
+impl DmaBuf {
+    /// Makes `bytes` bytes of memory and pins them.
+    pub(crate) fn make(bytes: usize) -> Result<Self> {
+        let device = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(DEVICE)
+            .with_context(|| format!("{DEVICE} cannot be opened (CONFIG_UDMABUF?)"))?;
+        let memory = sealed_memory(bytes)?;
+        let order = Create {
+            memfd: memory.as_raw_fd().cast_unsigned(),
+            flags: 0,
+            offset: 0,
+            size: bytes as u64,
+        };
+        // SAFETY: the argument is the structure that this request takes.
+        let buffer = unsafe { libc::ioctl(device.as_raw_fd(), UDMABUF_CREATE, &raw const order) };
+        ensure!(
+            buffer >= 0,
+            "UDMABUF_CREATE of {bytes} bytes failed: {}",
+            Error::last_os_error()
+        );
+        // SAFETY: a new descriptor that nobody else owns.
+        let buffer = unsafe { OwnedFd::from_raw_fd(buffer) };
+        Ok(Self {
+            _buffer: buffer,
+            _memory: memory,
+        })
+    }
+}
+
+/// The driver takes only memory that can no longer shrink.
+fn sealed_memory(bytes: usize) -> Result<File> {
+    // SAFETY: the name ends in NUL.
+    let memory = unsafe { libc::memfd_create(c"workload".as_ptr(), libc::MFD_ALLOW_SEALING) };
+    ensure!(
+        memory >= 0,
+        "memfd_create failed: {}",
+        Error::last_os_error()
+    );
+    // SAFETY: a new descriptor that nobody else owns.
+    let memory = unsafe { File::from_raw_fd(memory) };
+    memory.set_len(bytes as u64)?;
+    // SAFETY: the call takes a number only.
+    let sealed = unsafe { libc::fcntl(memory.as_raw_fd(), libc::F_ADD_SEALS, libc::F_SEAL_SHRINK) };
+    ensure!(
+        sealed == 0,
+        "a memfd cannot be sealed: {}",
+        Error::last_os_error()
+    );
+    Ok(memory)
+}

@@ -1,0 +1,90 @@
+//! An io_uring with fixed buffers: registering pins them for long (`FOLL_LONGTERM`).
+//! It submits nothing.
+
+use std::io::Error;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+use anyhow::{Result, bail, ensure};
+
+use super::mapping::Span;
+
+/// The most that one fixed buffer may have.
+const BUFFER_LIMIT: usize = 1 << 30;
+const REGISTER_BUFFERS: libc::c_uint = 0;
+const UNREGISTER_BUFFERS: libc::c_uint = 1;
+
+/// A ring; closing it gives its buffers back, a little later, in a kernel worker.
+#[derive(Debug)]
+pub(crate) struct Ring {
+    descriptor: OwnedFd,
+}
+
+impl Ring {
+    /// Makes the smallest ring.
+    pub(crate) fn new() -> Result<Self> {
+        // `struct io_uring_params` is 120 bytes, all of them zero for the defaults.
+        let mut parameters = [0_u32; 30];
+        // SAFETY: the kernel fills the structure, which is as long as it expects.
+        let descriptor =
+            unsafe { libc::syscall(libc::SYS_io_uring_setup, 1, parameters.as_mut_ptr()) };
+        if descriptor < 0 {
+            bail!(
+                "io_uring was refused: {} (see /proc/sys/kernel/io_uring_disabled)",
+                Error::last_os_error()
+            );
+        }
+        // SAFETY: a new descriptor that nobody else owns.
+        let descriptor = unsafe { OwnedFd::from_raw_fd(i32::try_from(descriptor)?) };
+        Ok(Self { descriptor })
+    }
+
+    /// Pins `span` as the one fixed buffer.
+    pub(crate) fn register(&self, span: Span) -> Result<()> {
+        ensure!(
+            span.length <= BUFFER_LIMIT,
+            "a fixed buffer is at most 1 GiB"
+        );
+        let buffer = libc::iovec {
+            iov_base: span.address as *mut libc::c_void,
+            iov_len: span.length,
+        };
+        // SAFETY: one vector, as announced; the kernel checks the range.
+        let answer = unsafe {
+            libc::syscall(
+                libc::SYS_io_uring_register,
+                self.descriptor.as_raw_fd(),
+                REGISTER_BUFFERS,
+                &raw const buffer,
+                1,
+            )
+        };
+        ensure!(
+            answer == 0,
+            "io_uring: a fixed buffer of {} bytes was refused: {}",
+            span.length,
+            Error::last_os_error()
+        );
+        Ok(())
+    }
+
+    /// Gives the fixed buffer back at once.
+    pub(crate) fn unregister(&self) -> Result<()> {
+        let nothing = std::ptr::null::<libc::iovec>();
+        // SAFETY: this request takes no argument.
+        let answer = unsafe {
+            libc::syscall(
+                libc::SYS_io_uring_register,
+                self.descriptor.as_raw_fd(),
+                UNREGISTER_BUFFERS,
+                nothing,
+                0,
+            )
+        };
+        ensure!(
+            answer == 0,
+            "io_uring: the fixed buffer cannot be given back: {}",
+            Error::last_os_error()
+        );
+        Ok(())
+    }
+}

@@ -1,0 +1,64 @@
+//! Fixed buffers of an io_uring: long pins on memory of every page size. No I/O is done.
+
+use anyhow::{Result, ensure};
+
+use crate::counts::Counts;
+use crate::kernel::PAGE;
+use crate::kernel::memory::{Kind, Memory};
+use crate::kernel::pin_counters::{PinCounters, wait_for_release};
+use crate::kernel::uring::Ring;
+use crate::session::Session;
+
+/// How the buffers are given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Release {
+    /// By the process, before the call returns.
+    Unregister,
+    /// By a kernel worker, some time after the ring was closed.
+    Close,
+}
+
+/// How much, of what, and how it ends.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Pages of 4 KiB in the buffer.
+    #[arg(long, default_value_t = 512)]
+    pub(crate) pages: usize,
+    /// What memory the buffer is.
+    #[arg(long, value_enum, default_value = "anon")]
+    pub(crate) memory: Kind,
+    /// How the buffer is given back.
+    #[arg(long, value_enum, default_value = "unregister")]
+    pub(crate) release: Release,
+}
+
+/// Phases: `held`, `released`. Pages are those that the kernel's call takes; for huge
+/// pages newer kernels give all but one of each back at once.
+pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
+    ensure!(args.pages > 0, "--pages must be above 0");
+    let memory = Memory::make(args.memory, &session.dir, args.pages * PAGE)?;
+    let pages = memory.mapping.span().pages() as u64;
+    let mut counts = Counts::default();
+    let before = PinCounters::read()?;
+
+    let ring = Ring::new()?;
+    ring.register(memory.mapping.span())?;
+    let grown = PinCounters::read()? - before;
+    ensure!(
+        grown.acquired >= pages,
+        "{pages} pages were to be pinned, and nr_foll_pin_acquired grew by {}",
+        grown.acquired
+    );
+    counts.calls += 1;
+    counts.pages_pinned += pages;
+    session.stay_in("held", &counts)?;
+
+    match args.release {
+        Release::Unregister => ring.unregister()?,
+        Release::Close => drop(ring),
+    }
+    wait_for_release(before, pages)?;
+    counts.pages_unpinned += pages;
+    session.stay_in("released", &counts)?;
+    Ok(counts)
+}
