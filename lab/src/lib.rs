@@ -1,1 +1,4 @@
-//! Placeholder.
+//! What the lab's host side and its guest binaries share; leaves out QEMU, which is `xtask`'s.
+
+pub mod guest;
+pub mod wire;

@@ -1,2 +1,65 @@
-//! Placeholder.
-fn main() {}
+//! `cargo xtask`: everything that is done with this repository, one module per verb.
+//! Leaves out what runs inside a guest, which is the `lab` crate.
+
+mod build;
+mod checksum;
+mod debian;
+mod guard;
+mod kernels;
+mod lab;
+mod paths;
+mod process;
+mod say;
+mod setup;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Build, run and test pinscope.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+enum Verb {
+    /// Bring every tool that building and the lab need and that is missing
+    Setup,
+    /// Build the eBPF objects, the agent and the lab's guest binaries
+    Build,
+    /// Boot a stock kernel under QEMU and run a command in it, or a shell
+    Lab(lab::Options),
+    /// Look after the lab's kernels
+    Kernels(kernels::Options),
+    #[command(hide = true)]
+    Guard(guard::Options),
+}
+
+fn main() -> ExitCode {
+    let done = match Verb::parse() {
+        Verb::Setup => setup::all().map(|()| ExitCode::SUCCESS),
+        Verb::Build => build::all().map(|()| ExitCode::SUCCESS),
+        Verb::Lab(options) => lab::verb(options),
+        Verb::Kernels(options) => kernels::verb(&options).map(|()| ExitCode::SUCCESS),
+        Verb::Guard(options) => guard::verb(options),
+    };
+    done.unwrap_or_else(|error| {
+        let refused = error.downcast_ref::<Refused>().is_some();
+        eprintln!("error: {error:#}");
+        ExitCode::from(if refused { 2 } else { 1 })
+    })
+}
+
+/// The request itself cannot be carried out here; exit code 2, nothing was started.
+#[derive(Debug)]
+struct Refused(String);
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// An error with exit code 2.
+fn refused(why: impl Into<String>) -> anyhow::Error {
+    Refused(why.into()).into()
+}

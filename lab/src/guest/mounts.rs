@@ -1,0 +1,42 @@
+//! The file systems that every guest has, as far as its kernel knows them; leaves out disks.
+
+use std::{fs, path::Path};
+
+use anyhow::Context as _;
+use rustix::{
+    io::Errno,
+    mount::{MountFlags, mount},
+};
+
+/// Type and place, in the order in which they must come.
+const MOUNTS: &[(&str, &str)] = &[
+    ("proc", "/proc"),
+    ("sysfs", "/sys"),
+    ("devtmpfs", "/dev"),
+    ("devpts", "/dev/pts"),
+    ("tmpfs", "/dev/shm"),
+    ("tmpfs", "/tmp"),
+    ("tmpfs", "/run"),
+    ("securityfs", "/sys/kernel/security"),
+    ("debugfs", "/sys/kernel/debug"),
+    ("tracefs", "/sys/kernel/tracing"),
+    ("configfs", "/sys/kernel/config"),
+    ("bpf", "/sys/fs/bpf"),
+    ("cgroup2", "/sys/fs/cgroup"),
+    ("hugetlbfs", "/dev/hugepages"),
+];
+
+/// Mounts them all. A file system that this kernel was built without is left out.
+pub fn mount_all() -> anyhow::Result<()> {
+    for (file_system, at) in MOUNTS {
+        // sysfs makes the places of those that the kernel knows, and refuses others.
+        if !Path::new(at).exists() && fs::create_dir_all(at).is_err() {
+            continue;
+        }
+        match mount(*file_system, *at, *file_system, MountFlags::empty(), None) {
+            Ok(()) | Err(Errno::NODEV | Errno::BUSY) => {}
+            Err(error) => return Err(error).with_context(|| format!("cannot mount {at}")),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,123 @@
+//! `cargo xtask lab`: boots a stock kernel and runs a command in it, as a tool for people.
+//! Leaves out what init does in the guest, which is `lab::guest`.
+
+mod arguments;
+mod console;
+mod disk;
+mod forward;
+pub(crate) mod guest;
+mod initramfs;
+mod machine;
+mod port;
+mod session;
+mod stdin;
+
+use std::{io::IsTerminal as _, process::ExitCode, time::Duration};
+
+use clap::Subcommand;
+
+pub(crate) use arguments::{Copy, Fetch};
+pub(crate) use disk::Disk;
+pub(crate) use guest::Guest;
+
+use crate::{build, kernels, setup};
+
+/// How to boot, and what to run.
+#[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Options {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    /// Kernel series; `cargo xtask lab list` shows them
+    #[arg(long, default_value = "6.12")]
+    kernel: String,
+    /// File or folder for the guest; without a place of its own it lies in /root
+    #[arg(long, value_name = "HOST[:GUEST]")]
+    copy: Vec<Copy>,
+    /// File or folder to bring back once the command has ended
+    #[arg(long, value_name = "GUEST:HOST")]
+    fetch: Vec<Fetch>,
+    /// Fresh NVMe disk: raw at /dev/diskN, or with a file system at /mnt/diskN; `iops` throttles it
+    #[arg(long, value_name = "SIZE[:ext4][:iops=N]")]
+    disk: Vec<Disk>,
+    /// Kernel module to load, with what it depends on
+    #[arg(long, value_name = "NAME")]
+    module: Vec<String>,
+    /// Guest memory
+    #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = arguments::size)]
+    memory: u64,
+    /// Guest CPUs
+    #[arg(long, default_value_t = 2)]
+    cpus: u32,
+    /// TCP port of 127.0.0.1 that leads to the same port in the guest
+    #[arg(long, value_name = "PORT")]
+    forward: Option<u16>,
+    /// Use KVM; off by default, because a host can show /dev/kvm and still crash QEMU
+    #[arg(long, conflicts_with = "icount")]
+    kvm: bool,
+    /// Let guest time be a count of instructions, on one CPU: costs then repeat to the digit
+    #[arg(long)]
+    icount: bool,
+    /// More for the kernel's command line
+    #[arg(long, value_name = "CMDLINE", default_value = "")]
+    append: String,
+    /// End the guest after so many seconds
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u64>,
+    /// Give the command a terminal
+    #[arg(long)]
+    tty: bool,
+    /// Build nothing: a guest with busybox and what is copied
+    #[arg(long)]
+    bare: bool,
+    /// What to run; without it a shell
+    #[arg(last = true)]
+    command: Vec<String>,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Show the kernels: exact release, whether fetched, whether its modules are to be had
+    List,
+}
+
+pub(crate) fn verb(options: Options) -> anyhow::Result<ExitCode> {
+    if let Some(Verb::List) = options.verb {
+        return kernels::list().map(|()| ExitCode::SUCCESS);
+    }
+    let locked = kernels::locked(&options.kernel)?;
+    setup::for_lab()?;
+    let kernel = kernels::store::bring(&locked)?;
+    let binaries = if options.bare {
+        build::guest::init()?
+    } else {
+        build::guest::all()?
+    };
+    let terminal = options.tty || (options.command.is_empty() && std::io::stdin().is_terminal());
+    let guest = Guest {
+        kernel,
+        binaries,
+        command: if options.command.is_empty() {
+            shell()
+        } else {
+            options.command
+        },
+        copies: options.copy,
+        fetches: options.fetch,
+        disks: options.disk,
+        modules: options.module,
+        memory: options.memory,
+        cpus: options.cpus,
+        forward: options.forward,
+        kvm: options.kvm,
+        icount: options.icount,
+        append: options.append,
+        timeout: options.timeout.map(Duration::from_secs),
+        terminal,
+    };
+    guest.run_for_a_person().map(ExitCode::from)
+}
+
+fn shell() -> Vec<String> {
+    vec!["sh".to_owned()]
+}

@@ -1,0 +1,116 @@
+//! QEMU's command line for a guest, and its life: it never outlives xtask or this guard.
+//! Leaves out what goes over its serial lines.
+
+use std::{
+    fs::File,
+    os::{fd::OwnedFd, unix::process::CommandExt as _},
+    path::Path,
+    process::{Child, ExitStatus},
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+
+use super::{Guest, disk};
+use crate::{guard, setup};
+
+/// How long QEMU may take to end once the guest has said its last word.
+const POWER_OFF_WITHIN: Duration = Duration::from_secs(20);
+
+/// The files and sockets that a machine is started with.
+pub(crate) struct Parts<'a> {
+    pub(crate) initramfs: &'a Path,
+    pub(crate) console: &'a Path,
+    pub(crate) errors: File,
+    pub(crate) command_line: OwnedFd,
+    pub(crate) forward_line: OwnedFd,
+    /// QEMU's arguments for the disks.
+    pub(crate) disks: &'a [String],
+}
+
+/// A running QEMU, killed when dropped.
+pub(crate) struct Machine(Child);
+
+impl Machine {
+    /// Starts it.
+    pub(crate) fn start(guest: &Guest, parts: Parts<'_>) -> anyhow::Result<Self> {
+        let accelerator: &[&str] = if guest.kvm {
+            &["-accel", "kvm", "-cpu", "host"]
+        } else if guest.icount {
+            &[
+                "-accel",
+                "tcg",
+                "-cpu",
+                "max",
+                "-icount",
+                "shift=0,sleep=off",
+            ]
+        } else {
+            // A /dev/kvm that opens is no proof that it works, so it is never tried unasked.
+            &["-accel", "tcg", "-cpu", "max"]
+        };
+        let cpus = if guest.icount { 1 } else { guest.cpus };
+        let mut command = guard::command(&setup::qemu::program()?)?;
+        command
+            .args([
+                "-nodefaults",
+                "-no-user-config",
+                "-display",
+                "none",
+                "-no-reboot",
+            ])
+            .args(accelerator)
+            .args(["-smp", &cpus.to_string()])
+            .args(["-m", &format!("{}M", guest.memory.div_ceil(1 << 20))])
+            .arg("-kernel")
+            .arg(&guest.kernel.image)
+            .arg("-initrd")
+            .arg(parts.initramfs)
+            .args([
+                "-append",
+                &format!("console=ttyS0 panic=-1 quiet {}", guest.append),
+            ])
+            .args([
+                "-chardev",
+                &format!("file,id=console,path={}", disk::escaped(parts.console)),
+            ])
+            // The sockets are QEMU's standard input and output: no name, no file to leave behind.
+            .args([
+                "-chardev",
+                "socket,id=command,fd=0",
+                "-chardev",
+                "socket,id=forward,fd=1",
+            ])
+            .args(["-serial", "chardev:console"])
+            .args(["-serial", "chardev:command", "-serial", "chardev:forward"])
+            .args(parts.disks)
+            .stdin(parts.command_line)
+            .stdout(parts.forward_line)
+            .stderr(parts.errors)
+            // Ctrl-C is for xtask, which then ends the guest in order.
+            .process_group(0);
+        Ok(Self(command.spawn().context("cannot start QEMU")?))
+    }
+
+    /// Waits for the end of a machine that is powering off, and helps if it does not end.
+    pub(crate) fn end(mut self) -> anyhow::Result<ExitStatus> {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.0.try_wait()? {
+                return Ok(status);
+            }
+            if start.elapsed() > POWER_OFF_WITHIN {
+                self.0.kill()?;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        // Both fail only if it has ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
