@@ -1,0 +1,329 @@
+//! Every hook there is: what it is for, which symbols can serve it, best first,
+//! and the arguments that its probe relies on.
+//!
+//! The only place that names kernel functions. What a given kernel makes of it
+//! is decided in `plan`.
+
+/// A logical hook: one fact about pinned memory, however a kernel names it.
+#[derive(Debug)]
+pub(crate) struct Hook {
+    /// Name in metrics, logs and reports.
+    pub(crate) name: &'static str,
+    pub(crate) family: Family,
+    pub(crate) need: Need,
+    pub(crate) candidates: &'static [Candidate],
+}
+
+/// What the hooks of a family tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Family {
+    /// References taken.
+    Gup,
+    /// References given back.
+    Release,
+    /// Writeback's walk over the mappings of a folio.
+    Mkclean,
+    /// Unmaps that race with it.
+    Zap,
+}
+
+impl Family {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Gup => "gup",
+            Self::Release => "release",
+            Self::Mkclean => "mkclean",
+            Self::Zap => "zap",
+        }
+    }
+}
+
+/// What it means when no candidate can serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// The agent would be blind: it does not start.
+    Required,
+    /// If the kernel has the function, it must be hooked; a kernel without it
+    /// has nothing to see there.
+    IfPresent,
+    /// A verdict's input: without it that input is unknown.
+    Wanted,
+    /// Only on kernels whose direct I/O takes plain references, which are those
+    /// without this enumerator.
+    Unless(&'static str),
+}
+
+/// One way to serve a hook.
+#[derive(Debug)]
+pub(crate) struct Candidate {
+    /// The kernel function.
+    pub(crate) symbol: &'static str,
+    /// Stem of the probe's name in the object; `None` for a function that is
+    /// only recognised on the stack.
+    pub(crate) probe: Option<&'static str>,
+    pub(crate) at: At,
+    /// Arguments the probe reads: index and type, as BTF spells it.
+    pub(crate) prototype: &'static [(usize, &'static str)],
+}
+
+/// Where in the function its probe runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum At {
+    Entry,
+    Return,
+    EntryAndReturn,
+    /// Nowhere: its address range is looked for on the stack.
+    Stack,
+}
+
+const fn gup(name: &'static str, candidates: &'static [Candidate]) -> Hook {
+    Hook {
+        name,
+        family: Family::Gup,
+        need: Need::IfPresent,
+        candidates,
+    }
+}
+
+const fn release(name: &'static str, candidates: &'static [Candidate]) -> Hook {
+    Hook {
+        name,
+        family: Family::Release,
+        need: Need::IfPresent,
+        candidates,
+    }
+}
+
+const fn both(symbol: &'static str, prototype: &'static [(usize, &'static str)]) -> Candidate {
+    Candidate {
+        symbol,
+        probe: Some(symbol),
+        at: At::EntryAndReturn,
+        prototype,
+    }
+}
+
+const fn entry(symbol: &'static str, prototype: &'static [(usize, &'static str)]) -> Candidate {
+    Candidate {
+        symbol,
+        probe: Some(symbol),
+        at: At::Entry,
+        prototype,
+    }
+}
+
+const fn on_stack(symbol: &'static str) -> Candidate {
+    Candidate {
+        symbol,
+        probe: None,
+        at: At::Stack,
+        prototype: &[],
+    }
+}
+
+const FLAGS_2_PAGES_3: &[(usize, &str)] = &[(2, "unsigned int"), (3, "struct page **")];
+const FLAGS_3_PAGES_4: &[(usize, &str)] = &[(3, "unsigned int"), (4, "struct page **")];
+const PAGES_2_FLAGS_3: &[(usize, &str)] = &[(2, "struct page **"), (3, "unsigned int")];
+
+/// The catalogue.
+pub(crate) const HOOKS: &[Hook] = &[
+    gup("get_user_pages", &[both("get_user_pages", FLAGS_2_PAGES_3)]),
+    gup(
+        "get_user_pages_fast",
+        &[both("get_user_pages_fast", FLAGS_2_PAGES_3)],
+    ),
+    gup(
+        "get_user_pages_fast_only",
+        &[both("get_user_pages_fast_only", FLAGS_2_PAGES_3)],
+    ),
+    gup(
+        "get_user_pages_remote",
+        &[both("get_user_pages_remote", FLAGS_3_PAGES_4)],
+    ),
+    gup(
+        "get_user_pages_unlocked",
+        &[both("get_user_pages_unlocked", PAGES_2_FLAGS_3)],
+    ),
+    gup(
+        "get_user_pages_locked",
+        &[both("get_user_pages_locked", FLAGS_2_PAGES_3)],
+    ),
+    gup("pin_user_pages", &[both("pin_user_pages", FLAGS_2_PAGES_3)]),
+    gup(
+        "pin_user_pages_fast",
+        &[both("pin_user_pages_fast", FLAGS_2_PAGES_3)],
+    ),
+    gup(
+        "pin_user_pages_fast_only",
+        &[both("pin_user_pages_fast_only", FLAGS_2_PAGES_3)],
+    ),
+    gup(
+        "pin_user_pages_remote",
+        &[both("pin_user_pages_remote", FLAGS_3_PAGES_4)],
+    ),
+    gup(
+        "pin_user_pages_unlocked",
+        &[both("pin_user_pages_unlocked", PAGES_2_FLAGS_3)],
+    ),
+    gup(
+        "pin_user_pages_locked",
+        &[both("pin_user_pages_locked", FLAGS_2_PAGES_3)],
+    ),
+    gup(
+        "memfd_pin_folios",
+        &[both("memfd_pin_folios", &[(3, "struct folio **")])],
+    ),
+    gup(
+        "folio_add_pin",
+        &[both("folio_add_pin", &[(0, "struct folio *")])],
+    ),
+    gup(
+        "folio_add_pins",
+        &[both(
+            "folio_add_pins",
+            &[(0, "struct folio *"), (1, "unsigned int")],
+        )],
+    ),
+    release(
+        "unpin_user_page",
+        &[entry("unpin_user_page", &[(0, "struct page *")])],
+    ),
+    release(
+        "unpin_user_pages",
+        &[entry(
+            "unpin_user_pages",
+            &[(0, "struct page **"), (1, "unsigned long")],
+        )],
+    ),
+    release(
+        "unpin_user_pages_dirty_lock",
+        &[entry(
+            "unpin_user_pages_dirty_lock",
+            &[(0, "struct page **"), (1, "unsigned long"), (2, "bool")],
+        )],
+    ),
+    release(
+        "unpin_user_page_range_dirty_lock",
+        &[entry(
+            "unpin_user_page_range_dirty_lock",
+            &[(0, "struct page *"), (1, "unsigned long"), (2, "bool")],
+        )],
+    ),
+    release(
+        "unpin_user_folio",
+        &[entry(
+            "unpin_user_folio",
+            &[(0, "struct folio *"), (1, "unsigned long")],
+        )],
+    ),
+    release(
+        "unpin_folio",
+        &[entry("unpin_folio", &[(0, "struct folio *")])],
+    ),
+    release(
+        "unpin_folios",
+        &[entry(
+            "unpin_folios",
+            &[(0, "struct folio **"), (1, "unsigned long")],
+        )],
+    ),
+    Hook {
+        name: "bio_release",
+        family: Family::Release,
+        need: Need::Unless("BIO_PAGE_PINNED"),
+        candidates: &[
+            Candidate {
+                symbol: "__bio_release_pages",
+                probe: Some("bio_release"),
+                at: At::Entry,
+                prototype: &[(0, "struct bio *")],
+            },
+            Candidate {
+                symbol: "bio_release_pages",
+                probe: Some("bio_release"),
+                at: At::Entry,
+                prototype: &[(0, "struct bio *")],
+            },
+        ],
+    },
+    Hook {
+        name: "mkclean",
+        family: Family::Mkclean,
+        need: Need::Required,
+        candidates: &[
+            Candidate {
+                symbol: "folio_mkclean",
+                probe: Some("mkclean"),
+                at: At::EntryAndReturn,
+                prototype: &[(0, "struct folio *")],
+            },
+            Candidate {
+                symbol: "page_mkclean",
+                probe: Some("mkclean"),
+                at: At::EntryAndReturn,
+                prototype: &[(0, "struct page *")],
+            },
+        ],
+    },
+    Hook {
+        name: "ptes_found",
+        family: Family::Mkclean,
+        need: Need::Wanted,
+        candidates: &[Candidate {
+            symbol: "page_vma_mapped_walk",
+            probe: Some("page_vma_mapped_walk"),
+            at: At::Return,
+            prototype: &[],
+        }],
+    },
+    Hook {
+        name: "zap",
+        family: Family::Zap,
+        need: Need::Wanted,
+        // Inlined on every kernel seen so far; first all the same, and behind
+        // it the callers that it was inlined into, newest name first.
+        candidates: &[
+            on_stack("zap_pte_range"),
+            on_stack("__zap_vma_range"),
+            on_stack("unmap_page_range"),
+        ],
+    },
+    Hook {
+        name: "mapcount_decrement",
+        family: Family::Zap,
+        need: Need::Wanted,
+        candidates: &[
+            entry(
+                "folio_remove_rmap_ptes",
+                &[(0, "struct folio *"), (1, "struct page *"), (2, "int")],
+            ),
+            entry("page_remove_rmap", &[(0, "struct page *")]),
+        ],
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn a_hook_has_one_name_and_at_least_one_candidate() {
+        let mut names = BTreeSet::new();
+        for hook in HOOKS {
+            assert!(names.insert(hook.name), "{} twice", hook.name);
+            assert!(
+                !hook.candidates.is_empty(),
+                "{} without candidates",
+                hook.name
+            );
+        }
+    }
+
+    #[test]
+    fn zap_pte_range_comes_first() {
+        let zap = HOOKS.iter().find(|hook| hook.name == "zap").unwrap();
+        assert_eq!(zap.candidates[0].symbol, "zap_pte_range");
+    }
+}

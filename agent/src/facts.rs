@@ -1,0 +1,117 @@
+//! What the running kernel is and offers, asked once at start.
+//!
+//! Facts are plain data that can be written to a file and read back, so that
+//! the choice made from them (`plan`, `kernel_layout`) is tested without that
+//! kernel. The kernel's release is kept for messages; nothing is decided by it.
+
+mod btf;
+mod methods;
+mod symbols;
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use serde::{Deserialize, Serialize};
+
+#[cfg(test)]
+pub(crate) use methods::Support;
+pub(crate) use methods::{Methods, Privileges};
+
+use crate::{catalogue::HOOKS, error::AgentError, kernel_layout};
+
+/// Where the kernel shows its BTF.
+const BTF: &str = "/sys/kernel/btf/vmlinux";
+
+/// Everything that hooks and layout are chosen from.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Facts {
+    /// `uname -r`.
+    pub(crate) release: String,
+    /// Functions of the catalogue that the kernel has.
+    pub(crate) functions: BTreeMap<String, Function>,
+    /// `struct.member` to byte offset, of those that the layout asks for.
+    pub(crate) members: BTreeMap<String, u32>,
+    /// Structure to size.
+    pub(crate) sizes: BTreeMap<String, u32>,
+    /// Enumerator to value.
+    pub(crate) enumerators: BTreeMap<String, u64>,
+    /// Addresses from kallsyms; empty where they are hidden.
+    pub(crate) symbols: BTreeMap<String, Range>,
+    /// Ways to attach that the kernel grants this caller.
+    pub(crate) methods: Methods,
+}
+
+/// One kernel function.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Function {
+    /// Types of its arguments, from BTF; `None` without a BTF entry.
+    pub(crate) arguments: Option<Vec<String>>,
+    /// Whether ftrace can hook it; `None` where tracefs could not be read.
+    pub(crate) traceable: Option<bool>,
+}
+
+/// From a symbol to the next one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Range {
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+}
+
+impl Facts {
+    /// Asks the running kernel. Loads trial programs to learn which ways to
+    /// attach there are, and removes them.
+    pub(crate) fn gather() -> Result<Self, AgentError> {
+        let names: Vec<&str> = HOOKS
+            .iter()
+            .flat_map(|hook| hook.candidates)
+            .map(|candidate| candidate.symbol)
+            .collect();
+        let btf = btf::KernelBtf::open(Path::new(BTF))?;
+        let symbols = symbols::kallsyms(&names, kernel_layout::SYMBOLS)?;
+        let traceable = symbols::traceable();
+        let mut functions = BTreeMap::new();
+        for name in names {
+            let arguments = btf.arguments(name)?;
+            if arguments.is_some() || symbols.contains_key(name) {
+                let traceable = traceable.as_ref().map(|it| it.contains(name));
+                functions.insert(
+                    name.to_owned(),
+                    Function {
+                        arguments,
+                        traceable,
+                    },
+                );
+            }
+        }
+        let mut facts = Self {
+            release: release(),
+            functions,
+            symbols,
+            methods: Methods::probe(),
+            ..Self::default()
+        };
+        for (structure, member) in kernel_layout::MEMBERS {
+            if let Some(offset) = btf.offset(structure, member)? {
+                facts
+                    .members
+                    .insert(format!("{structure}.{member}"), offset);
+            }
+        }
+        for structure in kernel_layout::SIZES {
+            if let Some(size) = btf.size(structure)? {
+                facts.sizes.insert((*structure).to_owned(), size);
+            }
+        }
+        for enumerator in kernel_layout::ENUMERATORS {
+            if let Some(value) = btf.enumerator(enumerator) {
+                facts.enumerators.insert((*enumerator).to_owned(), value);
+            }
+        }
+        Ok(facts)
+    }
+}
+
+/// `uname -r`, for messages.
+pub(crate) fn release() -> String {
+    fs::read_to_string("/proc/sys/kernel/osrelease")
+        .map_or_else(|_| "unknown".to_owned(), |it| it.trim().to_owned())
+}

@@ -1,0 +1,155 @@
+//! Questions to the kernel's BTF: where a member lies, what an enumerator is
+//! worth, what a function takes.
+
+use std::{collections::HashMap, path::Path};
+
+use btf_rs::{Backend, Btf, BtfType, Struct, Type};
+
+use crate::error::AgentError;
+
+/// The running kernel's types.
+pub(crate) struct KernelBtf {
+    btf: Btf,
+    enumerators: HashMap<String, u64>,
+}
+
+/// Anonymous unions and structures nest; deeper than this is no kernel's.
+const MAX_NESTING: u32 = 8;
+
+impl KernelBtf {
+    pub(crate) fn open(path: &Path) -> Result<Self, AgentError> {
+        if !path.exists() {
+            return Err(AgentError::NotTraceable(format!(
+                "it shows no BTF at {} (CONFIG_DEBUG_INFO_BTF)",
+                path.display()
+            )));
+        }
+        let btf = Btf::from_file_with_backend(path, Backend::Cache)?;
+        let enumerators = enumerators(&btf)?;
+        Ok(Self { btf, enumerators })
+    }
+
+    /// Byte offset of a member, looked for through anonymous members too.
+    pub(crate) fn offset(&self, structure: &str, member: &str) -> Result<Option<u32>, AgentError> {
+        let Some(structure) = self.structure(structure)? else {
+            return Ok(None);
+        };
+        let bits = self.bit_offset(&structure, member, MAX_NESTING)?;
+        Ok(bits.map(|it| it / 8))
+    }
+
+    pub(crate) fn size(&self, structure: &str) -> Result<Option<u32>, AgentError> {
+        Ok(self.structure(structure)?.map(|it| it.size() as u32))
+    }
+
+    pub(crate) fn enumerator(&self, name: &str) -> Option<u64> {
+        self.enumerators.get(name).copied()
+    }
+
+    /// Types of a function's arguments; `None` if BTF has no such function.
+    pub(crate) fn arguments(&self, function: &str) -> Result<Option<Vec<String>>, AgentError> {
+        for id in self.btf.resolve_ids_by_name(function).unwrap_or_default() {
+            let Type::Func(function) = self.btf.resolve_type_by_id(id)? else {
+                continue;
+            };
+            let Type::FuncProto(prototype) = self.btf.resolve_chained_type(&function)? else {
+                continue;
+            };
+            let mut arguments = Vec::new();
+            for parameter in &prototype.parameters {
+                arguments.push(self.spell(parameter.get_type_id().unwrap_or(0))?);
+            }
+            return Ok(Some(arguments));
+        }
+        Ok(None)
+    }
+
+    fn structure(&self, name: &str) -> Result<Option<Struct>, AgentError> {
+        for id in self.btf.resolve_ids_by_name(name).unwrap_or_default() {
+            if let Type::Struct(it) | Type::Union(it) = self.btf.resolve_type_by_id(id)? {
+                return Ok(Some(it));
+            }
+        }
+        Ok(None)
+    }
+
+    fn bit_offset(
+        &self,
+        structure: &Struct,
+        wanted: &str,
+        nesting: u32,
+    ) -> Result<Option<u32>, AgentError> {
+        if nesting == 0 {
+            return Ok(None);
+        }
+        for member in &structure.members {
+            let name = self.btf.resolve_name(member)?;
+            if name == wanted {
+                return Ok(Some(member.bit_offset()));
+            }
+            if !name.is_empty() {
+                continue;
+            }
+            let (Type::Struct(inner) | Type::Union(inner)) =
+                self.btf.resolve_chained_type(member)?
+            else {
+                continue;
+            };
+            if let Some(offset) = self.bit_offset(&inner, wanted, nesting - 1)? {
+                return Ok(Some(member.bit_offset() + offset));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A type as C spells it, qualifiers left out.
+    fn spell(&self, id: u32) -> Result<String, AgentError> {
+        if id == 0 {
+            return Ok("void".to_owned());
+        }
+        let kind = self.btf.resolve_type_by_id(id)?;
+        let inner = |it: &dyn BtfType| self.spell(it.get_type_id().unwrap_or(0));
+        Ok(match &kind {
+            Type::Ptr(it) => {
+                let inner = inner(it)?;
+                if inner.ends_with('*') {
+                    format!("{inner}*")
+                } else {
+                    format!("{inner} *")
+                }
+            }
+            Type::Const(it) | Type::Volatile(it) | Type::Restrict(it) => inner(it)?,
+            Type::Struct(it) => format!("struct {}", self.btf.resolve_name(it)?),
+            Type::Union(it) => format!("union {}", self.btf.resolve_name(it)?),
+            Type::Fwd(it) => format!("struct {}", self.btf.resolve_name(it)?),
+            Type::FuncProto(_) => "function".to_owned(),
+            other => match other.as_btf_type() {
+                Some(it) => self.btf.resolve_name(it)?,
+                None => other.name().to_owned(),
+            },
+        })
+    }
+}
+
+/// Every enumerator of the kernel. Many sit in anonymous enumerations, which
+/// cannot be asked for by name.
+fn enumerators(btf: &Btf) -> Result<HashMap<String, u64>, AgentError> {
+    let mut found = HashMap::new();
+    let (first, last) = btf.base().type_id_range();
+    for id in first..=last {
+        match btf.resolve_type_by_id(id)? {
+            Type::Enum(it) => {
+                for member in &it.members {
+                    found.insert(btf.resolve_name(member)?, u64::from(member.val()));
+                }
+            }
+            Type::Enum64(it) => {
+                for member in &it.members {
+                    found.insert(btf.resolve_name(member)?, member.val());
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,102 @@
+//! Symbols and their addresses, and which functions ftrace can hook.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::PathBuf,
+};
+
+use super::Range;
+use crate::error::AgentError;
+
+const KALLSYMS: &str = "/proc/kallsyms";
+
+/// Where tracefs may be mounted.
+const TRACEFS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
+
+/// Address ranges of the named functions and data, empty where addresses are
+/// hidden from the caller (they read as zero).
+pub(crate) fn kallsyms(
+    functions: &[&str],
+    data: &[&str],
+) -> Result<BTreeMap<String, Range>, AgentError> {
+    let text = fs::read_to_string(KALLSYMS).map_err(|source| AgentError::Read {
+        path: PathBuf::from(KALLSYMS),
+        source,
+    })?;
+    Ok(ranges(&text, functions, data))
+}
+
+fn ranges(text: &str, functions: &[&str], data: &[&str]) -> BTreeMap<String, Range> {
+    let wanted: BTreeSet<&str> = functions.iter().chain(data).copied().collect();
+    let mut addresses = Vec::new();
+    let mut found = BTreeMap::new();
+    for line in text.lines() {
+        let mut words = line.split_whitespace();
+        let (Some(address), Some(_kind), Some(name)) = (words.next(), words.next(), words.next())
+        else {
+            continue;
+        };
+        // A module's symbol may bear the name of one of the kernel's own.
+        if words.next().is_some() {
+            continue;
+        }
+        let Ok(address) = u64::from_str_radix(address, 16) else {
+            continue;
+        };
+        addresses.push(address);
+        if wanted.contains(name) {
+            found.insert(
+                name.to_owned(),
+                Range {
+                    start: address,
+                    end: address,
+                },
+            );
+        }
+    }
+    addresses.sort_unstable();
+    for range in found.values_mut() {
+        let next = addresses.partition_point(|it| *it <= range.start);
+        range.end = addresses.get(next).copied().unwrap_or(range.start);
+    }
+    found
+}
+
+/// Functions that ftrace can hook, `None` where the list cannot be read.
+pub(crate) fn traceable() -> Option<BTreeSet<String>> {
+    let text = TRACEFS
+        .iter()
+        .find_map(|at| fs::read_to_string(format!("{at}/available_filter_functions")).ok())?;
+    // `name [module]`: those of modules are not ours.
+    Some(
+        text.lines()
+            .filter(|line| !line.contains(' '))
+            .map(str::to_owned)
+            .collect(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_function_ends_where_the_next_symbol_begins() {
+        let text = "ffff000000000010 T late\nffff000000000000 T early\nffff000000000008 t mid\n";
+        let found = ranges(text, &["early", "late"], &[]);
+        assert_eq!(
+            found["early"],
+            Range {
+                start: 0xffff_0000_0000_0000,
+                end: 0xffff_0000_0000_0008
+            }
+        );
+        assert_eq!(found["late"].start, found["late"].end);
+    }
+
+    #[test]
+    fn a_symbol_of_a_module_is_not_the_kernels() {
+        assert!(ranges("ffff000000000010 t early\t[mod]\n", &["early"], &[]).is_empty());
+    }
+}

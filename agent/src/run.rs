@@ -1,0 +1,186 @@
+//! `pinscope run`: facts, plan, attach, then collect until told to stop.
+
+use std::{
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use aya::maps::{MapData, RingBuf};
+use aya_log::EbpfLogger;
+use log::{info, warn};
+use sd_notify::NotifyState;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::sleep,
+};
+
+use crate::{
+    attach::{self, Attached, Sizes},
+    cli::RunOptions,
+    error::AgentError,
+    facts::{Facts, Privileges},
+    http::{self, View},
+    kernel_layout,
+    metrics::Metrics,
+    plan,
+    state::State,
+    summary,
+};
+
+/// Runs the agent.
+pub(crate) fn run(options: &RunOptions) -> Result<(), AgentError> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| AgentError::System {
+            what: "cannot start the runtime",
+            source,
+        })?
+        .block_on(run_async(options))
+}
+
+async fn run_async(options: &RunOptions) -> Result<(), AgentError> {
+    // Before anything is attached: a signal during start must end it cleanly.
+    let mut interrupt = on_signal(SignalKind::interrupt())?;
+    let mut terminate = on_signal(SignalKind::terminate())?;
+    if let Some(complaint) = Privileges::of_this_process().complaint() {
+        return Err(AgentError::NotTraceable(complaint));
+    }
+    let listener = http::listen(options.listen).await?;
+    let facts = Facts::gather()?;
+    let attached = start(&facts, options)?;
+    let Attached {
+        hooks,
+        books,
+        samples,
+        logger,
+        programs,
+    } = attached;
+    let state = Arc::new(Mutex::new(State::new(hooks, books)?));
+    let view = View {
+        state: Arc::clone(&state),
+        metrics: Arc::new(Metrics::new()?),
+    };
+    let server = tokio::spawn(http::serve(listener, view));
+    let collector = tokio::spawn(collect(samples, Arc::clone(&state)));
+    let log = tokio::spawn(relay_log(logger));
+    info!("serving http://{}/metrics", options.listen);
+    notify(NotifyState::Ready);
+
+    let started = Instant::now();
+    let outcome = tokio::select! {
+        _ = interrupt.recv() => Ok(()),
+        _ = terminate.recv() => Ok(()),
+        () = wait(options.for_time) => Ok(()),
+        it = server => Err(stopped("the HTTP server stopped", it)),
+        it = collector => Err(stopped("the collector stopped", it)),
+        it = log => Err(stopped("the log relay stopped", it)),
+    };
+    notify(NotifyState::Stopping);
+    outcome?;
+    let state = lock(&state);
+    let now = state.snapshot()?;
+    summary::print(&state, &now, started.elapsed(), options.summary);
+    drop(programs);
+    Ok(())
+}
+
+fn start(facts: &Facts, options: &RunOptions) -> Result<Attached, AgentError> {
+    for (name, method) in [
+        ("fentry", &facts.methods.fentry),
+        ("kprobe", &facts.methods.kprobe),
+    ] {
+        if let Some(reason) = method.reason() {
+            info!("{name} cannot be used: {reason}");
+        }
+    }
+    let steps = plan::plan(facts, options.attach);
+    if let Some(step) = plan::fatal(&steps) {
+        return Err(not_traceable(facts, step));
+    }
+    let layout = kernel_layout::layout(facts)?;
+    let sizes = Sizes {
+        ring_bytes: options.ring_bytes,
+        ledger_slots: options.ledger_folios,
+    };
+    attach::attach(facts, &steps, layout, sizes)
+}
+
+/// Says the reason that stands behind a plan that cannot work.
+fn not_traceable(facts: &Facts, step: &plan::Step) -> AgentError {
+    let closed: Vec<&str> = [&facts.methods.fentry, &facts.methods.kprobe]
+        .into_iter()
+        .filter_map(|it| it.reason())
+        .collect();
+    if closed.len() == 2 {
+        return AgentError::NotTraceable(closed.join("; and "));
+    }
+    AgentError::NoHook {
+        hook: step.hook.name,
+        release: facts.release.clone(),
+        tried: step
+            .passed_over
+            .iter()
+            .map(|(symbol, unmet)| format!("{symbol} ({unmet})"))
+            .collect::<Vec<_>>()
+            .join(", "),
+    }
+}
+
+/// Judges samples as they come.
+async fn collect(samples: RingBuf<MapData>, state: Arc<Mutex<State>>) -> io::Result<()> {
+    let mut ring = attach::readable(samples)?;
+    loop {
+        let mut ready = ring.readable_mut().await?;
+        lock(&state).drain(ready.get_inner_mut());
+        ready.clear_ready();
+    }
+}
+
+/// Passes what the programs log to the agent's own log.
+async fn relay_log(logger: EbpfLogger<&'static dyn log::Log>) -> io::Result<()> {
+    let mut ring = attach::readable(logger)?;
+    loop {
+        let mut ready = ring.readable_mut().await?;
+        ready.get_inner_mut().flush();
+        ready.clear_ready();
+    }
+}
+
+/// The state, also after a panic elsewhere: it is only ever read whole.
+pub(crate) fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn wait(time: Option<Duration>) {
+    match time {
+        Some(time) => sleep(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn on_signal(kind: SignalKind) -> Result<tokio::signal::unix::Signal, AgentError> {
+    signal(kind).map_err(|source| AgentError::System {
+        what: "cannot catch signals",
+        source,
+    })
+}
+
+fn stopped<T, E: Into<Box<dyn std::error::Error + Send + Sync>>>(
+    what: &'static str,
+    outcome: Result<Result<T, E>, tokio::task::JoinError>,
+) -> AgentError {
+    let source = match outcome {
+        Ok(Ok(_)) => io::Error::other("without an error"),
+        Ok(Err(error)) => io::Error::other(error),
+        Err(error) => io::Error::other(error),
+    };
+    AgentError::System { what, source }
+}
+
+fn notify(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        warn!("cannot tell systemd: {error}");
+    }
+}

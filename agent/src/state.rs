@@ -1,0 +1,158 @@
+//! The one in-memory state that everything a user sees is a view on. The
+//! collector alone writes it.
+
+use aya::maps::{MapData, RingBuf};
+use log::{debug, warn};
+use probe_abi::{CpuCounters, Lost, MkcleanSample};
+
+use crate::{
+    attach::HookState,
+    books::{Books, Outstanding},
+    error::AgentError,
+    judge::{Inputs, Judge, Losses},
+    vmstat::{self, Vmstat},
+};
+
+/// Causes of loss after which the ledger may lack pages that are pinned.
+const LEDGER_LOSSES: [usize; 6] = [
+    Lost::LEDGER_FULL,
+    Lost::UNREADABLE,
+    Lost::THREADS_FULL,
+    Lost::RETURN_MISSED,
+    Lost::TRUNCATED,
+    Lost::CONTENDED,
+];
+
+/// The agent's state.
+pub(crate) struct State {
+    pub(crate) hooks: Vec<HookState>,
+    pub(crate) judge: Judge,
+    /// Samples that came out of the ring and could be read.
+    pub(crate) delivered: u64,
+    books: Books,
+    start: Baseline,
+    ring_full_seen: u64,
+}
+
+/// Both counts at the same moment; what follows is compared as growth.
+#[derive(Clone, Copy, Debug)]
+struct Baseline {
+    vmstat: Vmstat,
+    ours: (u64, u64),
+}
+
+/// What a view shows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) totals: CpuCounters,
+    pub(crate) outstanding: Outstanding,
+    pub(crate) ledger_slots: u64,
+    pub(crate) vmstat: Vmstat,
+    /// Ledger's balance less the kernel's, since the start; 0 is agreement.
+    pub(crate) unreconciled: i64,
+}
+
+impl State {
+    pub(crate) fn new(hooks: Vec<HookState>, books: Books) -> Result<Self, AgentError> {
+        let serves = |name| {
+            hooks
+                .iter()
+                .any(|it: &HookState| it.name == name && it.serving.is_some())
+        };
+        let inputs = Inputs {
+            ptes: serves("ptes_found"),
+            zaps: serves("zap") && serves("mapcount_decrement"),
+        };
+        let start = baseline(&books)?;
+        let judge = Judge::new(books.capacity() as usize, inputs);
+        Ok(Self {
+            hooks,
+            judge,
+            delivered: 0,
+            books,
+            start,
+            ring_full_seen: 0,
+        })
+    }
+
+    /// Judges what the ring holds.
+    pub(crate) fn drain(&mut self, ring: &mut RingBuf<MapData>) {
+        let totals = self.books.totals();
+        let ring_full = totals.lost[Lost::RING_FULL];
+        if ring_full > self.ring_full_seen {
+            debug!(
+                "{} samples lost: ring full",
+                ring_full - self.ring_full_seen
+            );
+            self.ring_full_seen = ring_full;
+            self.judge.forget_all();
+        }
+        let losses = Losses {
+            samples: ring_full,
+            pages: LEDGER_LOSSES.iter().map(|cause| totals.lost[*cause]).sum(),
+        };
+        while let Some(bytes) = ring.next() {
+            match bytemuck::try_pod_read_unaligned::<MkcleanSample>(&bytes) {
+                Ok(sample) => {
+                    self.delivered += 1;
+                    self.judge.judge(&sample, losses);
+                }
+                Err(error) => warn!("a sample of {} bytes: {error}", bytes.len()),
+            }
+        }
+    }
+
+    /// Reads everything.
+    pub(crate) fn snapshot(&self) -> Result<Snapshot, AgentError> {
+        let mut snapshot = self.read()?;
+        if snapshot.unreconciled != 0 {
+            // Perhaps only a CPU's pending difference: ask for those, once.
+            vmstat::refresh();
+            snapshot = self.read()?;
+        }
+        Ok(snapshot)
+    }
+
+    fn read(&self) -> Result<Snapshot, AgentError> {
+        let totals = self.books.totals();
+        let vmstat = Vmstat::read()?.since(self.start.vmstat);
+        let pinned = totals.pages_pinned as i64 - self.start.ours.0 as i64;
+        let unpinned = totals.pages_unpinned as i64 - self.start.ours.1 as i64;
+        let theirs = vmstat.acquired as i64 - vmstat.released as i64;
+        Ok(Snapshot {
+            totals,
+            outstanding: self.books.outstanding(),
+            ledger_slots: self.books.capacity(),
+            vmstat,
+            unreconciled: pinned - unpinned - theirs,
+        })
+    }
+}
+
+/// Takes both counts while neither moves. On a host that never rests, the last
+/// try stands, and the difference it leaves is constant.
+fn baseline(books: &Books) -> Result<Baseline, AgentError> {
+    const TRIES: u32 = 20;
+    let ours = || {
+        let totals = books.totals();
+        (totals.pages_pinned, totals.pages_unpinned)
+    };
+    vmstat::refresh();
+    let mut before = (ours(), Vmstat::read()?);
+    for _ in 0..TRIES {
+        vmstat::refresh();
+        let after = (ours(), Vmstat::read()?);
+        if after == before {
+            return Ok(Baseline {
+                vmstat: after.1,
+                ours: after.0,
+            });
+        }
+        before = after;
+    }
+    warn!("pins were taken at every try to compare books; they start with a difference");
+    Ok(Baseline {
+        vmstat: before.1,
+        ours: before.0,
+    })
+}

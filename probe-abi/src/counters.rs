@@ -1,0 +1,89 @@
+//! Totals, one set per CPU, which user space maps and adds up.
+//!
+//! Never reset: readers take differences.
+
+/// Everything the probes count on one CPU. 64-byte aligned so that two CPUs
+/// never share a cache line.
+#[repr(C, align(64))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CpuCounters {
+    /// Pages that calls of the `FOLL_PIN` family pinned, the zero page excepted.
+    pub pages_pinned: u64,
+    /// Pages that the `unpin_*` family released, the zero page excepted.
+    pub pages_unpinned: u64,
+    /// Pages that calls of the `FOLL_GET` family took a reference on.
+    pub pages_referenced: u64,
+    /// Of those, pages whose release a hook saw (direct I/O before Linux 6.3).
+    pub pages_unreferenced: u64,
+    /// Calls of the GUP family that returned at least one page.
+    pub gup_calls: u64,
+    /// Calls of the `unpin_*` family.
+    pub unpin_calls: u64,
+    /// Pins that the kernel undid inside a pin call (a longterm pin that migrated).
+    pub pages_undone: u64,
+    /// `folio_mkclean()` / `page_mkclean()` calls, by [`WalkKind`].
+    pub walks: [u64; WALK_KINDS],
+    /// Samples that a walk wanted to send: delivered plus `Lost::RING_FULL`.
+    pub samples_issued: u64,
+    /// Mapcount decrements of a tracked folio seen inside a zap during a walk.
+    pub zaps_in_walk: u64,
+    /// What was lost, by [`Lost`].
+    pub lost: [u64; Lost::COUNT],
+}
+
+/// How a mkclean walk was dealt with; indexes [`CpuCounters::walks`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WalkKind;
+
+/// Number of walk kinds.
+pub const WALK_KINDS: usize = 3;
+
+impl WalkKind {
+    /// Mapped nowhere: the kernel returns at once and there is nothing to judge.
+    pub const UNMAPPED: usize = 0;
+    /// Nothing pinned, nothing ever pinned since the last walk, counts equal:
+    /// every estimator says "not pinned".
+    pub const SETTLED: usize = 1;
+    /// Sent to user space for judgement.
+    pub const SAMPLED: usize = 2;
+}
+
+/// Causes of loss; index [`CpuCounters::lost`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lost;
+
+impl Lost {
+    /// The ring had no room for a sample.
+    pub const RING_FULL: usize = 0;
+    /// The ledger had no slot for a folio; counted in pages.
+    pub const LEDGER_FULL: usize = 1;
+    /// An address in the kernel could not be read; counted in pages.
+    pub const UNREADABLE: usize = 2;
+    /// A release of pages that the ledger does not hold: pinned before the agent
+    /// started, or lost on the way in; counted in pages.
+    pub const UNKNOWN_RELEASE: usize = 3;
+    /// The table of threads inside a GUP call or a walk was full.
+    pub const THREADS_FULL: usize = 4;
+    /// A call was entered but its return was never seen.
+    pub const RETURN_MISSED: usize = 5;
+    /// A page array was longer than one probe run can walk; counted in pages.
+    pub const TRUNCATED: usize = 6;
+    /// A slot was contended beyond the retries; counted in pages.
+    pub const CONTENDED: usize = 7;
+    /// Number of causes.
+    pub const COUNT: usize = 8;
+    /// Label values, in the order of the indexes.
+    pub const NAMES: [&'static str; Self::COUNT] = [
+        "ring_full",
+        "ledger_full",
+        "unreadable",
+        "unknown_release",
+        "threads_full",
+        "return_missed",
+        "truncated",
+        "contended",
+    ];
+}
+
+// The agent maps an array of these: its stride is part of the ABI.
+const _: () = assert!(size_of::<CpuCounters>() == 192 && align_of::<CpuCounters>() == 64);

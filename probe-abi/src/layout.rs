@@ -1,0 +1,95 @@
+//! Where the running kernel keeps what the probes read; filled from its BTF.
+//!
+//! Passed to the probes as one read-only global. An offset that the kernel does
+//! not have is [`ABSENT`], and what needs it is off.
+
+/// Marks an offset or a bit that this kernel does not have.
+pub const ABSENT: u32 = u32::MAX;
+
+/// Offsets are bytes from the start of the head page's `struct page`, unless
+/// the field says otherwise.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(bytemuck::Pod, bytemuck::Zeroable))]
+pub struct Layout {
+    /// `sizeof(struct page)`.
+    pub page_size: u32,
+    /// `page.flags`.
+    pub flags: u32,
+    /// `page.compound_head`, or `compound_info` where `compound_is_mask` is 1.
+    pub compound: u32,
+    /// 1 where the word in a tail page is a mask over its own address
+    /// (`compound_info`), 0 where it is a pointer.
+    pub compound_is_mask: u32,
+    /// `page.mapping`.
+    pub mapping: u32,
+    /// `page.index` or its successor.
+    pub index: u32,
+    /// `page._mapcount`.
+    pub mapcount: u32,
+    /// `page._refcount`.
+    pub refcount: u32,
+    /// Mapcount of a whole large folio (`folio._large_mapcount`).
+    pub large_mapcount: u32,
+    /// Pin count of a large folio.
+    pub pincount: u32,
+    /// Smallest order of a folio that has a pin count.
+    pub pincount_min_order: u32,
+    /// Number of pages of a large folio, 32 bits.
+    pub pages: u32,
+    /// Bit number of `PG_head`.
+    pub pg_head: u32,
+    /// Bit number of `PG_private`.
+    pub pg_private: u32,
+    /// Bit number of `PG_writeback`.
+    pub pg_writeback: u32,
+    /// `address_space.host`.
+    pub mapping_host: u32,
+    /// `inode.i_ino`.
+    pub inode_ino: u32,
+    /// `inode.i_sb`.
+    pub inode_sb: u32,
+    /// `super_block.s_dev`.
+    pub sb_dev: u32,
+    /// `bio.bi_io_vec`.
+    pub bio_io_vec: u32,
+    /// `bio.bi_vcnt`.
+    pub bio_vcnt: u32,
+    /// `bio.bi_flags`.
+    pub bio_flags: u32,
+    /// Bit of `bi_flags` that says the bio holds no references (`BIO_NO_PAGE_REF`).
+    pub bio_no_page_ref: u32,
+    /// `bio_vec.bv_page`, from the start of a `struct bio_vec`.
+    pub bvec_page: u32,
+    /// `bio_vec.bv_len`.
+    pub bvec_len: u32,
+    /// `bio_vec.bv_offset`.
+    pub bvec_offset: u32,
+    /// `sizeof(struct bio_vec)`.
+    pub bvec_size: u32,
+    /// `FOLL_LONGTERM`; all ones where its value is unknown.
+    pub foll_longterm: u32,
+    /// `struct page` address of the zero page whose pins the kernel does not
+    /// count; 0 where it counts them.
+    pub zero_page: u64,
+    /// Bounds of the code that clears page-table entries on unmap, from
+    /// kallsyms: a decrement with a return address between them is a zap.
+    pub zap_start: u64,
+    /// End of that code.
+    pub zap_end: u64,
+    /// Address of the per-CPU preempt count, before the CPU's offset; 0 where
+    /// kallsyms does not have it.
+    pub preempt_count: u64,
+    /// Address of `__per_cpu_offset[]`; 0 where kallsyms does not have it.
+    pub per_cpu_offset: u64,
+    /// Buckets in the ledger, less one.
+    pub ledger_mask: u32,
+    /// 1 where `page_vma_mapped_walk` is hooked.
+    pub ptes_hooked: u32,
+    /// 1 where the rmap removal is hooked.
+    pub zaps_hooked: u32,
+    /// Zero; keeps the layout free of padding.
+    pub reserved: u32,
+}
+
+const _: () = assert!(size_of::<Layout>() == 168 && align_of::<Layout>() == 8);

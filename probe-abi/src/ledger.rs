@@ -1,0 +1,185 @@
+//! The ledger's table: buckets of slots, each slot one 64-bit word and a note.
+//!
+//! A word holds key and count together, so that one compare-and-swap makes a
+//! pin, a release, or a release that empties the slot. Nothing is ever deleted
+//! and nothing moves: a reader in user space maps the table and looks. Two CPUs
+//! may open a slot for the same folio at once; the folio's count is the sum
+//! over its slots, so that is harmless.
+
+/// Slots in a bucket: their words fill one cache line.
+pub const BUCKET_SLOTS: usize = 8;
+
+/// Which reference a slot counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `FOLL_PIN`: `pin_user_pages*()` and what else raises the kernel's pin count.
+    Pin,
+    /// `FOLL_GET`: a plain reference from `get_user_pages*()`.
+    Get,
+}
+
+/// One slot's key, kind and count.
+///
+/// | bits | meaning |
+/// | --- | --- |
+/// | 63..28 | key: the folio's `struct page` address, see [`folio_key`] |
+/// | 27 | kind: 0 pin, 1 get |
+/// | 26 | busy: claimed, its note not written yet |
+/// | 25..0 | count: references not yet released |
+///
+/// All zero is an empty slot. A key with count zero is a folio whose last
+/// reference is gone but which no mkclean walk has settled since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Word(pub u64);
+
+impl Word {
+    /// Mask of the count.
+    pub const COUNT: u64 = (1 << 26) - 1;
+    /// The claim mark.
+    pub const BUSY: u64 = 1 << 26;
+    /// The kind bit.
+    pub const GET: u64 = 1 << 27;
+    /// Shift of the key.
+    pub const KEY_SHIFT: u32 = 28;
+
+    /// The word of a folio with no count yet.
+    #[must_use]
+    #[inline(always)]
+    pub const fn empty(key: u64, kind: Kind) -> Self {
+        let kind = match kind {
+            Kind::Pin => 0,
+            Kind::Get => Self::GET,
+        };
+        Self((key << Self::KEY_SHIFT) | kind)
+    }
+
+    /// Key part.
+    #[must_use]
+    #[inline(always)]
+    pub const fn key(self) -> u64 {
+        self.0 >> Self::KEY_SHIFT
+    }
+
+    /// References not yet released.
+    #[must_use]
+    #[inline(always)]
+    pub const fn count(self) -> u32 {
+        (self.0 & Self::COUNT) as u32
+    }
+
+    /// What it counts.
+    #[must_use]
+    #[inline(always)]
+    pub const fn kind(self) -> Kind {
+        if self.0 & Self::GET == 0 {
+            Kind::Pin
+        } else {
+            Kind::Get
+        }
+    }
+
+    /// Whether its note is still being written.
+    #[must_use]
+    #[inline(always)]
+    pub const fn is_busy(self) -> bool {
+        self.0 & Self::BUSY != 0
+    }
+
+    /// Whether the slot is free.
+    #[must_use]
+    #[inline(always)]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// What is remembered beside a slot's word. Written by whoever opens the slot,
+/// before the word becomes visible without [`Word::BUSY`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SlotNote {
+    /// `bpf_ktime_get_ns` when the count last left zero.
+    pub since_ns: u64,
+    /// `folio->mapping` at that time, its low tag bits included.
+    pub mapping: u64,
+    /// Pages of the folio at that time.
+    pub pages: u32,
+    /// GUPs of this folio, ever since the slot was opened; wraps.
+    pub gups: u32,
+    /// Mapcount decrements inside a zap, seen while a walk was under way; wraps.
+    pub zaps: u32,
+    /// Zero; keeps the layout free of padding.
+    pub reserved: u32,
+}
+
+/// A cache line of words, then their notes.
+#[repr(C, align(64))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bucket {
+    /// The slots' words.
+    pub words: [u64; BUCKET_SLOTS],
+    /// The slots' notes, same index.
+    pub notes: [SlotNote; BUCKET_SLOTS],
+}
+
+const _: () = assert!(size_of::<SlotNote>() == 32 && align_of::<SlotNote>() == 8);
+const _: () = assert!(size_of::<Bucket>() == 320 && align_of::<Bucket>() == 64);
+
+/// The key of a folio: bits 6 to 41 of its `struct page` address.
+///
+/// `struct page` is 64-byte aligned inside one virtual array (`vmemmap`), so
+/// these 36 bits tell folios apart on machines whose physical address space
+/// ends below 256 TiB, and need no knowledge of where the array begins.
+#[must_use]
+#[inline(always)]
+pub const fn folio_key(page: u64) -> u64 {
+    (page >> 6) & ((1 << 36) - 1)
+}
+
+/// First bucket of a key, in a table of `mask + 1` buckets.
+#[must_use]
+#[inline(always)]
+pub const fn bucket_of(key: u64, mask: u32) -> u32 {
+    // Fibonacci hashing: the high half of the product mixes every key bit.
+    (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32 & mask
+}
+
+/// The other bucket of a key: a full bucket overflows into it.
+#[must_use]
+#[inline(always)]
+pub const fn second_bucket_of(key: u64, mask: u32) -> u32 {
+    (key.wrapping_mul(0xc2b2_ae3d_27d4_eb4f) >> 32) as u32 & mask
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_gives_back_key_kind_and_count() {
+        let key = folio_key(0xffff_ea00_1234_5640);
+        for kind in [Kind::Pin, Kind::Get] {
+            let word = Word(Word::empty(key, kind).0 + 511);
+            assert_eq!((word.key(), word.kind(), word.count()), (key, kind, 511));
+            assert!(!word.is_busy() && !word.is_empty());
+        }
+    }
+
+    #[test]
+    fn neighbouring_folios_have_different_keys() {
+        let base = 0xffd4_0000_0000_0000;
+        assert_ne!(folio_key(base), folio_key(base + 64));
+    }
+
+    #[test]
+    fn neighbouring_folios_spread_over_the_table() {
+        let mask = 1023;
+        let used: std::collections::BTreeSet<u32> = (0..1024u64)
+            .map(|page| bucket_of(folio_key(0xffff_ea00_0000_0000 + page * 64), mask))
+            .collect();
+        assert!(used.len() > 600, "{} of 1024 buckets used", used.len());
+    }
+}
+
+#[cfg(test)]
+extern crate std;

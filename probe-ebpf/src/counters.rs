@@ -1,0 +1,54 @@
+//! Per-CPU totals in one array that user space maps: reading them makes no
+//! system call, and so never switches kprobes off on a CPU (a BPF map system
+//! call does, for as long as it lasts: `bpf_disable_instrumentation()`).
+
+use core::{
+    intrinsics::{AtomicOrdering, atomic_xadd},
+    mem::offset_of,
+};
+
+use aya_ebpf::{
+    bindings::BPF_F_MMAPABLE, helpers::bpf_get_smp_processor_id, macros::map, maps::Array,
+};
+use probe_abi::CpuCounters;
+
+/// One set per possible CPU; the agent sets the size.
+#[map]
+static COUNTERS: Array<CpuCounters> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// Adds `n` to the counter of this CPU at a byte offset in [`CpuCounters`].
+///
+/// Atomic although per CPU: a completion interrupt can land inside a probe.
+#[inline(always)]
+pub(crate) fn add(n: u64, offset: usize) {
+    // SAFETY: the helper has no precondition.
+    let cpu = unsafe { bpf_get_smp_processor_id() };
+    let Some(counters) = COUNTERS.get_ptr_mut(cpu) else {
+        return;
+    };
+    // SAFETY: callers pass the offset of a `u64` field.
+    xadd(
+        unsafe { counters.cast::<u8>().add(offset).cast::<u64>() },
+        n,
+    );
+}
+
+/// Counts `n` losses of a [`probe_abi::Lost`] cause.
+#[inline(always)]
+pub(crate) fn lose(cause: usize, n: u64) {
+    add(n, offset_of!(CpuCounters, lost) + cause * 8);
+}
+
+/// Counts a mkclean walk of a [`probe_abi::WalkKind`].
+#[inline(always)]
+pub(crate) fn walk(kind: usize) {
+    add(1, offset_of!(CpuCounters, walks) + kind * 8);
+}
+
+/// `*counter += n`, atomically, result unused: a plain `lock add` that every
+/// kernel's verifier takes.
+#[inline(always)]
+pub(crate) fn xadd(counter: *mut u64, n: u64) {
+    // SAFETY: callers pass pointers into map values, aligned and alive.
+    unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(counter, n) };
+}

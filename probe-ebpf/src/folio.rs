@@ -1,0 +1,170 @@
+//! Reading `struct page` and `struct folio` at the offsets that BTF gave.
+
+use aya_ebpf::helpers::bpf_probe_read_kernel;
+
+use crate::layout::layout;
+
+/// Words of `struct page` read at once: one helper call instead of five.
+const PAGE_WORDS: usize = 8;
+
+/// Smallest reference count of a small folio that the kernel takes for pinned
+/// (`GUP_PIN_COUNTING_BIAS`, Linux 5.6).
+pub(crate) const PIN_BIAS: u32 = 1024;
+
+/// Tag bit of `page.mapping`: anonymous.
+pub(crate) const MAPPING_ANON: u64 = 1;
+
+/// A copy of one `struct page`.
+#[derive(Clone, Copy)]
+pub(crate) struct Page([u64; PAGE_WORDS]);
+
+impl Page {
+    #[inline(always)]
+    pub(crate) fn read(address: u64) -> Option<Self> {
+        read_kernel(address).map(Self)
+    }
+
+    /// 64 bits at a byte offset. Offsets come from the layout, are constants to
+    /// the verifier, and are checked by the agent to lie inside the page.
+    #[inline(always)]
+    fn u64_at(&self, offset: u32) -> u64 {
+        // SAFETY: in bounds, see above; the buffer is 8-byte aligned.
+        unsafe {
+            self.0
+                .as_ptr()
+                .cast::<u8>()
+                .add(offset as usize & 56)
+                .cast::<u64>()
+                .read()
+        }
+    }
+
+    #[inline(always)]
+    fn u32_at(&self, offset: u32) -> u32 {
+        // SAFETY: as above, 4-byte aligned.
+        unsafe {
+            self.0
+                .as_ptr()
+                .cast::<u8>()
+                .add(offset as usize & 60)
+                .cast::<u32>()
+                .read()
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn mapping(&self) -> u64 {
+        self.u64_at(layout!(mapping))
+    }
+
+    #[inline(always)]
+    pub(crate) fn index(&self) -> u64 {
+        self.u64_at(layout!(index))
+    }
+
+    #[inline(always)]
+    pub(crate) fn refcount(&self) -> u32 {
+        self.u32_at(layout!(refcount))
+    }
+
+    #[inline(always)]
+    pub(crate) fn flag(&self, bit: u32) -> bool {
+        bit < 64 && self.u64_at(layout!(flags)) >> bit & 1 == 1
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_large_head(&self) -> bool {
+        self.flag(layout!(pg_head))
+    }
+
+    /// Mapcount of a small folio. A typed page (slab, page table) reads as 0.
+    #[inline(always)]
+    pub(crate) fn small_mapcount(&self) -> u32 {
+        let raw = self.u32_at(layout!(mapcount)).wrapping_add(1);
+        if raw as i32 >= 0 { raw } else { 0 }
+    }
+}
+
+/// The folio that a page belongs to.
+#[derive(Clone, Copy)]
+pub(crate) struct Folio {
+    /// Address of its head page.
+    pub(crate) address: u64,
+    /// Copy of its head page.
+    pub(crate) head: Page,
+    /// Number of its pages.
+    pub(crate) pages: u32,
+}
+
+impl Folio {
+    /// The folio of any page, `None` where memory could not be read.
+    #[inline(always)]
+    pub(crate) fn of(page: u64) -> Option<Self> {
+        let mut address = page;
+        let mut head = Page::read(page)?;
+        let compound = head.u64_at(layout!(compound));
+        if compound & 1 == 1 {
+            // A tail page's word leads to its head: a pointer up to Linux 7.0,
+            // a mask over the tail's own address from 7.1 on.
+            address = if layout!(compound_is_mask) == 1 {
+                page & compound
+            } else {
+                compound - 1
+            };
+            head = Page::read(address)?;
+        } else if layout!(compound_is_mask) == 0 && head.is_large_head() && page & 4095 == 0 {
+            // With the vmemmap of a hugetlb folio optimised away, some of its
+            // tail pages alias the head; the page after such a one is a true
+            // tail (`page_fixed_fake_head()`).
+            let next: u64 = read_kernel(page + u64::from(layout!(page_size) + layout!(compound)))?;
+            if next & 1 == 1 {
+                address = next - 1;
+            }
+        }
+        let mut pages = 1;
+        if head.is_large_head() {
+            pages = read_kernel(address + u64::from(layout!(pages)))?;
+        }
+        Some(Self {
+            address,
+            head,
+            pages,
+        })
+    }
+
+    /// Mapcount of the whole folio, `None` where this kernel keeps none that a
+    /// single read gives.
+    #[inline(always)]
+    pub(crate) fn mapcount(&self) -> Option<u32> {
+        if !self.head.is_large_head() {
+            return Some(self.head.small_mapcount());
+        }
+        let offset = layout!(large_mapcount);
+        if offset == probe_abi::ABSENT {
+            return None;
+        }
+        let raw: u32 = read_kernel(self.address + u64::from(offset))?;
+        Some(raw.wrapping_add(1))
+    }
+
+    /// Pin count of a folio large enough to have one.
+    #[inline(always)]
+    pub(crate) fn pincount(&self) -> Option<u32> {
+        if !self.head.is_large_head() || self.pages >> layout!(pincount_min_order) == 0 {
+            return None;
+        }
+        read_kernel(self.address + u64::from(layout!(pincount)))
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_anon(&self) -> bool {
+        self.head.mapping() & MAPPING_ANON == MAPPING_ANON
+    }
+}
+
+/// Reads a `T` of kernel memory.
+#[inline(always)]
+pub(crate) fn read_kernel<T: Copy>(address: u64) -> Option<T> {
+    // SAFETY: the helper checks the address and fails instead of faulting.
+    unsafe { bpf_probe_read_kernel(address as *const T) }.ok()
+}

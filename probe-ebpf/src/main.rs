@@ -1,0 +1,37 @@
+//! The kernel-side programs: they observe and count, and decide nothing.
+//!
+//! One module per hook family (`gup`, `unpin`, `bio`, `mkclean`, `zap`), each a
+//! handler with thin entries per hook type; user space attaches one entry of
+//! each. Program names are `SYMBOL_METHOD`, as the agent's catalogue expects.
+
+#![no_std]
+#![no_main]
+#![feature(core_intrinsics)]
+#![expect(
+    internal_features,
+    reason = "the BPF target has no core::sync::atomic read-modify-write"
+)]
+
+mod args;
+mod bio;
+mod context;
+mod counters;
+mod folio;
+mod gup;
+mod layout;
+mod ledger;
+mod mkclean;
+mod pages;
+mod unpin;
+mod zap;
+
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}
+
+/// The licence that the kernel checks before it lends GPL-only helpers.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

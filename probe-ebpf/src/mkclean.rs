@@ -1,0 +1,237 @@
+//! mkclean: writeback write-protects a folio's mappings; the moment at which
+//! every estimator has to say whether the folio is pinned.
+//!
+//! Entry and exit of `folio_mkclean()` (`page_mkclean()` before folios), and
+//! between them the true returns of `page_vma_mapped_walk()` on the same thread.
+
+use core::mem::offset_of;
+
+use aya_ebpf::{
+    EbpfContext,
+    helpers::bpf_ktime_get_ns,
+    macros::{fentry, fexit, kprobe, kretprobe, map},
+    maps::RingBuf,
+    programs::{FEntryContext, FExitContext, ProbeContext, RetProbeContext},
+};
+use aya_log_ebpf::warn;
+use probe_abi::{CpuCounters, Lost, MkcleanSample, SampleFlags, WalkKind};
+
+use crate::{
+    args::Args,
+    context::{self, Walking},
+    counters,
+    folio::{Folio, PIN_BIAS, read_kernel},
+    layout::layout,
+    ledger::{self, Book},
+    zap,
+};
+
+/// Samples for user space; the agent sets the size.
+#[map]
+static SAMPLES: RingBuf = RingBuf::with_byte_size(4096, 0);
+
+#[inline(always)]
+fn enter(ctx: &(impl Args + EbpfContext)) -> u32 {
+    let address = ctx.arg(0);
+    let Some(folio) = Folio::of(address) else {
+        counters::lose(Lost::UNREADABLE, 1);
+        warn!(
+            ctx,
+            "cannot read the folio at {:x} that mkclean walks", address
+        );
+        return 0;
+    };
+    let mut book = Book::default();
+    ledger::look_up(folio.address, &mut book);
+    let mapcount = folio.mapcount();
+    if book.slots == 0 && mapcount == Some(0) && !kernel_says_pinned(&folio) {
+        counters::walk(WalkKind::UNMAPPED);
+        return 0;
+    }
+    let walk = Walking {
+        // SAFETY: the helper has no precondition.
+        at_ns: unsafe { bpf_ktime_get_ns() },
+        folio: folio.address,
+        mapcount: mapcount.unwrap_or(0),
+        known: u32::from(mapcount.is_some()),
+        pins: book.pins,
+        gets: book.gets,
+        gups: book.gups,
+        zaps: book.zaps,
+        ptes: 0,
+        slots: book.slots,
+    };
+    context::enter_walk(context::tid(), &walk);
+    zap::walk_begins();
+    0
+}
+
+#[inline(always)]
+fn leave(cleaned: u32) -> u32 {
+    let tid = context::tid();
+    let Some(walk) = context::walking(tid) else {
+        return 0;
+    };
+    // SAFETY: a map value that only this thread changes.
+    let walk = unsafe { *walk };
+    context::leave_walk(tid);
+    zap::walk_ends();
+    let Some(folio) = Folio::of(walk.folio) else {
+        counters::lose(Lost::UNREADABLE, 1);
+        return 0;
+    };
+    let mut book = Book::default();
+    ledger::look_up(folio.address, &mut book);
+    let mapcount = folio.mapcount();
+    let pinned = kernel_says_pinned(&folio);
+    let counts_equal = walk.known == 1
+        && mapcount == Some(walk.mapcount)
+        && (layout!(ptes_hooked) == 0 || walk.ptes == walk.mapcount);
+    let quiet = walk.pins == 0 && walk.gets == 0 && book.pins == 0 && book.gets == 0 && !pinned;
+    if book.slots == 0 && quiet && counts_equal {
+        counters::walk(WalkKind::SETTLED);
+        return 0;
+    }
+    counters::walk(WalkKind::SAMPLED);
+    counters::add(1, offset_of!(CpuCounters, samples_issued));
+    let settles = quiet && counts_equal;
+    let Some(mut slot) = SAMPLES.reserve::<MkcleanSample>(0) else {
+        counters::lose(Lost::RING_FULL, 1);
+        return 0;
+    };
+    let sample = slot.as_mut_ptr();
+    // SAFETY: the ring lent us these bytes; every field is written below.
+    unsafe {
+        (&raw mut (*sample).at_ns).write(bpf_ktime_get_ns());
+        (&raw mut (*sample).walk_ns).write((*sample).at_ns.wrapping_sub(walk.at_ns));
+        (&raw mut (*sample).folio).write(walk.folio);
+        (&raw mut (*sample).mapping).write(folio.head.mapping());
+        (&raw mut (*sample).index).write(folio.head.index());
+        (&raw mut (*sample).tid).write(tid);
+        (&raw mut (*sample).mapcount_entry).write(walk.mapcount);
+        (&raw mut (*sample).mapcount_exit).write(mapcount.unwrap_or(0));
+        (&raw mut (*sample).pins_entry).write(walk.pins);
+        (&raw mut (*sample).pins_exit).write(book.pins);
+        (&raw mut (*sample).gets_entry).write(walk.gets);
+        (&raw mut (*sample).gets_exit).write(book.gets);
+        (&raw mut (*sample).ptes_found).write(walk.ptes);
+        (&raw mut (*sample).zaps).write(book.zaps.wrapping_sub(walk.zaps));
+        (&raw mut (*sample).gups).write(book.gups.wrapping_sub(walk.gups));
+        (&raw mut (*sample).gups_entry).write(walk.gups);
+        (&raw mut (*sample).cleaned).write(cleaned);
+        (&raw mut (*sample).reserved).write(0);
+        (&raw mut (*sample).refcount).write(folio.head.refcount());
+        (&raw mut (*sample).pages).write(folio.pages);
+    }
+    let pincount = folio.pincount();
+    let mut flags = SampleFlags::TRUTH_KNOWN;
+    if pincount.is_some() {
+        flags |= SampleFlags::LARGE;
+    }
+    if book.slots > 0 || walk.slots > 0 {
+        flags |= SampleFlags::GUPED;
+    }
+    if folio.head.flag(layout!(pg_private)) {
+        flags |= SampleFlags::PRIVATE;
+    }
+    if folio.head.flag(layout!(pg_writeback)) {
+        flags |= SampleFlags::WRITEBACK;
+    }
+    if walk.known == 1 && mapcount.is_some() {
+        flags |= SampleFlags::MAPCOUNT_KNOWN;
+    }
+    if layout!(ptes_hooked) == 1 {
+        flags |= SampleFlags::PTES_KNOWN;
+    }
+    if layout!(zaps_hooked) == 1 {
+        flags |= SampleFlags::ZAPS_KNOWN;
+    }
+    if folio.is_anon() {
+        flags |= SampleFlags::ANON;
+    } else if folio.head.mapping() != 0 {
+        flags |= SampleFlags::CACHED;
+    }
+    if settles {
+        flags |= SampleFlags::SETTLES;
+    }
+    let (inode, device) = file_of(&folio).unwrap_or((0, 0));
+    // SAFETY: as above.
+    unsafe {
+        (&raw mut (*sample).pincount).write(pincount.unwrap_or(0));
+        (&raw mut (*sample).inode).write(inode);
+        (&raw mut (*sample).device).write(device);
+        (&raw mut (*sample).flags).write(flags);
+    }
+    slot.submit(0);
+    if settles {
+        ledger::settle(walk.folio);
+    }
+    0
+}
+
+/// One page-table entry that maps the folio was found.
+#[inline(always)]
+fn found(returned: i32) -> u32 {
+    if returned & 1 == 0 {
+        return 0;
+    }
+    if let Some(walk) = context::walking(context::tid()) {
+        // SAFETY: a map value that only this thread changes.
+        unsafe { (*walk).ptes += 1 };
+    }
+    0
+}
+
+/// `folio_maybe_dma_pinned()`, for the choice of what to send only; the verdict
+/// itself is user space's.
+#[inline(always)]
+fn kernel_says_pinned(folio: &Folio) -> bool {
+    match folio.pincount() {
+        Some(pins) => pins > 0,
+        None => folio.head.refcount() >= PIN_BIAS,
+    }
+}
+
+/// Inode number and device of the file that a folio caches.
+#[inline(always)]
+fn file_of(folio: &Folio) -> Option<(u64, u32)> {
+    let mapping = folio.head.mapping();
+    if mapping == 0 || folio.is_anon() {
+        return None;
+    }
+    let host: u64 = read_kernel(mapping + u64::from(layout!(mapping_host)))?;
+    let inode = read_kernel(host + u64::from(layout!(inode_ino)))?;
+    let superblock: u64 = read_kernel(host + u64::from(layout!(inode_sb)))?;
+    let device = read_kernel(superblock + u64::from(layout!(sb_dev)))?;
+    Some((inode, device))
+}
+
+#[kprobe]
+fn mkclean_kprobe(ctx: ProbeContext) -> u32 {
+    enter(&ctx)
+}
+
+#[kretprobe]
+fn mkclean_kretprobe(ctx: RetProbeContext) -> u32 {
+    leave(ctx.ret::<u32>())
+}
+
+#[fentry]
+fn mkclean_fentry(ctx: FEntryContext) -> u32 {
+    enter(&ctx)
+}
+
+#[fexit]
+fn mkclean_fexit(ctx: FExitContext) -> u32 {
+    leave(ctx.ret::<u32>().unwrap_or(0))
+}
+
+#[kretprobe]
+fn page_vma_mapped_walk_kretprobe(ctx: RetProbeContext) -> u32 {
+    found(ctx.ret::<i32>())
+}
+
+#[fexit]
+fn page_vma_mapped_walk_fexit(ctx: FExitContext) -> u32 {
+    found(ctx.ret::<i32>().unwrap_or(0))
+}

@@ -1,0 +1,96 @@
+//! Release: every function that gives `FOLL_PIN` references back.
+
+use core::mem::offset_of;
+
+use aya_ebpf::{
+    macros::{fentry, kprobe},
+    programs::{FEntryContext, ProbeContext},
+};
+use pastey::paste;
+use probe_abi::CpuCounters;
+
+use crate::{
+    args::Args,
+    context, counters,
+    layout::layout,
+    pages::{self, Act},
+};
+
+/// How a function says what it releases.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    /// `(page)` or `(folio)`: one reference.
+    One,
+    /// `(folio, n)`: n references on it.
+    Times,
+    /// `(pages, n)`: an array of pages or folios.
+    Array,
+    /// `(pages, n, make_dirty)`: an array. With `make_dirty` false the function
+    /// is a tail call of the one above, which counts.
+    DirtyArray,
+    /// `(page, n, make_dirty)`: pages side by side.
+    Range,
+}
+
+#[inline(always)]
+fn release(shape: Shape, args: &impl Args) -> u32 {
+    let what = args.arg(0);
+    if shape == Shape::DirtyArray && args.arg(2) & 0xff == 0 {
+        return 0;
+    }
+    let undone = inside_a_pin();
+    let n = match shape {
+        Shape::One => 1,
+        Shape::Times | Shape::Array | Shape::DirtyArray | Shape::Range => args.arg(1),
+    };
+    if undone {
+        counters::add(n, offset_of!(CpuCounters, pages_undone));
+        return 0;
+    }
+    let released = match shape {
+        Shape::One | Shape::Times => pages::one(what, n, Act::Unpin),
+        Shape::Array | Shape::DirtyArray => pages::walk_array(what, n, Act::Unpin),
+        Shape::Range => pages::walk_range(what, n, Act::Unpin),
+    };
+    counters::add(released, offset_of!(CpuCounters, pages_unpinned));
+    counters::add(1, offset_of!(CpuCounters, unpin_calls));
+    0
+}
+
+/// Whether the kernel undoes its own pins here: inside a pin call of the same
+/// thread, and not in an interrupt that came in on top of it.
+#[inline(always)]
+fn inside_a_pin() -> bool {
+    let Some(call) = context::gup_call(context::tid()) else {
+        return false;
+    };
+    // Where the flag's value is known, only a longterm call can undo this way;
+    // calls without flags (0) are `memfd_pin_folios()`, which can as well.
+    let can_undo = call.flags == 0 || call.flags & layout!(foll_longterm) != 0;
+    can_undo && !context::in_interrupt()
+}
+
+/// The two entries of one function.
+macro_rules! unpin {
+    ($symbol:ident, $shape:expr) => {
+        paste! {
+            #[kprobe]
+            fn [<$symbol _kprobe>](ctx: ProbeContext) -> u32 {
+                release($shape, &ctx)
+            }
+
+            #[fentry]
+            fn [<$symbol _fentry>](ctx: FEntryContext) -> u32 {
+                release($shape, &ctx)
+            }
+        }
+    };
+}
+
+unpin!(unpin_user_page, Shape::One);
+unpin!(unpin_user_pages, Shape::Array);
+unpin!(unpin_user_pages_dirty_lock, Shape::DirtyArray);
+unpin!(unpin_user_page_range_dirty_lock, Shape::Range);
+unpin!(unpin_user_folio, Shape::Times);
+unpin!(unpin_folio, Shape::One);
+unpin!(unpin_folios, Shape::Array);
