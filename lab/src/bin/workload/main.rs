@@ -68,6 +68,8 @@ enum Mode {
     Udmabuf(modes::udmabuf::Args),
     /// Datagrams sent with MSG_ZEROCOPY over loopback.
     Zerocopy(modes::zerocopy::Args),
+    /// Nothing; the report then tells the kernel's two pin counters as they are now.
+    Counters,
     /// All of it in turn, moderately, to look at.
     Demo(modes::demo::Args),
 }
@@ -78,6 +80,7 @@ struct Report {
     seconds: f64,
     counts: Counts,
     kernel: PinCounters,
+    kernel_now: PinCounters,
 }
 
 fn main() -> ExitCode {
@@ -105,11 +108,13 @@ fn run(cli: &Cli) -> Result<()> {
     };
     let before = PinCounters::read()?;
     let (mode, counts) = cli.mode.run(&session)?;
+    let kernel_now = PinCounters::read()?;
     let report = Report {
         mode,
         seconds: started.elapsed().as_secs_f64(),
         counts,
-        kernel: PinCounters::read()? - before,
+        kernel: kernel_now - before,
+        kernel_now,
     };
     println!("{}", serde_json::to_string(&report)?);
     Ok(())
@@ -130,6 +135,7 @@ impl Mode {
             Self::XdpUmem(args) => ("xdp-umem", modes::xdp_umem::run(args, session)?),
             Self::Udmabuf(args) => ("udmabuf", modes::udmabuf::run(args, session)?),
             Self::Zerocopy(args) => ("zerocopy", modes::zerocopy::run(args, session)?),
+            Self::Counters => ("counters", Counts::default()),
             Self::Demo(args) => ("demo", modes::demo::run(args, session)?),
         })
     }

@@ -10,12 +10,33 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
+use super::PAGE;
+
 /// File systems that never write back, so that no workload here means anything on them.
 const NO_WRITEBACK: [(i64, &str); 3] = [
     (0x0102_1994, "tmpfs"),
     (0x8584_58f6, "ramfs"),
     (0x794c_7630, "overlayfs"),
 ];
+
+/// How the file comes into the page cache. Where the file system has large folios, the
+/// size of a write decides how large they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Folios {
+    /// Written page by page: each page is a folio of its own.
+    Small,
+    /// Written in pieces of 1 MiB: as large as the kernel makes them.
+    Large,
+}
+
+impl Folios {
+    fn write_size(self) -> usize {
+        match self {
+            Self::Small => PAGE,
+            Self::Large => 1 << 20,
+        }
+    }
+}
 
 /// A file with its blocks allocated, removed when dropped.
 #[derive(Debug)]
@@ -28,7 +49,7 @@ pub(crate) struct WorkFile {
 impl WorkFile {
     /// Makes `dir/pinscope-workload-PID-NAME` with `bytes` bytes that are on the disk
     /// and clean when this returns.
-    pub(crate) fn make(dir: &Path, name: &str, bytes: usize) -> Result<Self> {
+    pub(crate) fn make(dir: &Path, name: &str, bytes: usize, folios: Folios) -> Result<Self> {
         refuse_without_writeback(dir)?;
         let path = dir.join(format!("pinscope-workload-{}-{name}", std::process::id()));
         let file = OpenOptions::new()
@@ -40,13 +61,13 @@ impl WorkFile {
             .with_context(|| format!("{} cannot be made", path.display()))?;
         // Owned from here on, so that a failure below removes the file.
         let mut made = Self { file, path };
-        made.fill(bytes)
+        made.fill(bytes, folios)
             .with_context(|| format!("{} cannot be filled", made.path.display()))?;
         Ok(made)
     }
 
-    fn fill(&mut self, bytes: usize) -> Result<()> {
-        let block = vec![0x5a_u8; 1 << 20];
+    fn fill(&mut self, bytes: usize, folios: Folios) -> Result<()> {
+        let block = vec![0x5a_u8; folios.write_size()];
         let mut left = bytes;
         while left > 0 {
             let now = left.min(block.len());

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Result, ensure};
 
 use super::PAGE;
-use super::files::WorkFile;
+use super::files::{self, WorkFile};
 use super::folios::Folios;
 use super::huge_pool::HugePool;
 use super::mapping::{HUGE, Mapping};
@@ -37,7 +37,7 @@ impl Memory {
     pub(crate) fn make(kind: Kind, dir: &Path, bytes: usize) -> Result<Self> {
         let memory = match kind {
             Kind::File => {
-                let file = WorkFile::make(dir, "target", bytes)?;
+                let file = WorkFile::make(dir, "target", bytes, files::Folios::Large)?;
                 let mapping = Mapping::shared(&file.file, bytes)?;
                 mapping.touch(mapping.span());
                 Self {

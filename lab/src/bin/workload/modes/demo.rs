@@ -7,6 +7,7 @@ use anyhow::{Result, ensure};
 
 use crate::counts::Counts;
 use crate::kernel::cross_memory::Access;
+use crate::kernel::files::Folios;
 use crate::kernel::memory::Kind;
 use crate::modes::{churn, direct_read, dirty, hold, private, uring_fixed, vmsplice, zap_race};
 use crate::session::{Pace, Session};
@@ -38,6 +39,7 @@ const ACTS: [Act; 8] = [
                 pages: 512,
                 access: Access::Write,
                 syncs: 3,
+                folios: Folios::Large,
             },
             session,
         )
@@ -47,6 +49,7 @@ const ACTS: [Act; 8] = [
             &dirty::Args {
                 pages: 128,
                 rounds: 3,
+                folios: Folios::Large,
             },
             session,
         )
@@ -57,6 +60,7 @@ const ACTS: [Act; 8] = [
                 pages: 32,
                 rounds: 3,
                 after_pin: true,
+                folios: Folios::Small,
             },
             session,
         )

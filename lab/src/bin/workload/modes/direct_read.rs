@@ -10,7 +10,7 @@ use anyhow::{Result, anyhow, ensure};
 
 use crate::counts::Counts;
 use crate::kernel::PAGE;
-use crate::kernel::files::WorkFile;
+use crate::kernel::files::{Folios, WorkFile};
 use crate::kernel::mapping::{Mapping, Span};
 use crate::kernel::pin_counters::PinCounters;
 use crate::session::Session;
@@ -40,8 +40,8 @@ pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
         "--pages and --threads must be above 0"
     );
     let bytes = args.pages * PAGE;
-    let source = WorkFile::make(&session.dir, "source", bytes)?;
-    let target = WorkFile::make(&session.dir, "target", bytes * args.threads)?;
+    let source = WorkFile::make(&session.dir, "source", bytes, Folios::Large)?;
+    let target = WorkFile::make(&session.dir, "target", bytes * args.threads, Folios::Large)?;
     let mapping = Mapping::shared(&target.file, bytes * args.threads)?;
     mapping.touch(mapping.span());
     let before = PinCounters::read()?;

@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 
 use crate::counts::Counts;
 use crate::kernel::PAGE;
-use crate::kernel::files::WorkFile;
+use crate::kernel::files::{self, WorkFile};
 use crate::kernel::folios::Folios;
 use crate::kernel::mapping::Mapping;
 use crate::session::Session;
@@ -19,13 +19,16 @@ pub(crate) struct Args {
     /// Rounds of storing to every page and syncing.
     #[arg(long, default_value_t = 10)]
     pub(crate) rounds: usize,
+    /// Whether the file has large folios, where its file system can.
+    #[arg(long, value_enum, default_value = "large")]
+    pub(crate) folios: files::Folios,
 }
 
 /// Stores and syncs; each round's walks are checked page by page.
 pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
     ensure!(args.pages > 0, "--pages must be above 0");
     let bytes = args.pages * PAGE;
-    let target = WorkFile::make(&session.dir, "target", bytes)?;
+    let target = WorkFile::make(&session.dir, "target", bytes, args.folios)?;
     let mapping = Mapping::shared(&target.file, bytes)?;
     mapping.touch(mapping.span());
     let folios = Folios::behind(mapping.span())?;

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use crate::counts::Counts;
 use crate::kernel::PAGE;
 use crate::kernel::cross_memory::Access;
-use crate::kernel::files::WorkFile;
+use crate::kernel::files::{self, WorkFile};
 use crate::kernel::folios::Folios;
 use crate::kernel::held_pins::HeldPins;
 use crate::kernel::mapping::Mapping;
@@ -25,6 +25,9 @@ pub(crate) struct Args {
     /// Syncs while the pins are held; every page is dirtied before each.
     #[arg(long, default_value_t = 3)]
     pub(crate) syncs: usize,
+    /// Whether the file has large folios, where its file system can.
+    #[arg(long, value_enum, default_value = "large")]
+    pub(crate) folios: files::Folios,
 }
 
 /// Phases: `held` (pins there, nothing synced yet), `synced` (still there), `released`,
@@ -32,7 +35,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
     ensure!(args.pages > 0, "--pages must be above 0");
     let bytes = args.pages * PAGE;
-    let target = WorkFile::make(&session.dir, "target", bytes)?;
+    let target = WorkFile::make(&session.dir, "target", bytes, args.folios)?;
     let mapping = Mapping::shared(&target.file, bytes)?;
     mapping.touch(mapping.span());
     let mut counts = Counts::default();

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use crate::counts::Counts;
 use crate::kernel::PAGE;
 use crate::kernel::cross_memory::Access;
-use crate::kernel::files::WorkFile;
+use crate::kernel::files::{self, WorkFile};
 use crate::kernel::folios::Folios;
 use crate::kernel::held_pins::HeldPins;
 use crate::kernel::mapping::Mapping;
@@ -25,13 +25,16 @@ pub(crate) struct Args {
     /// Pin and release every page once before, so that the pin flag is set.
     #[arg(long)]
     pub(crate) after_pin: bool,
+    /// Whether the file has large folios, where its file system can.
+    #[arg(long, value_enum, default_value = "large")]
+    pub(crate) folios: files::Folios,
 }
 
 /// Maps twice, reads through the private mapping, stores through the shared one.
 pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
     ensure!(args.pages > 0, "--pages must be above 0");
     let bytes = args.pages * PAGE;
-    let target = WorkFile::make(&session.dir, "target", bytes)?;
+    let target = WorkFile::make(&session.dir, "target", bytes, args.folios)?;
     let shared = Mapping::shared(&target.file, bytes)?;
     let private = Mapping::private(&target.file, bytes)?;
     shared.touch(shared.span());

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use crate::counts::Counts;
 use crate::kernel::PAGE;
 use crate::kernel::cross_memory::Access;
-use crate::kernel::files::WorkFile;
+use crate::kernel::files::{self, WorkFile};
 use crate::kernel::folios::Folios;
 use crate::kernel::held_pins::HeldPins;
 use crate::kernel::mapping::Mapping;
@@ -16,7 +16,7 @@ use crate::session::Session;
 /// How many walks.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Pages pinned: the walks of one round, where each page is a folio of its own.
+    /// Pages pinned: the walks of one round, for each is a folio of its own.
     #[arg(long, default_value_t = 2048)]
     pub(crate) pages: usize,
     /// Rounds of storing to every page and syncing.
@@ -29,7 +29,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
     ensure!(args.pages > 0, "--pages must be above 0");
     let bytes = args.pages * PAGE;
-    let target = WorkFile::make(&session.dir, "target", bytes)?;
+    let target = WorkFile::make(&session.dir, "target", bytes, files::Folios::Small)?;
     let mapping = Mapping::shared(&target.file, bytes)?;
     mapping.touch(mapping.span());
     let mut counts = Counts::default();

@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 
 use crate::counts::Counts;
 use crate::kernel::PAGE;
-use crate::kernel::files::WorkFile;
+use crate::kernel::files::{self, WorkFile};
 use crate::kernel::folios::Folios;
 use crate::kernel::mapping::Mapping;
 use crate::kernel::pipe::PagePipe;
@@ -27,7 +27,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
     ensure!(args.pages > 0, "--pages must be above 0");
     let bytes = args.pages * PAGE;
-    let target = WorkFile::make(&session.dir, "target", bytes)?;
+    let target = WorkFile::make(&session.dir, "target", bytes, files::Folios::Large)?;
     let mapping = Mapping::shared(&target.file, bytes)?;
     mapping.touch(mapping.span());
     let mut counts = Counts::default();

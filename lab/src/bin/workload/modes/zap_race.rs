@@ -9,7 +9,7 @@ use anyhow::{Result, anyhow, ensure};
 
 use crate::counts::Counts;
 use crate::kernel::PAGE;
-use crate::kernel::files::WorkFile;
+use crate::kernel::files::{Folios, WorkFile};
 use crate::kernel::mapping::Mapping;
 use crate::kernel::pin_counters::PinCounters;
 use crate::modes::direct_read::{read_direct, settle_the_kind};
@@ -43,8 +43,8 @@ struct Race<'a> {
 pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
     ensure!(args.pages > 0, "--pages must be above 0");
     let bytes = args.pages * PAGE;
-    let source = WorkFile::make(&session.dir, "source", bytes)?;
-    let target = WorkFile::make(&session.dir, "target", bytes)?;
+    let source = WorkFile::make(&session.dir, "source", bytes, Folios::Large)?;
+    let target = WorkFile::make(&session.dir, "target", bytes, Folios::Large)?;
     let mapping = Mapping::shared(&target.file, bytes)?;
     let before = PinCounters::read()?;
     let until = Instant::now() + args.race;

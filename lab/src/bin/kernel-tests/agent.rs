@@ -1,0 +1,220 @@
+//! The real agent as a child process: started, asked, told to end. It never outlives a test.
+
+use std::fs::{self, File};
+use std::io::{Read, Seek};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::bench::Bench;
+use crate::metrics::Metrics;
+use crate::wait::{Look, until};
+
+/// A running agent that has answered once.
+#[derive(Debug)]
+pub(crate) struct Agent {
+    child: Child,
+    log: File,
+    output: File,
+    address: SocketAddr,
+    bench: Bench,
+}
+
+/// An agent's end.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    pub(crate) output: String,
+    pub(crate) log: String,
+}
+
+impl Agent {
+    /// `pinscope run` with these arguments besides, answering at a port of its own.
+    pub(crate) fn start(bench: &Bench, arguments: &[&str]) -> Result<Self> {
+        Self::start_with(bench, arguments, |_command| {})
+    }
+
+    /// The same, with a last word on how it is started.
+    pub(crate) fn start_with(
+        bench: &Bench,
+        arguments: &[&str],
+        last_word: impl FnOnce(&mut Command),
+    ) -> Result<Self> {
+        let address = free_address()?;
+        let mut command = run_command(bench, address, arguments);
+        last_word(&mut command);
+        let (child, output, log) = spawn(&mut command)?;
+        let mut agent = Self {
+            child,
+            log,
+            output,
+            address,
+            bench: bench.clone(),
+        };
+        agent.wait_for_first_answer()?;
+        Ok(agent)
+    }
+
+    fn wait_for_first_answer(&mut self) -> Result<()> {
+        until("the agent's first answer", self.bench.patience, || {
+            if let Some(status) = self.child.try_wait()? {
+                bail!(
+                    "the agent ended with {status}: {}",
+                    read_all(&mut self.log)?
+                );
+            }
+            Ok(match Metrics::scrape(self.address) {
+                Ok(_) => Look::Done(()),
+                Err(error) => Look::NotYet(format!("{error:#}")),
+            })
+        })
+    }
+
+    /// Where it answers.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What it says now. Kernel counters are read for each scrape, so after a quiet
+    /// point this is exact.
+    pub(crate) fn scrape(&self) -> Result<Metrics> {
+        Metrics::scrape(self.address).context("the agent cannot be scraped")
+    }
+
+    /// Scrapes until `look` is content.
+    pub(crate) fn scrape_until<T>(
+        &self,
+        what: &str,
+        mut look: impl FnMut(&Metrics) -> Result<Look<T>>,
+    ) -> Result<T> {
+        until(what, self.bench.patience, || look(&self.scrape()?))
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, signal).context("the agent cannot be signalled")
+    }
+
+    /// Sends `signal` and waits for the end.
+    pub(crate) fn end_by(mut self, signal: Signal) -> Result<Ended> {
+        self.signal(signal)?;
+        self.wait_for_end()
+    }
+
+    /// Ends it as a service manager does, and demands a clean end.
+    pub(crate) fn end(self) -> Result<()> {
+        let ended = self.end_by(Signal::TERM)?;
+        ensure!(
+            ended.status.success(),
+            "the agent ended with {}: {}",
+            ended.status,
+            ended.log
+        );
+        Ok(())
+    }
+
+    /// Waits until it has ended by itself.
+    pub(crate) fn wait_for_end(&mut self) -> Result<Ended> {
+        let status = wait_for(&mut self.child, &self.bench)?;
+        Ok(Ended {
+            status,
+            output: read_all(&mut self.output)?,
+            log: read_all(&mut self.log)?,
+        })
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        // Both fail if it has ended already, which is what is wanted.
+        let _ended_already = self.child.kill();
+        let _ended_already = self.child.wait();
+    }
+}
+
+/// Runs the agent with these arguments until it ends by itself.
+pub(crate) fn run_to_end(
+    bench: &Bench,
+    arguments: &[&str],
+    last_word: impl FnOnce(&mut Command),
+) -> Result<Ended> {
+    let mut command = Command::new(&bench.agent);
+    command.args(arguments);
+    last_word(&mut command);
+    let (mut child, mut output, mut log) = spawn(&mut command)?;
+    let status = wait_for(&mut child, bench);
+    if status.is_err() {
+        child.kill()?;
+        child.wait()?;
+    }
+    let status = status.with_context(|| format!("pinscope {}", arguments.join(" ")))?;
+    Ok(Ended {
+        status,
+        output: read_all(&mut output)?,
+        log: read_all(&mut log)?,
+    })
+}
+
+/// An address of loopback that nobody listens at.
+pub(crate) fn free_address() -> Result<SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .context("loopback cannot be used (is lo up?)")?;
+    Ok(listener.local_addr()?)
+}
+
+fn run_command(bench: &Bench, address: SocketAddr, arguments: &[&str]) -> Command {
+    let mut command = Command::new(&bench.agent);
+    command.args([
+        "run",
+        "--attach",
+        &bench.attach,
+        "--listen",
+        &address.to_string(),
+    ]);
+    command.args(arguments);
+    command
+}
+
+/// Output goes to files without a name, so that a full pipe never stops the agent.
+fn spawn(command: &mut Command) -> Result<(Child, File, File)> {
+    let (output, log) = (unnamed_file("output")?, unnamed_file("log")?);
+    let child = command
+        .stdin(Stdio::null())
+        .stdout(output.try_clone()?)
+        .stderr(log.try_clone()?)
+        .spawn()
+        .with_context(|| format!("{} cannot be started", command.get_program().display()))?;
+    Ok((child, output, log))
+}
+
+fn unnamed_file(name: &str) -> Result<File> {
+    let path = std::env::temp_dir().join(format!("kernel-tests-{}-{name}", std::process::id()));
+    let file = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(&path);
+    let file = file.with_context(|| format!("{} cannot be made", path.display()))?;
+    fs::remove_file(&path)?;
+    Ok(file)
+}
+
+fn read_all(file: &mut File) -> Result<String> {
+    file.rewind()?;
+    let mut text = Vec::new();
+    file.read_to_end(&mut text)?;
+    Ok(String::from_utf8_lossy(&text).trim().to_owned())
+}
+
+fn wait_for(child: &mut Child, bench: &Bench) -> Result<ExitStatus> {
+    until("the agent's end", bench.patience, || {
+        Ok(match child.try_wait().map_err(|error| anyhow!(error))? {
+            Some(status) => Look::Done(status),
+            None => Look::NotYet("it still runs".to_owned()),
+        })
+    })
+}

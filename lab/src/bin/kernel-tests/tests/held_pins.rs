@@ -1,0 +1,123 @@
+//! Writeback that meets pinned pages: what the kernel answers and what the mail's
+//! algorithm says, on the very folios that the workload holds.
+
+use anyhow::{Result, ensure};
+
+use crate::agent::Agent;
+use crate::bench::Bench;
+use crate::metrics::Metrics;
+use crate::wait::Look;
+use crate::workload::{self, Stepped};
+
+const VERDICTS: &str = "pinscope_verdicts_total";
+
+pub(super) fn held_pins_across_fsync_are_seen_by_kernel_and_two_walk(bench: &Bench) -> Result<()> {
+    check_held(bench, &["hold", "--folios", "small"])
+}
+
+pub(super) fn held_pins_of_large_folios_are_seen_by_kernel_and_two_walk(
+    bench: &Bench,
+) -> Result<()> {
+    check_held(bench, &["hold", "--folios", "large"])
+}
+
+pub(super) fn pins_for_reading_are_seen_like_pins_for_writing(bench: &Bench) -> Result<()> {
+    check_held(bench, &["hold", "--folios", "small", "--access", "read"])
+}
+
+fn check_held(bench: &Bench, arguments: &[&str]) -> Result<()> {
+    let agent = Agent::start(bench, &[])?;
+    let before = agent.scrape()?;
+    let mut workload = Stepped::start(bench, arguments)?;
+
+    let held = workload.reach("held")?;
+    let now = agent.scrape()?;
+    let outstanding = now.sum("pinscope_pinned_pages")? - before.sum("pinscope_pinned_pages")?;
+    ensure!(
+        outstanding == held.pages_pinned,
+        "{} pages are held, the ledger has {outstanding}",
+        held.pages_pinned
+    );
+
+    let synced = workload.go_on_to("synced")?;
+    ensure!(
+        synced.walks_pinned > 0,
+        "the workload caused no walk: {synced:?}"
+    );
+    let now = wait_for_judged(&agent, &before, synced.walks_pinned)?;
+    for (estimator, labels) in [
+        ("kernel", [("estimator", "kernel"), ("verdict", "pinned")]),
+        (
+            "two_walk",
+            [("estimator", "two_walk"), ("verdict", "pinned")],
+        ),
+        (
+            "two_walk, by the kernel's answer",
+            [("estimator", "two_walk"), ("kernel", "pinned")],
+        ),
+    ] {
+        let counted = now.sum_with(VERDICTS, &labels) - before.sum_with(VERDICTS, &labels);
+        ensure!(
+            counted == synced.walks_pinned,
+            "{} walks met pinned folios, {estimator} said pinned {counted} times; {}",
+            synced.walks_pinned,
+            now.show(VERDICTS)
+        );
+    }
+
+    workload.go_on_to("released")?;
+    let left = agent.scrape()?.sum("pinscope_pinned_pages")?;
+    ensure!(
+        left == before.sum("pinscope_pinned_pages")?,
+        "{left} pages in the ledger at the end"
+    );
+    workload.go_on_to("settled")?;
+    workload.finish()?;
+    agent.end()
+}
+
+/// A pin that came and went leaves the mail's flag set; a private mapping then looks like
+/// a pin to whoever compares counts, at every walk.
+pub(super) fn a_private_mapping_misleads_two_walk_and_not_the_kernel(bench: &Bench) -> Result<()> {
+    let agent = Agent::start(bench, &[])?;
+    let before = agent.scrape()?;
+    let counts = workload::run(bench, &["private", "--after-pin", "--folios", "small"])?;
+    let now = wait_for_judged(&agent, &before, counts.walks_unpinned)?;
+    let wrong = [
+        ("estimator", "two_walk"),
+        ("verdict", "pinned"),
+        ("kernel", "not_pinned"),
+    ];
+    let misled = now.sum_with(VERDICTS, &wrong) - before.sum_with(VERDICTS, &wrong);
+    ensure!(
+        misled == counts.walks_unpinned,
+        "{} walks met a private mapping, two_walk was misled {misled} times; {}",
+        counts.walks_unpinned,
+        now.show(VERDICTS)
+    );
+    let pinned = [("kernel", "pinned")];
+    ensure!(
+        now.sum_with(VERDICTS, &pinned) == before.sum_with(VERDICTS, &pinned),
+        "the kernel called a folio pinned that nobody held; {}",
+        now.show(VERDICTS)
+    );
+    agent.end()
+}
+
+/// The samples come through a ring, a moment after the walks.
+fn wait_for_judged(agent: &Agent, before: &Metrics, walks: i64) -> Result<Metrics> {
+    let judged = "pinscope_samples_judged_total";
+    let start = before.sum(judged)?;
+    agent.scrape_until("the judgement of every walk", |now| {
+        let grown = now.sum(judged)? - start;
+        Ok(if grown >= walks {
+            Look::Done(now.clone())
+        } else {
+            Look::NotYet(format!(
+                "{grown} of {walks} samples were judged; {}; {}",
+                now.show("pinscope_mkclean_walks_total"),
+                now.show("pinscope_lost_total")
+            ))
+        })
+    })
+}

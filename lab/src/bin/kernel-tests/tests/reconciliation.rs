@@ -1,0 +1,172 @@
+//! Three books that must agree to the page: the agent's ledger, the kernel's counters, and
+//! what the workload counted itself.
+
+use anyhow::{Result, ensure};
+
+use crate::agent::Agent;
+use crate::bench::Bench;
+use crate::metrics::Metrics;
+use crate::wait::Look;
+use crate::workload::{self, Counts, PinCounters, Stepped};
+
+/// What all three books said before anything was done.
+struct Start {
+    kernel: PinCounters,
+    agent: Metrics,
+}
+
+impl Start {
+    /// Nothing else on the machine pins, so what is read before the agent's start and
+    /// after it must be the same.
+    fn now(bench: &Bench, agent: &Agent) -> Result<Self> {
+        let kernel = workload::kernel_counters(bench)?;
+        Ok(Self {
+            kernel,
+            agent: agent.scrape()?,
+        })
+    }
+
+    fn grown(&self, now: &Metrics, name: &str) -> Result<i64> {
+        Ok(now.sum(name)? - self.agent.sum(name)?)
+    }
+
+    /// Outstanding pages and both totals, to the page, at a moment when nothing moves.
+    fn check_all(&self, bench: &Bench, agent: &Agent, own: Counts, when: &str) -> Result<()> {
+        let kernel = workload::kernel_counters(bench)?.since(self.kernel);
+        let now = agent.scrape()?;
+        let pinned = self.grown(&now, "pinscope_pages_pinned_total")?;
+        let unpinned = self.grown(&now, "pinscope_pages_unpinned_total")?;
+        let outstanding = self.grown(&now, "pinscope_pinned_pages")?;
+        let unreconciled = now.sum("pinscope_unreconciled_pages")?;
+        let agree = pinned == kernel.acquired
+            && unpinned == kernel.released
+            && outstanding == kernel.outstanding()
+            && unreconciled == 0
+            && own.pages_pinned == pinned
+            && own.pages_unpinned == unpinned;
+        ensure!(
+            agree,
+            "{when}: the books differ: own {}/{}, kernel {}/{}, agent {pinned}/{unpinned}, {outstanding} outstanding, {unreconciled} unreconciled; {}",
+            own.pages_pinned,
+            own.pages_unpinned,
+            kernel.acquired,
+            kernel.released,
+            now.show("pinscope_lost_total")
+        );
+        Ok(())
+    }
+}
+
+/// `churn` and single-threaded reads give the kernel nothing to undo, so the totals must
+/// agree and not only the balance.
+pub(super) fn at_quiet_points_ledger_and_totals_equal_the_kernels_over_400000_pages(
+    bench: &Bench,
+) -> Result<()> {
+    let agent = Agent::start(bench, &[])?;
+    let start = Start::now(bench, &agent)?;
+    let mut own = Counts::default();
+    for arguments in [
+        &["churn", "--memory", "file"][..],
+        &["churn", "--memory", "anon", "--calls", "50"],
+        &["churn", "--memory", "thp", "--calls", "50"],
+        &["churn", "--pages", "1", "--calls", "1000"],
+        &["direct-read", "--reads", "200"],
+        &["hold", "--pages", "1500"],
+    ] {
+        let counts = workload::run(bench, arguments)?;
+        own.pages_pinned += counts.pages_pinned;
+        own.pages_unpinned += counts.pages_unpinned;
+        start.check_all(
+            bench,
+            &agent,
+            own,
+            &format!("after {}", arguments.join(" ")),
+        )?;
+    }
+    ensure!(
+        own.pages_pinned > 400_000,
+        "only {} pages were pinned",
+        own.pages_pinned
+    );
+    agent.end()
+}
+
+pub(super) fn long_pins_are_outstanding_until_they_are_released(bench: &Bench) -> Result<()> {
+    let agent = Agent::start(bench, &[])?;
+    let start = Start::now(bench, &agent)?;
+    let mut done = Counts::default();
+    for arguments in [
+        &["uring-fixed", "--pages", "512"][..],
+        &["uring-fixed", "--pages", "300", "--release", "close"],
+        &["xdp-umem", "--pages", "256"],
+    ] {
+        let mut workload = Stepped::start(bench, arguments)?;
+        let held = workload.reach("held")?;
+        let mut own = done;
+        own.pages_pinned += held.pages_pinned;
+        let when = format!("{} while held", arguments.join(" "));
+        start.check_all(bench, &agent, own, &when)?;
+        let released = workload.go_on_to("released")?;
+        done.pages_pinned += released.pages_pinned;
+        done.pages_unpinned += released.pages_unpinned;
+        let when = format!("{} after the release", arguments.join(" "));
+        start.check_all(bench, &agent, done, &when)?;
+        workload.finish()?;
+    }
+    agent.end()
+}
+
+/// Here the kernel takes pins back by itself (a fast pin that lost a race), which both of
+/// its counters count and no caller ever sees: the balance must agree, the totals need not.
+pub(super) fn a_race_of_unmapping_syncs_and_reads_leaves_no_page_outstanding(
+    bench: &Bench,
+) -> Result<()> {
+    let agent = Agent::start(bench, &[])?;
+    let start = Start::now(bench, &agent)?;
+    let counts = workload::run(bench, &["zap-race"])?;
+    ensure!(counts.zaps > 0, "nothing was unmapped: {counts:?}");
+    // A read whose pages were cleaned meanwhile is completed by a worker.
+    agent.scrape_until("an empty ledger", |now| {
+        let kernel = workload::kernel_counters(bench)?.since(start.kernel);
+        let outstanding = start.grown(now, "pinscope_pinned_pages")?;
+        let unreconciled = now.sum("pinscope_unreconciled_pages")?;
+        let pinned = start.grown(now, "pinscope_pages_pinned_total")?;
+        ensure!(
+            pinned <= kernel.acquired,
+            "the agent counted {pinned} pins, the kernel {}",
+            kernel.acquired
+        );
+        let settled = (kernel.outstanding(), outstanding, unreconciled) == (0, 0, 0)
+            && pinned == counts.pages_pinned;
+        Ok(if settled {
+            Look::Done(())
+        } else {
+            Look::NotYet(format!(
+                "kernel {} outstanding, ledger {outstanding}, {unreconciled} unreconciled; {pinned} pins counted, {} made; {}",
+                kernel.outstanding(),
+                counts.pages_pinned,
+                now.show("pinscope_lost_total")
+            ))
+        })
+    })?;
+    agent.end()
+}
+
+pub(super) fn references_are_counted_apart_from_pins(bench: &Bench) -> Result<()> {
+    let agent = Agent::start(bench, &[])?;
+    let start = Start::now(bench, &agent)?;
+    let mut workload = Stepped::start(bench, &["vmsplice", "--pages", "64"])?;
+    let held = workload.reach("held")?;
+    let now = agent.scrape()?;
+    let referenced = start.grown(&now, "pinscope_pages_referenced_total")?;
+    let pinned = start.grown(&now, "pinscope_pages_pinned_total")?;
+    ensure!(
+        referenced == held.pages_referenced && pinned == 0,
+        "{} pages are referenced and none pinned; the agent counted {referenced} and {pinned}",
+        held.pages_referenced
+    );
+    workload.go_on_to("synced")?;
+    workload.go_on_to("released")?;
+    workload.finish()?;
+    agent.end()
+}

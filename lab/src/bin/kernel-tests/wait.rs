@@ -1,0 +1,36 @@
+//! The one place that waits: for a condition, with a deadline and the last reason why not.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+/// Between two looks, so that the watcher does not starve what it watches.
+const BETWEEN: Duration = Duration::from_millis(20);
+
+/// What a look found.
+#[derive(Debug)]
+pub(crate) enum Look<T> {
+    /// The condition holds.
+    Done(T),
+    /// It does not yet, because of this.
+    NotYet(String),
+}
+
+/// Looks again and again until the condition holds. An error of the look ends the wait.
+pub(crate) fn until<T>(
+    what: &str,
+    patience: Duration,
+    mut look: impl FnMut() -> Result<Look<T>>,
+) -> Result<T> {
+    let deadline = Instant::now() + patience;
+    loop {
+        match look()? {
+            Look::Done(found) => return Ok(found),
+            Look::NotYet(why) if Instant::now() >= deadline => {
+                bail!("waited {patience:?} for {what}: {why}")
+            }
+            Look::NotYet(_) => sleep(BETWEEN),
+        }
+    }
+}

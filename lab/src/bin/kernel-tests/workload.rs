@@ -1,0 +1,154 @@
+//! The workload generator as a child process, and its own counts: the independent side of
+//! every comparison. It says nothing about what the agent saw.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+
+use crate::bench::Bench;
+
+/// What a workload counted itself.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+pub(crate) struct Counts {
+    pub(crate) pages_pinned: i64,
+    pub(crate) pages_unpinned: i64,
+    pub(crate) pages_referenced: i64,
+    pub(crate) walks_pinned: i64,
+    pub(crate) walks_unpinned: i64,
+    pub(crate) zaps: i64,
+}
+
+/// The kernel's own two counters of pins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub(crate) struct PinCounters {
+    pub(crate) acquired: i64,
+    pub(crate) released: i64,
+}
+
+impl PinCounters {
+    /// How much both grew since `earlier`.
+    pub(crate) fn since(self, earlier: Self) -> Self {
+        Self {
+            acquired: self.acquired - earlier.acquired,
+            released: self.released - earlier.released,
+        }
+    }
+
+    /// What is pinned.
+    pub(crate) fn outstanding(self) -> i64 {
+        self.acquired - self.released
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct Report {
+    counts: Counts,
+    kernel_now: PinCounters,
+}
+
+/// Runs a workload to its end.
+pub(crate) fn run(bench: &Bench, arguments: &[&str]) -> Result<Counts> {
+    Ok(report(bench, arguments)?.counts)
+}
+
+/// The kernel's counters now, read by another process than the agent.
+pub(crate) fn kernel_counters(bench: &Bench) -> Result<PinCounters> {
+    Ok(report(bench, &["counters"])?.kernel_now)
+}
+
+fn report(bench: &Bench, arguments: &[&str]) -> Result<Report> {
+    let output = command(bench, arguments)
+        .output()
+        .context("the workload cannot be started")?;
+    ensure!(
+        output.status.success(),
+        "workload {} ended with {}: {}",
+        arguments.join(" "),
+        output.status,
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    let text = String::from_utf8_lossy(&output.stdout);
+    let last = text.lines().last().context("the workload said nothing")?;
+    serde_json::from_str(last).with_context(|| format!("not a report: {last}"))
+}
+
+fn command(bench: &Bench, arguments: &[&str]) -> Command {
+    let mut command = Command::new(&bench.workload);
+    command.arg("--dir").arg(&bench.dir).args(arguments);
+    command
+}
+
+/// A workload that stays in each phase until it is told to go on.
+#[derive(Debug)]
+pub(crate) struct Stepped {
+    child: Child,
+    word: Option<ChildStdin>,
+    phases: BufReader<ChildStdout>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Announcement {
+    phase: String,
+    counts: Counts,
+}
+
+impl Stepped {
+    /// Starts it; [`Self::reach`] its first phase next.
+    pub(crate) fn start(bench: &Bench, arguments: &[&str]) -> Result<Self> {
+        let mut child = command(bench, arguments)
+            .arg("--step")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("the workload cannot be started")?;
+        let word = child.stdin.take();
+        let phases = child.stdout.take().context("the workload has no output")?;
+        Ok(Self {
+            child,
+            word,
+            phases: BufReader::new(phases),
+        })
+    }
+
+    /// Waits until it announces `phase`, in which it then stays.
+    pub(crate) fn reach(&mut self, phase: &str) -> Result<Counts> {
+        let mut line = String::new();
+        self.phases.read_line(&mut line)?;
+        let announced: Announcement = serde_json::from_str(&line)
+            .with_context(|| format!("no announcement of phase {phase}: {line}"))?;
+        ensure!(
+            announced.phase == phase,
+            "phase {} came before {phase}",
+            announced.phase
+        );
+        Ok(announced.counts)
+    }
+
+    /// Lets it leave its phase and waits until it announces the next.
+    pub(crate) fn go_on_to(&mut self, phase: &str) -> Result<Counts> {
+        let word = self
+            .word
+            .as_mut()
+            .context("the workload was let go already")?;
+        word.write_all(b"\n")?;
+        self.reach(phase)
+    }
+
+    /// Lets it leave its last phase and waits for its end.
+    pub(crate) fn finish(mut self) -> Result<()> {
+        drop(self.word.take());
+        let status = self.child.wait()?;
+        ensure!(status.success(), "the workload ended with {status}");
+        Ok(())
+    }
+}
+
+impl Drop for Stepped {
+    fn drop(&mut self) {
+        // Both fail if it has ended already, which is what is wanted.
+        let _ended_already = self.child.kill();
+        let _ended_already = self.child.wait();
+    }
+}
