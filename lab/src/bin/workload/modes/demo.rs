@@ -16,7 +16,7 @@ use crate::session::{Pace, Session};
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Args {
     /// How long pins and references are held in each turn.
-    #[arg(long, default_value = "2s", value_parser = crate::duration::parse)]
+    #[arg(long, default_value = "1s", value_parser = crate::duration::parse)]
     pub(crate) held: Duration,
 }
 
