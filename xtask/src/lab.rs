@@ -86,12 +86,16 @@ pub(crate) fn verb(options: Options) -> anyhow::Result<ExitCode> {
         return kernels::list().map(|()| ExitCode::SUCCESS);
     }
     let locked = kernels::locked(&options.kernel)?;
-    setup::for_lab()?;
+    if options.bare {
+        setup::for_lab()?;
+    } else {
+        setup::all()?;
+    }
     let kernel = kernels::store::bring(&locked)?;
     let binaries = if options.bare {
         build::guest::init()?
     } else {
-        build::guest::all()?
+        build::all()?
     };
     let terminal = options.tty || (options.command.is_empty() && std::io::stdin().is_terminal());
     let guest = Guest {

@@ -35,7 +35,9 @@ enum Verb {
 fn main() -> ExitCode {
     let done = match Verb::parse() {
         Verb::Setup => setup::all().map(|()| ExitCode::SUCCESS),
-        Verb::Build => build::all().map(|()| ExitCode::SUCCESS),
+        Verb::Build => setup::all()
+            .and_then(|()| build::all())
+            .map(|_| ExitCode::SUCCESS),
         Verb::Lab(options) => lab::verb(options),
         Verb::Kernels(options) => kernels::verb(&options).map(|()| ExitCode::SUCCESS),
         Verb::Guard(options) => guard::verb(options),

@@ -1,4 +1,5 @@
-//! The file systems that every guest has, as far as its kernel knows them; leaves out disks.
+//! The file systems that every guest has, as far as its kernel knows them; leaves out disks, and
+//! `/tmp`: the root is in memory already, and a mount would hide what was copied there.
 
 use std::{fs, path::Path};
 
@@ -15,8 +16,6 @@ const MOUNTS: &[(&str, &str)] = &[
     ("devtmpfs", "/dev"),
     ("devpts", "/dev/pts"),
     ("tmpfs", "/dev/shm"),
-    ("tmpfs", "/tmp"),
-    ("tmpfs", "/run"),
     ("securityfs", "/sys/kernel/security"),
     ("debugfs", "/sys/kernel/debug"),
     ("tracefs", "/sys/kernel/tracing"),

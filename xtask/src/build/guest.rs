@@ -10,25 +10,13 @@ use crate::{paths, process};
 /// Named although it is the host's own: the flags then reach no build script and no macro.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
+const AGENT: &str = "pinscope";
+
 /// A program for the guest.
 #[derive(Clone, Debug)]
 pub(crate) struct Binary {
     pub(crate) name: String,
     pub(crate) path: PathBuf,
-}
-
-/// The lab's own programs, built.
-fn lab() -> anyhow::Result<Vec<Binary>> {
-    cargo(&["--package", "lab", "--bins"])?;
-    let sources =
-        fs::read_dir(paths::root().join("lab/src/bin")).context("the lab has no programs")?;
-    let mut binaries: Vec<_> = sources
-        .flatten()
-        .filter_map(|source| Some(source.path().file_stem()?.to_str()?.to_owned()))
-        .map(binary)
-        .collect();
-    binaries.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(binaries)
 }
 
 /// Only the guest's init.
@@ -39,10 +27,22 @@ pub(crate) fn init() -> anyhow::Result<Vec<Binary>> {
 
 /// Everything that goes onto a guest's `PATH`.
 pub(crate) fn all() -> anyhow::Result<Vec<Binary>> {
-    let mut binaries = lab()?;
-    cargo(&["--package", "pinscope"])?;
-    binaries.push(binary("pinscope".to_owned()));
+    cargo(&["--package", "lab", "--package", "pinscope", "--bins"])?;
+    let sources =
+        fs::read_dir(paths::root().join("lab/src/bin")).context("the lab has no programs")?;
+    let mut binaries: Vec<_> = sources
+        .flatten()
+        .filter_map(|source| Some(source.path().file_stem()?.to_str()?.to_owned()))
+        .chain([AGENT.to_owned()])
+        .map(binary)
+        .collect();
+    binaries.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(binaries)
+}
+
+/// The agent as [`all`] built it: static, so the same file runs here and in a guest.
+pub(crate) fn agent() -> PathBuf {
+    binary(AGENT.to_owned()).path
 }
 
 fn cargo(what: &[&str]) -> anyhow::Result<()> {

@@ -1,0 +1,105 @@
+//! Compiles the kernel-side programs, once for each flavour that the agent carries.
+//! Leaves out choosing between them, which the agent does when it has seen the kernel.
+
+use std::{fs, path::PathBuf, process::Command};
+
+use anyhow::{Context as _, ensure};
+
+use crate::{paths, process};
+
+const TARGET: &str = "bpfel-unknown-none";
+
+/// One way to compile the programs.
+struct Flavour {
+    name: &'static str,
+    /// The instruction set that the oldest kernel of this flavour verifies.
+    cpu: &'static str,
+    features: &'static [&'static str],
+}
+
+const FLAVOURS: &[Flavour] = &[
+    Flavour {
+        name: "modern",
+        cpu: "v3",
+        features: &["modern"],
+    },
+    Flavour {
+        name: "baseline",
+        cpu: "v2",
+        features: &[],
+    },
+];
+
+/// Makes `target/ebpf/pinscope-FLAVOUR.o` for every flavour; an object that did not change keeps its time.
+pub(crate) fn objects() -> anyhow::Result<()> {
+    FLAVOURS.iter().try_for_each(|flavour| {
+        object(flavour).with_context(|| format!("cannot build the {} eBPF object", flavour.name))
+    })
+}
+
+/// Lints the programs as strictly as everything else.
+pub(crate) fn clippy() -> anyhow::Result<()> {
+    FLAVOURS.iter().try_for_each(|flavour| {
+        process::run(cargo(flavour, "clippy")?.args(["--", "-D", "warnings"]))
+    })
+}
+
+fn object(flavour: &Flavour) -> anyhow::Result<()> {
+    process::run(&mut cargo(flavour, "build")?)?;
+    let built = target(flavour).join(TARGET).join("release/pinscope");
+    let place = paths::target()
+        .join("ebpf")
+        .join(format!("pinscope-{}.o", flavour.name));
+    let object = fs::read(&built).with_context(|| format!("cannot read {}", built.display()))?;
+    ensure!(
+        object.starts_with(b"\x7fELF"),
+        "{} is no object",
+        built.display()
+    );
+    // The agent's build depends on it: the same bytes must not look new.
+    if fs::read(&place).is_ok_and(|old| old == object) {
+        return Ok(());
+    }
+    fs::create_dir_all(paths::target().join("ebpf"))?;
+    fs::write(&place, object).with_context(|| format!("cannot write {}", place.display()))
+}
+
+fn cargo(flavour: &Flavour, verb: &str) -> anyhow::Result<Command> {
+    let linker = paths::tools().join("bin/bpf-linker");
+    ensure!(
+        linker.exists(),
+        "there is no bpf-linker: run `cargo xtask setup`"
+    );
+    let flags = [
+        "-Cdebuginfo=2".to_owned(),
+        "-Clink-arg=--btf".to_owned(),
+        format!("-Ctarget-cpu={}", flavour.cpu),
+        format!("-Clinker={}", linker.display()),
+    ];
+    let mut command = Command::new("cargo");
+    command
+        .args([
+            verb,
+            "--quiet",
+            "--release",
+            "--locked",
+            "--target",
+            TARGET,
+            "-Z",
+            "build-std=core",
+        ])
+        .arg("--target-dir")
+        .arg(target(flavour))
+        .args(["--features", &flavour.features.join(",")])
+        .current_dir(paths::root().join("probe-ebpf"))
+        // build-std is not stable; the pinned compiler makes it dependable.
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
+        .env_remove("RUSTFLAGS");
+    Ok(command)
+}
+
+/// Apart for each flavour: cargo would otherwise link both again whenever either is asked for.
+fn target(flavour: &Flavour) -> PathBuf {
+    paths::target().join("ebpf-build").join(flavour.name)
+}
