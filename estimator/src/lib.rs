@@ -25,6 +25,7 @@ mod machine;
 mod observations;
 mod rules;
 mod scoreboard;
+pub mod trace;
 mod verdict;
 
 pub use ask::{Answer, Ask};
