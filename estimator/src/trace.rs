@@ -2,12 +2,14 @@
 //!
 //! Left out: time, processes, which of several GUPs moved. The order of the lines is all there is.
 
+mod capture;
 mod parse;
 
 use core::fmt;
 
 use crate::Outcome;
 
+pub use capture::Capture;
 pub use parse::NotAnEvent;
 
 /// The first line of every trace; a reader refuses another version.
@@ -53,8 +55,19 @@ pub struct Page {
     pub pins: u8,
     /// The pin flag.
     pub flag: bool,
-    /// What one pin adds to the reference count: the bias, or 1.
-    pub weight: u32,
+    /// How a pin is counted.
+    pub pin: Pin,
+}
+
+/// How the kernel counts a pin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Pin {
+    /// `FOLL_PIN` on a small folio: 1024 on the reference count.
+    Bias,
+    /// `FOLL_GET`: one reference, like any other.
+    Get,
+    /// `FOLL_PIN` on a large folio: one reference and one on the exact count.
+    Count,
 }
 
 /// What mkclean reads in one step.
@@ -122,12 +135,12 @@ impl fmt::Display for Event {
         match *self {
             Self::Page(page) => write!(
                 out,
-                "page shared {} private {} pins {} flag {} weight {}",
+                "page shared {} private {} pins {} flag {} pin {}",
                 page.shared,
                 page.private,
                 page.pins,
                 set(page.flag),
-                page.weight
+                page.pin.name()
             ),
             Self::Enter => out.write_str("mkclean enters again"),
             Self::ReadFlag(flag) => write!(out, "mkclean reads the flag: {}", set(flag)),
@@ -150,6 +163,27 @@ impl fmt::Display for Event {
 
 fn set(flag: bool) -> &'static str {
     if flag { "set" } else { "clear" }
+}
+
+impl Pin {
+    pub(super) const ALL: [Self; 3] = [Self::Bias, Self::Get, Self::Count];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Bias => "bias",
+            Self::Get => "get",
+            Self::Count => "count",
+        }
+    }
+
+    /// What it adds to the reference count.
+    #[must_use]
+    pub const fn weight(self) -> u32 {
+        match self {
+            Self::Bias => 1024,
+            Self::Get | Self::Count => 1,
+        }
+    }
 }
 
 impl Counter {

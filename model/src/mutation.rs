@@ -8,7 +8,7 @@ use estimator::{AsWritten, Compare, Estimator, Relation, Site};
 
 use crate::finding::Finding;
 use crate::scenario::{Lock, Scenario, Setting, Size};
-use crate::search::search;
+use crate::search::{Searchable, search};
 
 /// How a comparison is turned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -71,7 +71,8 @@ pub struct Mutant {
     pub site: Site,
     /// How it was turned.
     pub turn: Turn,
-    /// Findings that exist only with the mutation, or only without. Empty if nothing gave it away.
+    /// Findings that exist only with the mutation or only without, or whose shortest trace has another length. Empty if
+    /// nothing gave it away.
     pub told_by: BTreeSet<Finding>,
 }
 
@@ -114,7 +115,10 @@ pub fn mutants() -> Vec<Mutant> {
             let written = findings(scenario, AsWritten);
             for turn in Turn::ALL {
                 let turned = findings(scenario, Turned { site, turn });
-                let told_by = written.symmetric_difference(&turned).copied().collect();
+                let told_by = written
+                    .symmetric_difference(&turned)
+                    .map(|(finding, _)| *finding)
+                    .collect();
                 mutants.push(Mutant {
                     estimator,
                     site,
@@ -127,6 +131,51 @@ pub fn mutants() -> Vec<Mutant> {
     mutants
 }
 
-fn findings<C: crate::search::Searchable>(scenario: Scenario, compare: C) -> BTreeSet<Finding> {
-    search(scenario, compare).traces.into_keys().collect()
+/// The mutants that nothing gives away, and why that is right.
+pub const ALIKE: [(Estimator, Site, Turn, &str); 6] = [
+    (
+        Estimator::TwoWalk,
+        Site::TwoWalkEqual,
+        Turn::Mirrored,
+        "equality has no sides",
+    ),
+    (
+        Estimator::TwoWalkFixed,
+        Site::TwoWalkEqual,
+        Turn::Mirrored,
+        "equality has no sides",
+    ),
+    (
+        Estimator::TwoWalk,
+        Site::TwoWalkEqual,
+        Turn::Shifted,
+        "less was refused just before",
+    ),
+    (
+        Estimator::TwoWalkFixed,
+        Site::TwoWalkEqual,
+        Turn::Shifted,
+        "less was refused just before",
+    ),
+    (
+        Estimator::OrderedRecheck,
+        Site::OrderedMissing,
+        Turn::Shifted,
+        "it only looks a second time where once was enough",
+    ),
+    (
+        Estimator::Kernel,
+        Site::KernelBias,
+        Turn::Shifted,
+        "a page in the page cache has more references than the bias alone",
+    ),
+];
+
+/// The findings and the lengths of their shortest traces.
+fn findings<C: Searchable>(scenario: Scenario, compare: C) -> BTreeSet<(Finding, usize)> {
+    search(scenario, compare)
+        .traces
+        .into_iter()
+        .map(|(it, trace)| (it, trace.steps.len()))
+        .collect()
 }

@@ -161,12 +161,15 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    /// What one pin adds to the reference count.
+    /// How a pin is counted.
     #[must_use]
-    pub fn weight(&self) -> u32 {
+    pub fn pin(&self) -> trace::Pin {
         match self.setting {
-            Setting::Get | Setting::Large => 1,
-            Setting::Plain | Setting::Freed | Setting::Literal | Setting::Private => 1024,
+            Setting::Plain | Setting::Freed | Setting::Literal | Setting::Private => {
+                trace::Pin::Bias
+            }
+            Setting::Get => trace::Pin::Get,
+            Setting::Large => trace::Pin::Count,
         }
     }
 
@@ -190,13 +193,13 @@ impl Scenario {
             for pins in 0..=self.size.pins {
                 for flag in [false, true] {
                     if flag || pins == 0 {
-                        let weight = self.weight();
+                        let pin = self.pin();
                         pages.push(trace::Page {
                             shared,
                             private,
                             pins,
                             flag,
-                            weight,
+                            pin,
                         });
                     }
                 }

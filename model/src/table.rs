@@ -117,7 +117,7 @@ fn row(effort: Effort, estimator: Estimator, setting: Setting, lock: Lock) -> Ro
 }
 
 /// The columns of the printed table.
-const COLUMNS: [(&str, Finding); 11] = [
+const COLUMNS: [(&str, Finding); 12] = [
     ("FN by zap", Finding::FalseNegativeByZap),
     ("FN by GUP", Finding::FalseNegativeByGup),
     ("FN quiet", Finding::FalseNegativeQuiet),
@@ -129,6 +129,7 @@ const COLUMNS: [(&str, Finding); 11] = [
     ("FP quiet", Finding::FalsePositiveQuiet),
     ("FP", Finding::FalsePositive),
     ("unhealed", Finding::Unhealed),
+    ("unhealed quiet", Finding::UnhealedQuiet),
 ];
 
 /// The table as Markdown; as text it reads as well. A cell is the length of the shortest trace.

@@ -3,7 +3,7 @@
 use core::fmt;
 use core::str::FromStr;
 
-use super::{Counter, Event, GupStep, Met, Page, ZapStep};
+use super::{Counter, Event, GupStep, Met, Page, Pin, ZapStep};
 use crate::Outcome;
 
 /// A line that is no event.
@@ -50,7 +50,10 @@ fn parse_page(rest: &str) -> Option<Event> {
         private: after("private")?.parse().ok()?,
         pins: after("pins")?.parse().ok()?,
         flag: parse_set(after("flag")?)?,
-        weight: after("weight")?.parse().ok()?,
+        pin: {
+            let name = after("pin")?;
+            Pin::ALL.into_iter().find(|it| it.name() == name)?
+        },
     };
     words.next().is_none().then_some(Event::Page(page))
 }
