@@ -36,6 +36,7 @@ impl Flag {
     }
 
     /// The values it may have, first one first; both when unknown.
+    #[inline]
     pub(crate) fn possible(self) -> &'static [bool] {
         match self {
             Self::Clear => &[false],

@@ -19,8 +19,7 @@
 //! been, and the verdict stands only where all agree.
 
 use crate::{
-    Answer, Ask, Doubt, Estimator, Flag, Flags, MAX_STEPS, Machine, Missing, Next, Observations,
-    Verdict,
+    Answer, Ask, Doubt, Estimator, Flag, Flags, MAX_STEPS, Machine, Missing, Observations, Verdict,
 };
 
 /// One question and its answer.
@@ -56,6 +55,7 @@ impl Steps {
             .unwrap_or(&self.steps)
     }
 
+    #[inline]
     fn push(&mut self, step: Step) {
         if let Some(slot) = self.steps.get_mut(usize::from(self.len)) {
             *slot = step;
@@ -85,6 +85,7 @@ struct World {
 
 /// Judges one walk with one estimator, whose flag for this folio is `flag`.
 #[must_use]
+#[inline]
 pub fn judge(estimator: Estimator, flag: Flag, seen: &Observations) -> Judgement {
     let before = flag.after_gup(seen.gup_before());
     let during = Flag::Clear.after_gup(seen.gup_in_walk());
@@ -98,6 +99,17 @@ pub fn judge(estimator: Estimator, flag: Flag, seen: &Observations) -> Judgement
         &[least, most][..]
     };
 
+    if let (&[flag], &[gup_in_walk], &[markers]) = (before.possible(), during.possible(), markers) {
+        return run(
+            estimator,
+            World {
+                flag,
+                gup_in_walk,
+                markers,
+            },
+            seen,
+        );
+    }
     let mut merged: Option<Judgement> = None;
     for &flag in before.possible() {
         for &gup_in_walk in during.possible() {
@@ -139,6 +151,7 @@ pub fn judge_all(flags: Flags, seen: &Observations) -> ([Judgement; Estimator::C
     (judged, after)
 }
 
+#[cold]
 fn merge(first: Judgement, other: Judgement, before: Flag, seen: &Observations) -> Judgement {
     let flag_after = if first.flag_after == other.flag_after {
         first.flag_after
@@ -175,6 +188,7 @@ fn disagreement(before: Flag, seen: &Observations) -> Doubt {
     }
 }
 
+#[inline]
 fn run(estimator: Estimator, world: World, seen: &Observations) -> Judgement {
     let mut answers = Answers {
         world,
@@ -182,23 +196,16 @@ fn run(estimator: Estimator, world: World, seen: &Observations) -> Judgement {
         flag: world.flag,
         walked: false,
     };
-    let mut machine = Machine::new(estimator);
     let mut steps = Steps::NONE;
-    loop {
-        let ask = match machine.next() {
-            Next::Ask(ask) => ask,
-            Next::Verdict(verdict) => {
-                let flag_after = answers.flag_after(verdict);
-                return Judgement {
-                    verdict,
-                    flag_after,
-                    steps,
-                };
-            }
-        };
+    let verdict = Machine::new(estimator).run(|ask| {
         let answer = answers.to(ask);
         steps.push(Step { ask, answer });
-        machine = machine.give(answer);
+        answer
+    });
+    Judgement {
+        verdict,
+        flag_after: answers.flag_after(verdict),
+        steps,
     }
 }
 
@@ -211,6 +218,7 @@ struct Answers<'a> {
 }
 
 impl Answers<'_> {
+    #[inline(always)]
     fn to(&mut self, ask: Ask) -> Answer {
         match ask {
             Ask::ReadFlag => Answer::Flag(self.flag),

@@ -72,6 +72,7 @@ impl Machine {
 impl<C: Compare> Machine<C> {
     /// The estimator with its comparisons decided by `compare`.
     #[must_use]
+    #[inline]
     pub fn with_compare(estimator: Estimator, compare: C) -> Self {
         let state = match estimator {
             Estimator::Simple => State::Simple(simple::State::START),
@@ -84,6 +85,47 @@ impl<C: Compare> Machine<C> {
             Estimator::Ledger => State::Ledger(ledger::State),
         };
         Self { compare, state }
+    }
+
+    /// Runs to the verdict, every question answered by `answer`.
+    ///
+    /// The same as giving the answers one by one, but the rule is chosen once and not at every step.
+    #[inline]
+    pub fn run(self, answer: impl FnMut(Ask) -> Answer) -> Verdict {
+        let Self { compare, state } = self;
+        match state {
+            State::Simple(it) => drive(
+                it,
+                simple::State::ask,
+                |it, to| it.give(to, compare),
+                answer,
+            ),
+            State::TwoWalk(it) => drive(
+                it,
+                two_walk::State::ask,
+                |it, to| it.give(to, compare),
+                answer,
+            ),
+            State::Ordered(it) => drive(
+                it,
+                ordered::State::ask,
+                |it, to| it.give(to, compare),
+                answer,
+            ),
+            State::References(it) => drive(
+                it,
+                references::State::ask,
+                |it, to| it.give(to, compare),
+                answer,
+            ),
+            State::Ledger(it) => drive(
+                it,
+                ledger::State::ask,
+                |it, to| it.give(to, compare),
+                answer,
+            ),
+            State::Ended(verdict) => verdict,
+        }
     }
 
     /// What it wants, or what it decided.
@@ -112,6 +154,21 @@ impl<C: Compare> Machine<C> {
             State::Ended(_) => state,
         };
         Self { compare, state }
+    }
+}
+
+#[inline]
+fn drive<S: Copy>(
+    mut state: S,
+    ask: impl Fn(S) -> Ask,
+    give: impl Fn(S, Answer) -> Outcome<S>,
+    mut answer: impl FnMut(Ask) -> Answer,
+) -> Verdict {
+    loop {
+        match give(state, answer(ask(state))) {
+            Outcome::Then(next) => state = next,
+            Outcome::End(verdict) => return verdict,
+        }
     }
 }
 

@@ -72,6 +72,7 @@ impl Observations {
     };
 
     /// The combined count at entry.
+    #[inline]
     pub fn count_entry(&self) -> Seen<u32> {
         Ok(self
             .mapcount_entry?
@@ -79,16 +80,19 @@ impl Observations {
     }
 
     /// The combined count at exit.
+    #[inline]
     pub fn count_exit(&self) -> Seen<u32> {
         Ok(self.mapcount_exit?.saturating_add(self.pins()?))
     }
 
     /// The pins in the ledger at exit.
+    #[inline]
     pub fn pins(&self) -> Seen<u32> {
         self.certain(self.pins_exit)
     }
 
     /// Whether a GUP took the folio before the entry. One that was seen is certain, whatever was lost.
+    #[inline]
     pub fn gup_before(&self) -> Seen<bool> {
         match self.guped_since {
             Ok(false) => self.certain(Ok(false)),
@@ -97,6 +101,7 @@ impl Observations {
     }
 
     /// Whether a GUP took the folio during the walk. One that was seen is certain, whatever was lost.
+    #[inline]
     pub fn gup_in_walk(&self) -> Seen<bool> {
         match self.gups_in_walk? {
             0 => self.certain(Ok(false)),
@@ -105,6 +110,7 @@ impl Observations {
     }
 
     /// The references that mappings, page cache, private data and the caller explain, at exit.
+    #[inline]
     pub fn explained(&self) -> Seen<u32> {
         Ok(self
             .mapcount_exit?
@@ -114,11 +120,13 @@ impl Observations {
     }
 
     /// The fewest and the most entries that the walk found and a zap took before the second walk.
+    #[inline]
     pub fn markers(&self) -> Seen<(u32, u32)> {
         let least = self.zaps_after_walk?;
         Ok((least, least.saturating_add(self.zaps_in_walk?)))
     }
 
+    #[inline]
     fn certain<T>(&self, seen: Seen<T>) -> Seen<T> {
         if self.lost { Err(Missing::Lost) } else { seen }
     }

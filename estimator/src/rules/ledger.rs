@@ -7,10 +7,12 @@ use crate::{Answer, Ask, Compare, Relation, Site, Verdict};
 pub(crate) struct State;
 
 impl State {
+    #[inline]
     pub(crate) fn ask(self) -> Ask {
         Ask::Pins
     }
 
+    #[inline]
     pub(crate) fn give<C: Compare>(self, answer: Answer, compare: C) -> Outcome<Self> {
         let Answer::Number(pins) = answer else {
             return Outcome::refused(answer);

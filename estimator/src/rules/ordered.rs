@@ -39,6 +39,7 @@ impl State {
         at: At::Take,
     };
 
+    #[inline]
     pub(crate) fn ask(self) -> Ask {
         match self.at {
             At::Take => Ask::TakeFlag,
@@ -50,6 +51,7 @@ impl State {
         }
     }
 
+    #[inline]
     pub(crate) fn give<C: Compare>(self, answer: Answer, compare: C) -> Outcome<Self> {
         match (self.at, answer) {
             (At::Take, Answer::Flag(was_set)) => self.then(At::Count { was_set }),
@@ -84,10 +86,12 @@ impl State {
         }
     }
 
+    #[inline]
     fn then(self, at: At) -> Outcome<Self> {
         Outcome::Then(Self { at, ..self })
     }
 
+    #[inline]
     fn first_comparison<C: Compare>(
         self,
         was_set: bool,

@@ -20,6 +20,7 @@ impl State {
     pub(crate) const EXPECTED: Self = Self::Explained;
     pub(crate) const KERNEL: Self = Self::KernelPincount;
 
+    #[inline]
     pub(crate) fn ask(self) -> Ask {
         match self {
             Self::Explained => Ask::Explained,
@@ -28,6 +29,7 @@ impl State {
         }
     }
 
+    #[inline]
     pub(crate) fn give<C: Compare>(self, answer: Answer, compare: C) -> Outcome<Self> {
         let pinned = match (self, answer) {
             (Self::Explained, Answer::Number(explained)) => {

@@ -15,6 +15,7 @@ pub(crate) enum State {
 impl State {
     pub(crate) const START: Self = Self::Walk;
 
+    #[inline]
     pub(crate) fn ask(self) -> Ask {
         match self {
             Self::Walk => Ask::Walk,
@@ -24,6 +25,7 @@ impl State {
         }
     }
 
+    #[inline]
     pub(crate) fn give<C: Compare>(self, answer: Answer, compare: C) -> Outcome<Self> {
         match (self, answer) {
             (Self::Walk, Answer::Number(found)) => Outcome::Then(Self::Count { found }),

@@ -38,6 +38,7 @@ impl State {
         at: At::FirstCount,
     };
 
+    #[inline]
     pub(crate) fn ask(self) -> Ask {
         match self.at {
             At::FirstCount | At::SecondCount { .. } => Ask::Count,
@@ -48,6 +49,7 @@ impl State {
         }
     }
 
+    #[inline]
     pub(crate) fn give<C: Compare>(self, answer: Answer, compare: C) -> Outcome<Self> {
         match (self.at, answer) {
             (At::FirstCount, Answer::Number(count)) => self.then(At::FirstWalk { count }),
@@ -85,10 +87,12 @@ impl State {
         }
     }
 
+    #[inline]
     fn then(self, at: At) -> Outcome<Self> {
         Outcome::Then(Self { at, ..self })
     }
 
+    #[inline]
     fn first_comparison<C: Compare>(self, count: u32, found: u32, compare: C) -> Outcome<Self> {
         if compare.holds(Site::TwoWalkIllegal, count, Relation::Below, found) {
             Outcome::End(Verdict::Uncertain(Doubt::Contradiction))
@@ -99,6 +103,7 @@ impl State {
         }
     }
 
+    #[inline]
     fn all_zapped<C: Compare>(self, found: u32, count: u32, markers: u32, compare: C) -> bool {
         match self.last {
             Last::AsPosted => {

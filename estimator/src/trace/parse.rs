@@ -120,7 +120,7 @@ mod tests {
             private: 1,
             pins: 1,
             flag: true,
-            weight: 1024,
+            pin: Pin::Bias,
         };
         let mut events = std::vec![
             Event::Page(page),
