@@ -85,22 +85,50 @@ struct World {
 
 /// Judges one walk with one estimator, whose flag for this folio is `flag`.
 #[must_use]
-#[inline]
 pub fn judge(estimator: Estimator, flag: Flag, seen: &Observations) -> Judgement {
+    judge_here(estimator, flag, seen)
+}
+
+/// Judges one walk with every estimator; the results stand in the order of [`Estimator::ALL`].
+#[must_use]
+pub fn judge_all(flags: Flags, seen: &Observations) -> ([Judgement; Estimator::COUNT], Flags) {
+    let one = |it| judge_here(it, flags.get(it), seen);
+    // Written out and not mapped, so that each rule is compiled for its estimator alone.
+    let judged = [
+        one(Estimator::Simple),
+        one(Estimator::TwoWalk),
+        one(Estimator::TwoWalkFixed),
+        one(Estimator::Ordered),
+        one(Estimator::OrderedRecheck),
+        one(Estimator::ExpectedRefs),
+        one(Estimator::Kernel),
+        one(Estimator::Ledger),
+    ];
+    let after = Estimator::ALL
+        .into_iter()
+        .zip(&judged)
+        .fold(flags, |flags, (it, judgement)| {
+            flags.with(it, judgement.flag_after)
+        });
+    (judged, after)
+}
+
+#[inline(always)]
+fn judge_here(estimator: Estimator, flag: Flag, seen: &Observations) -> Judgement {
     let before = flag.after_gup(seen.gup_before());
     let during = Flag::Clear.after_gup(seen.gup_in_walk());
-    let (least, most) = match seen.markers() {
-        Ok((least, most)) => (Ok(least), Ok(most)),
-        Err(missing) => (Err(missing), Err(missing)),
+    let known = |flag| match flag {
+        Flag::Clear => Some(false),
+        Flag::Set => Some(true),
+        Flag::Unknown => None,
     };
-    let markers = if least == most {
-        &[least][..]
-    } else {
-        &[least, most][..]
+    let markers = match seen.markers() {
+        Ok((least, most)) if least != most => None,
+        Ok((least, _)) => Some(Ok(least)),
+        Err(missing) => Some(Err(missing)),
     };
-
-    if let (&[flag], &[gup_in_walk], &[markers]) = (before.possible(), during.possible(), markers) {
-        return run(
+    match (known(before), known(during), markers) {
+        (Some(flag), Some(gup_in_walk), Some(markers)) => run(
             estimator,
             World {
                 flag,
@@ -108,12 +136,26 @@ pub fn judge(estimator: Estimator, flag: Flag, seen: &Observations) -> Judgement
                 markers,
             },
             seen,
-        );
+        ),
+        _ => judge_every_world(estimator, before, during, seen),
     }
+}
+
+#[cold]
+fn judge_every_world(
+    estimator: Estimator,
+    before: Flag,
+    during: Flag,
+    seen: &Observations,
+) -> Judgement {
+    let (least, most) = match seen.markers() {
+        Ok((least, most)) => (Ok(least), Ok(most)),
+        Err(missing) => (Err(missing), Err(missing)),
+    };
     let mut merged: Option<Judgement> = None;
     for &flag in before.possible() {
         for &gup_in_walk in during.possible() {
-            for &markers in markers {
+            for markers in [least, most] {
                 let judged = run(
                     estimator,
                     World {
@@ -138,20 +180,6 @@ pub fn judge(estimator: Estimator, flag: Flag, seen: &Observations) -> Judgement
     })
 }
 
-/// Judges one walk with every estimator; the results stand in the order of [`Estimator::ALL`].
-#[must_use]
-pub fn judge_all(flags: Flags, seen: &Observations) -> ([Judgement; Estimator::COUNT], Flags) {
-    let judged = Estimator::ALL.map(|it| judge(it, flags.get(it), seen));
-    let after = Estimator::ALL
-        .into_iter()
-        .zip(&judged)
-        .fold(flags, |flags, (it, judgement)| {
-            flags.with(it, judgement.flag_after)
-        });
-    (judged, after)
-}
-
-#[cold]
 fn merge(first: Judgement, other: Judgement, before: Flag, seen: &Observations) -> Judgement {
     let flag_after = if first.flag_after == other.flag_after {
         first.flag_after
@@ -188,7 +216,7 @@ fn disagreement(before: Flag, seen: &Observations) -> Doubt {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn run(estimator: Estimator, world: World, seen: &Observations) -> Judgement {
     let mut answers = Answers {
         world,

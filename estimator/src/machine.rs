@@ -90,7 +90,7 @@ impl<C: Compare> Machine<C> {
     /// Runs to the verdict, every question answered by `answer`.
     ///
     /// The same as giving the answers one by one, but the rule is chosen once and not at every step.
-    #[inline]
+    #[inline(always)]
     pub fn run(self, answer: impl FnMut(Ask) -> Answer) -> Verdict {
         let Self { compare, state } = self;
         match state {
@@ -157,7 +157,7 @@ impl<C: Compare> Machine<C> {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn drive<S: Copy>(
     mut state: S,
     ask: impl Fn(S) -> Ask,

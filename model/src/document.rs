@@ -11,7 +11,7 @@ use crate::finding::Finding;
 use crate::mutation::mutants;
 use crate::scenario::{Lock, Scenario, Setting, Size};
 use crate::search::search;
-use crate::table::{Effort, markdown, rows};
+use crate::table::{Effort, compact, markdown, rows};
 use crate::text;
 
 /// A part that a command writes.
@@ -50,7 +50,7 @@ impl Block {
 #[must_use]
 pub fn generate(block: Block) -> String {
     match block {
-        Block::Quick => markdown(&rows(Effort::Quick, None)),
+        Block::Quick => compact(&rows(Effort::Quick, None)),
         Block::Full => markdown(&rows(Effort::Full, None)),
         Block::Traces => named_traces(),
         Block::Mutants => text::mutants(&mutants()),

@@ -163,6 +163,50 @@ pub fn markdown(rows: &[Row]) -> String {
     out
 }
 
+/// The same with both lock regimes in a cell, held first. Rows of one setting must follow each other.
+#[must_use]
+pub fn compact(rows: &[Row]) -> String {
+    let mut out = String::from("| estimator | setting |");
+    for (name, _) in COLUMNS {
+        let _ = write!(out, " {name} |");
+    }
+    out.push_str("\n| --- | --- |");
+    out.push_str(&" :---: |".repeat(COLUMNS.len()));
+    out.push('\n');
+    for regimes in rows.chunk_by(|a, b| (a.estimator, a.setting) == (b.estimator, b.setting)) {
+        for row in regimes.iter().take(1) {
+            let _ = write!(
+                out,
+                "| `{}` | {} |",
+                row.estimator.name(),
+                row.setting.name()
+            );
+        }
+        for (_, finding) in COLUMNS {
+            let steps: Vec<_> = regimes
+                .iter()
+                .map(|it| {
+                    it.found
+                        .get(&finding)
+                        .map_or("-".to_owned(), usize::to_string)
+                })
+                .collect();
+            let none = steps.iter().all(|it| it == "-");
+            let _ = write!(
+                out,
+                " {} |",
+                if none {
+                    "-".to_owned()
+                } else {
+                    steps.join(" / ")
+                }
+            );
+        }
+        out.push('\n');
+    }
+    out
+}
+
 /// The rows as JSON: every finding by name, with the steps of its shortest trace.
 #[must_use]
 pub fn to_json(rows: &[Row]) -> Value {
