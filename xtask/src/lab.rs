@@ -2,13 +2,16 @@
 //! Leaves out what init does in the guest, which is `lab::guest`.
 
 mod arguments;
+mod boot;
 mod console;
 mod disk;
 mod forward;
 pub(crate) mod guest;
 mod initramfs;
 mod machine;
+mod person;
 mod port;
+mod rootfs;
 mod session;
 mod stdin;
 
@@ -18,7 +21,8 @@ use clap::Subcommand;
 
 pub(crate) use arguments::{Copy, Fetch};
 pub(crate) use disk::Disk;
-pub(crate) use guest::Guest;
+pub(crate) use forward::Forward;
+pub(crate) use guest::{Guest, Input};
 
 use crate::{build, kernels, setup};
 
@@ -97,29 +101,25 @@ pub(crate) fn verb(options: Options) -> anyhow::Result<ExitCode> {
     } else {
         build::all()?
     };
-    let terminal = options.tty || (options.command.is_empty() && std::io::stdin().is_terminal());
-    let guest = Guest {
-        kernel,
-        binaries,
-        command: if options.command.is_empty() {
-            shell()
-        } else {
-            options.command
-        },
-        copies: options.copy,
-        fetches: options.fetch,
-        disks: options.disk,
-        modules: options.module,
-        memory: options.memory,
-        cpus: options.cpus,
-        forward: options.forward,
-        kvm: options.kvm,
-        icount: options.icount,
-        append: options.append,
-        timeout: options.timeout.map(Duration::from_secs),
-        terminal,
+    let mut guest = Guest::new(kernel, binaries);
+    guest.terminal = options.tty || (options.command.is_empty() && std::io::stdin().is_terminal());
+    guest.command = if options.command.is_empty() {
+        shell()
+    } else {
+        options.command
     };
-    guest.run_for_a_person().map(ExitCode::from)
+    guest.copies = options.copy;
+    guest.fetches = options.fetch;
+    guest.disks = options.disk;
+    guest.modules = options.module;
+    guest.memory = options.memory;
+    guest.cpus = options.cpus;
+    guest.forward = options.forward;
+    guest.kvm = options.kvm;
+    guest.icount = options.icount;
+    guest.append = options.append;
+    guest.timeout = options.timeout.map(Duration::from_secs);
+    guest.run().map(ExitCode::from)
 }
 
 fn shell() -> Vec<String> {

@@ -9,6 +9,7 @@ mod kernels;
 mod lab;
 mod paths;
 mod process;
+mod run;
 mod say;
 mod setup;
 
@@ -24,6 +25,8 @@ enum Verb {
     Setup,
     /// Build the eBPF objects, the agent and the lab's guest binaries
     Build,
+    /// Run the agent live, on this host or in the lab
+    Run(run::Options),
     /// Boot a stock kernel under QEMU and run a command in it, or a shell
     Lab(lab::Options),
     /// Look after the lab's kernels
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         Verb::Build => setup::all()
             .and_then(|()| build::all())
             .map(|_| ExitCode::SUCCESS),
+        Verb::Run(options) => run::verb(&options),
         Verb::Lab(options) => lab::verb(options),
         Verb::Kernels(options) => kernels::verb(&options).map(|()| ExitCode::SUCCESS),
         Verb::Guard(options) => guard::verb(options),

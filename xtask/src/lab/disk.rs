@@ -12,6 +12,14 @@ use anyhow::{Context as _, bail, ensure};
 use super::arguments;
 use crate::process;
 
+/// Serial number of the scratch disk for what is fetched.
+pub(crate) const FETCH_SERIAL: &str = "fetch";
+
+/// Serial number of the disk that was asked for as the `number`th, from zero.
+pub(crate) fn serial(number: usize) -> String {
+    format!("disk{number}")
+}
+
 /// A disk as a person asks for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Disk {

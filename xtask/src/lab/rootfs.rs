@@ -1,0 +1,113 @@
+//! What lies in a guest's root file system: init, userland, what is copied, and its job.
+//! Leaves out the archive's format.
+
+use std::{collections::BTreeMap, path::Path, process::Command};
+
+use lab::guest::job::{self, JOB_PATH, Job};
+
+use super::{Guest, disk, initramfs::Initramfs, stdin};
+use crate::{
+    kernels::modules::{self, Module},
+    paths, process,
+};
+
+const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n";
+const GROUP: &str = "root:x:0:\nnogroup:x:65534:\n";
+
+fn place(module: &str) -> String {
+    format!("/lab/modules/{module}.ko")
+}
+
+/// Writes it, for this guest, to `path`.
+pub(crate) fn write(guest: &Guest, path: &Path) -> anyhow::Result<()> {
+    let modules = modules::closure(&guest.kernel, &guest.modules)?;
+    let mut root = Initramfs::create(path)?;
+    for folder in [
+        "dev", "etc", "mnt", "proc", "root", "run", "sys", "tmp", "usr", "var",
+    ] {
+        root.folder(folder)?;
+    }
+    for (link, to) in [
+        ("sbin", "bin"),
+        ("usr/bin", "../bin"),
+        ("usr/sbin", "../bin"),
+    ] {
+        root.link(link, to)?;
+    }
+    root.file("etc/passwd", 0o644, PASSWD.as_bytes())?;
+    root.file("etc/group", 0o644, GROUP.as_bytes())?;
+    root.file("etc/hosts", 0o644, b"127.0.0.1 localhost\n")?;
+    let busybox = paths::tools().join("bin/busybox");
+    let mut taken: Vec<_> = guest
+        .binaries
+        .iter()
+        .map(|binary| binary.name.clone())
+        .collect();
+    root.copy(&busybox, "bin/busybox")?;
+    taken.push("busybox".to_owned());
+    for binary in &guest.binaries {
+        let place = if binary.name == "init" {
+            "init".to_owned()
+        } else {
+            format!("bin/{}", binary.name)
+        };
+        root.copy(&binary.path, &place)?;
+    }
+    let applets = process::text(Command::new(&busybox).arg("--list"))?;
+    for applet in applets
+        .lines()
+        .filter(|applet| !taken.iter().any(|name| name == applet))
+    {
+        root.link(&format!("bin/{applet}"), "busybox")?;
+    }
+    for module in &modules {
+        root.file(&place(&module.name), 0o644, &module.object)?;
+    }
+    for copy in &guest.copies {
+        root.copy(&copy.host, &copy.guest)?;
+    }
+    root.file(
+        JOB_PATH,
+        0o644,
+        &serde_json::to_vec_pretty(&job(guest, &modules))?,
+    )?;
+    root.finish()
+}
+
+/// What init is to do.
+fn job(guest: &Guest, modules: &[Module]) -> Job {
+    let mut environment: BTreeMap<_, _> = [(
+        "PS1".to_owned(),
+        format!("[{}] \\w # ", guest.kernel.series),
+    )]
+    .into();
+    if guest.terminal {
+        let kind = std::env::var("TERM").unwrap_or_else(|_| "vt100".to_owned());
+        environment.insert("TERM".to_owned(), kind);
+    }
+    let fetch = (!guest.fetches.is_empty()).then(|| job::Fetch {
+        serial: disk::FETCH_SERIAL.to_owned(),
+        paths: guest
+            .fetches
+            .iter()
+            .map(|fetch| fetch.guest.clone())
+            .collect(),
+    });
+    Job {
+        command: guest.command.clone(),
+        environment,
+        terminal: guest.terminal.then(stdin::terminal_size),
+        modules: modules.iter().map(|module| place(&module.name)).collect(),
+        disks: guest
+            .disks
+            .iter()
+            .enumerate()
+            .map(|(number, disk)| job::Disk {
+                serial: disk::serial(number),
+                file_system: disk.file_system.clone(),
+            })
+            .collect(),
+        fetch,
+        forward: guest.forward,
+    }
+}
