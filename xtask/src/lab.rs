@@ -90,6 +90,8 @@ pub(crate) fn verb(options: Options) -> anyhow::Result<ExitCode> {
         return kernels::list().map(|()| ExitCode::SUCCESS);
     }
     let locked = kernels::locked(&options.kernel)?;
+    // Before any work: a busy port is found in a millisecond, not after minutes of set-up.
+    drop(options.forward.map(Forward::bind).transpose()?);
     if options.bare {
         setup::for_lab()?;
     } else {

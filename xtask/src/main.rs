@@ -12,6 +12,7 @@ mod process;
 mod run;
 mod say;
 mod setup;
+mod test;
 
 use std::process::ExitCode;
 
@@ -27,6 +28,8 @@ enum Verb {
     Build,
     /// Run the agent live, on this host or in the lab
     Run(run::Options),
+    /// Run every check and every test, on several kernels too
+    Test(test::Options),
     /// Boot a stock kernel under QEMU and run a command in it, or a shell
     Lab(lab::Options),
     /// Look after the lab's kernels
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
             .and_then(|()| build::all())
             .map(|_| ExitCode::SUCCESS),
         Verb::Run(options) => run::verb(&options),
+        Verb::Test(options) => test::verb(&options),
         Verb::Lab(options) => lab::verb(options),
         Verb::Kernels(options) => kernels::verb(&options).map(|()| ExitCode::SUCCESS),
         Verb::Guard(options) => guard::verb(options),

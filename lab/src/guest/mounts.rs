@@ -1,7 +1,7 @@
 //! The file systems that every guest has, as far as its kernel knows them; leaves out disks, and
 //! `/tmp`: the root is in memory already, and a mount would hide what was copied there.
 
-use std::{fs, path::Path};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
 use anyhow::Context as _;
 use rustix::{
@@ -37,5 +37,6 @@ pub fn mount_all() -> anyhow::Result<()> {
             Err(error) => return Err(error).with_context(|| format!("cannot mount {at}")),
         }
     }
-    Ok(())
+    fs::set_permissions("/tmp", fs::Permissions::from_mode(0o1777))
+        .context("cannot open /tmp to everybody")
 }

@@ -1,0 +1,130 @@
+//! `cargo xtask test`: every check of this repository, each carried out even if another failed.
+//! Leaves out tests of one's own choice: those are `cargo test` and `cargo xtask lab`.
+
+mod cargo;
+mod guests;
+mod lab;
+mod tidy;
+
+use std::{process::ExitCode, time::Instant};
+
+use crate::{build, kernels, say, setup};
+
+/// The kernels that every change is tested on.
+const KERNELS: [&str; 2] = ["6.1", "6.12"];
+
+/// How many tests of one check passed, and how many did not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Count {
+    pub(crate) passed: u32,
+    pub(crate) failed: u32,
+}
+
+impl Count {
+    /// A check that is one test.
+    fn of_one(outcome: anyhow::Result<()>) -> Self {
+        match outcome {
+            Ok(()) => Self {
+                passed: 1,
+                failed: 0,
+            },
+            Err(error) => {
+                say::step("test", format_args!("FAILED: {error:#}"));
+                Self {
+                    passed: 0,
+                    failed: 1,
+                }
+            }
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+    }
+}
+
+/// What to test.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Kernels to boot, instead of the usual ones
+    #[arg(long, value_name = "SERIES")]
+    kernel: Vec<String>,
+}
+
+pub(crate) fn verb(options: &Options) -> anyhow::Result<ExitCode> {
+    let series: Vec<_> = match options.kernel.as_slice() {
+        [] => KERNELS.map(str::to_owned).to_vec(),
+        named => named.to_vec(),
+    };
+    let locked: Vec<_> = series
+        .iter()
+        .map(|series| kernels::locked(series))
+        .collect::<anyhow::Result<_>>()?;
+    setup::all()?;
+    for locked in &locked {
+        kernels::store::bring(locked)?;
+    }
+    build::all()?;
+
+    let mut report = Report::default();
+    report.check("formatting", || Count::of_one(cargo::formatting()));
+    report.check("house rules", || Count::of_one(tidy::check()));
+    report.check("lints", || Count::of_one(cargo::lints()));
+    report.check("lints of the eBPF programs", || {
+        Count::of_one(build::ebpf::clippy())
+    });
+    report.check("documentation", || Count::of_one(cargo::documentation()));
+    report.check("unit tests", cargo::tests);
+    report.check("the lab itself", lab::checks);
+    report.guests(&series);
+    Ok(report.print())
+}
+
+/// What was done, how it went and how long it took.
+#[derive(Default)]
+struct Report {
+    rows: Vec<(String, Count, f32)>,
+}
+
+impl Report {
+    fn check(&mut self, name: &str, work: impl FnOnce() -> Count) {
+        say::step("test", name);
+        let start = Instant::now();
+        let count = work();
+        self.rows
+            .push((name.to_owned(), count, start.elapsed().as_secs_f32()));
+    }
+
+    fn guests(&mut self, series: &[String]) {
+        say::step(
+            "test",
+            format_args!("kernel tests on {}", series.join(", ")),
+        );
+        for (series, count, seconds) in guests::test(series) {
+            self.rows.push((format!("kernel {series}"), count, seconds));
+        }
+    }
+
+    /// Prints the table and the line that continuous integration reads.
+    fn print(&self) -> ExitCode {
+        let mut total = Count::default();
+        println!(
+            "\n{:<28} {:>7} {:>7} {:>9}",
+            "check", "passed", "failed", "seconds"
+        );
+        for (name, count, seconds) in &self.rows {
+            println!(
+                "{name:<28} {:>7} {:>7} {seconds:>9.1}",
+                count.passed, count.failed
+            );
+            total.add(*count);
+        }
+        println!("\n{} passed, {} failed", total.passed, total.failed);
+        if total.failed == 0 {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }
+    }
+}
