@@ -53,8 +53,10 @@ impl Agent {
             address,
             bench: bench.clone(),
         };
-        agent.wait_for_first_answer()?;
-        Ok(agent)
+        match agent.wait_for_first_answer() {
+            Ok(()) => Ok(agent),
+            Err(error) => Err(error.context(format!("the log: {}", read_all(&mut agent.log)?))),
+        }
     }
 
     fn wait_for_first_answer(&mut self) -> Result<()> {

@@ -1,7 +1,7 @@
 //! One run of the workload as a whole: where its files go, when it ends, who paces it.
 //! It does no work of its own.
 
-use std::io::{BufRead, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::counts::Counts;
+use crate::kernel::word;
 
 /// Set by SIGTERM and SIGINT; every loop looks at it.
 static STOP: AtomicBool = AtomicBool::new(false);
@@ -56,7 +57,13 @@ impl Session {
                 self.wait(how_long);
                 Ok(())
             }
-            Pace::Told => told_to_go_on(phase, counts),
+            Pace::Told => {
+                announce(phase, counts)?;
+                // The end of standard input counts as a word, so that a holder whose
+                // driver died lets go.
+                while !self.over() && !word::came_within(SLICE)? {}
+                Ok(())
+            }
         }
     }
 
@@ -90,17 +97,10 @@ extern "C" fn on_signal(_signal: libc::c_int) {
     STOP.store(true, Ordering::Relaxed);
 }
 
-/// The end of standard input counts as a word to go on, so that a holder whose
-/// driver died lets go.
-fn told_to_go_on(phase: &str, counts: &Counts) -> Result<()> {
+fn announce(phase: &str, counts: &Counts) -> Result<()> {
     let mut out = std::io::stdout().lock();
     serde_json::to_writer(&mut out, &Announcement { phase, counts })?;
     writeln!(out)?;
     out.flush()?;
-    let mut line = String::new();
-    std::io::stdin()
-        .lock()
-        .read_line(&mut line)
-        .context("no word on standard input")?;
     Ok(())
 }

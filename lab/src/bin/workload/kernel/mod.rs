@@ -13,6 +13,7 @@ pub(crate) mod pin_counters;
 pub(crate) mod pipe;
 pub(crate) mod udmabuf;
 pub(crate) mod uring;
+pub(crate) mod word;
 pub(crate) mod xdp;
 pub(crate) mod zerocopy;
 
