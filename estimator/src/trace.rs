@@ -10,7 +10,7 @@ use core::fmt;
 use crate::Outcome;
 
 pub use capture::Capture;
-pub use parse::NotAnEvent;
+pub use parse::{BadTrace, NotAnEvent, read};
 
 /// The first line of every trace; a reader refuses another version.
 pub const TRACE_HEADER: &str = "pinscope-trace 1";
@@ -128,6 +128,10 @@ pub enum GupStep {
     SlowTake,
     /// Either: the flag is set, the GUP is complete.
     Complete,
+    /// Either, in the wrong order: the flag is set before the reference is taken.
+    FlagEarly,
+    /// Either, after that order: the GUP is complete.
+    Return,
 }
 
 impl fmt::Display for Event {
@@ -234,23 +238,27 @@ impl ZapStep {
 }
 
 impl GupStep {
-    pub(super) const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::FastRead,
         Self::FastTake,
         Self::FastKeep,
         Self::FastBackOff,
         Self::SlowTake,
         Self::Complete,
+        Self::FlagEarly,
+        Self::Return,
     ];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::FastRead => "(fast) reads",
             Self::FastTake => "(fast) takes a reference through",
-            Self::FastKeep => "(fast) finds unchanged",
-            Self::FastBackOff => "(fast) backs off from",
+            Self::FastKeep => "(fast) looks again and keeps its reference through",
+            Self::FastBackOff => "(fast) looks again and gives its reference back through",
             Self::SlowTake => "(slow) takes a reference through",
             Self::Complete => "sets the flag and completes through",
+            Self::FlagEarly => "sets the flag before it goes through",
+            Self::Return => "completes through",
         }
     }
 }

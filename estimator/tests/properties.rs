@@ -181,6 +181,24 @@ proptest! {
     }
 
     #[test]
+    fn second_walk_of_the_posted_two_walk_decides_nothing(
+        counts in (number(), number(), number()), markers in (number(), number()),
+    ) {
+        let (first, found, second) = counts;
+        let to_second_walk = [
+            Answer::Number(first),
+            Answer::Number(found),
+            Answer::Flag(true),
+            Answer::Number(second),
+        ];
+        let machine = to_second_walk.into_iter().fold(Machine::new(Estimator::TwoWalk), Machine::give);
+        if machine.next() == Next::Ask(Ask::MarkerWalk) {
+            let (few, many) = markers;
+            prop_assert_eq!(machine.give(Answer::Number(few)), machine.give(Answer::Number(many)));
+        }
+    }
+
+    #[test]
     fn only_mapcount_estimators_touch_a_flag_or_walk(flag in flag(), seen in sample()) {
         for estimator in Estimator::ALL.into_iter().filter(|it| !it.uses_mapcount()) {
             for step in judge(estimator, flag, &seen).steps.as_slice() {

@@ -83,7 +83,7 @@ pub fn with(text: &str, block: Block, fresh: &str) -> Result<String> {
 }
 
 /// The findings that are told event by event: estimator, setting, lock, finding.
-pub const NAMED: [(Estimator, Setting, Lock, Finding); 9] = [
+pub const NAMED: [(Estimator, Setting, Lock, Finding); 10] = [
     (
         Estimator::TwoWalk,
         Setting::Plain,
@@ -125,6 +125,12 @@ pub const NAMED: [(Estimator, Setting, Lock, Finding); 9] = [
         Setting::Plain,
         Lock::Held,
         Finding::FalsePositiveByZap,
+    ),
+    (
+        Estimator::Ordered,
+        Setting::Early,
+        Lock::Held,
+        Finding::FalseNegativeByGup,
     ),
     (
         Estimator::ExpectedRefs,

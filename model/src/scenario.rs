@@ -35,6 +35,8 @@ pub enum Setting {
     Freed,
     /// Only a zap of a writable entry leaves a marker: the letter of the mail.
     Literal,
+    /// A GUP sets the flag before it takes its reference, not after.
+    Early,
     /// One private mapping beside the shared ones.
     Private,
     /// A GUP takes one reference, as `FOLL_GET` does, not the bias of `FOLL_PIN`.
@@ -45,10 +47,11 @@ pub enum Setting {
 
 impl Setting {
     /// Every setting.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Plain,
         Self::Freed,
         Self::Literal,
+        Self::Early,
         Self::Private,
         Self::Get,
         Self::Large,
@@ -61,6 +64,7 @@ impl Setting {
             Self::Plain => "plain",
             Self::Freed => "freed",
             Self::Literal => "literal",
+            Self::Early => "early",
             Self::Private => "private",
             Self::Get => "get",
             Self::Large => "large",
@@ -77,6 +81,8 @@ impl Setting {
         match self {
             Self::Plain | Self::Private => true,
             Self::Freed | Self::Literal => markers,
+            // Without a flag, or without the mapcount, the order shows nowhere.
+            Self::Early => estimator.uses_mapcount() && estimator != Estimator::Simple,
             Self::Get | Self::Large => !estimator.uses_mapcount(),
         }
     }
@@ -165,9 +171,11 @@ impl Scenario {
     #[must_use]
     pub fn pin(&self) -> trace::Pin {
         match self.setting {
-            Setting::Plain | Setting::Freed | Setting::Literal | Setting::Private => {
-                trace::Pin::Bias
-            }
+            Setting::Plain
+            | Setting::Freed
+            | Setting::Literal
+            | Setting::Early
+            | Setting::Private => trace::Pin::Bias,
             Setting::Get => trace::Pin::Get,
             Setting::Large => trace::Pin::Count,
         }
@@ -186,7 +194,12 @@ impl Scenario {
     pub fn pages(&self) -> Vec<trace::Page> {
         let private = match self.setting {
             Setting::Private => 1,
-            Setting::Plain | Setting::Freed | Setting::Literal | Setting::Get | Setting::Large => 0,
+            Setting::Plain
+            | Setting::Freed
+            | Setting::Literal
+            | Setting::Early
+            | Setting::Get
+            | Setting::Large => 0,
         };
         let mut pages = Vec::new();
         for shared in 0..=self.size.entries {

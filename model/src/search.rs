@@ -41,7 +41,7 @@ impl Trace {
             | Event::Pass(..)
             | Event::EndWalk(_)
             | Event::Zap(_, ZapStep::Clear)
-            | Event::Gup(_, GupStep::Complete)
+            | Event::Gup(_, GupStep::Complete | GupStep::Return)
             | Event::Put => true,
             Event::Zap(_, ZapStep::Decrement) => lock == Lock::Absent,
             Event::Page(_)
@@ -57,7 +57,8 @@ impl Trace {
                 | GupStep::FastTake
                 | GupStep::FastKeep
                 | GupStep::FastBackOff
-                | GupStep::SlowTake,
+                | GupStep::SlowTake
+                | GupStep::FlagEarly,
             ) => false,
         };
         self.steps.iter().flatten().filter(counts).count()

@@ -151,13 +151,15 @@ impl<C: Compare + Hash> World<C> {
             Action::Clean => next.clean(scenario, compare, &mut tell),
             Action::Zap(index) => next.zap(scenario, index, &mut tell),
             Action::FastGup(gup, index) => {
+                next.flag_early(scenario, gup, index, &mut tell);
                 next.gup(gup, GupStep::FastRead, index, &mut tell);
             }
             Action::SlowGup(gup, index) => {
+                next.flag_early(scenario, gup, index, &mut tell);
                 next.gup(gup, GupStep::SlowTake, index, &mut tell);
             }
             Action::Gup(gup) => {
-                if let Some((step, index)) = next.next_gup_step(gup) {
+                if let Some((step, index)) = next.next_gup_step(scenario, gup) {
                     next.gup(gup, step, index, &mut tell);
                 }
             }

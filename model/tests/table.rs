@@ -68,7 +68,7 @@ fn document_has_the_table_that_the_search_gives() {
 #[test]
 fn number_of_reachable_states_is_what_it_was() {
     let states: usize = ROWS.iter().flat_map(|it| &it.states).sum();
-    assert_eq!(states, 1_939_604);
+    assert_eq!(states, 2_409_348);
     assert_eq!(
         row(Estimator::TwoWalk, Setting::Plain, Lock::Held).states,
         [25_997, 4_251]
@@ -175,13 +175,18 @@ fn simple_has_a_false_negative_by_a_zap_with_the_lock_and_without() {
 }
 
 #[test]
-fn ordered_estimators_and_the_ledger_have_no_false_negative_anywhere() {
+fn ordered_estimators_have_no_false_negative_while_a_gup_sets_the_flag_last() {
     for estimator in [
         Estimator::Ordered,
         Estimator::OrderedRecheck,
         Estimator::Ledger,
     ] {
         for setting in Setting::ALL.into_iter().filter(|it| it.concerns(estimator)) {
+            if setting == Setting::Early {
+                // They rest on the order of a GUP's two steps.
+                assert!(exists(estimator, setting, Finding::FalseNegativeByGup));
+                continue;
+            }
             assert!(!exists(estimator, setting, Finding::FalseNegative));
         }
     }

@@ -107,8 +107,8 @@ impl Capture {
         match step {
             GupStep::FastTake | GupStep::SlowTake => self.taken += 1,
             GupStep::FastBackOff => self.taken = self.taken.saturating_sub(1),
-            GupStep::FastRead | GupStep::FastKeep => {}
-            GupStep::Complete => {
+            GupStep::FastRead | GupStep::FastKeep | GupStep::FlagEarly => {}
+            GupStep::Complete | GupStep::Return => {
                 self.pins += 1;
                 match &mut self.walk {
                     Some(walk) => walk.gups += 1,

@@ -3,7 +3,7 @@
 use core::fmt;
 use core::str::FromStr;
 
-use super::{Counter, Event, GupStep, Met, Page, Pin, ZapStep};
+use super::{Counter, Event, GupStep, Met, Page, Pin, TRACE_HEADER, ZapStep};
 use crate::Outcome;
 
 /// A line that is no event.
@@ -17,6 +17,42 @@ impl fmt::Display for NotAnEvent {
 }
 
 impl core::error::Error for NotAnEvent {}
+
+/// Why a text is no trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadTrace {
+    /// It does not begin with [`TRACE_HEADER`].
+    Header,
+    /// This line, counted from 1, is no event.
+    Line(usize),
+}
+
+impl fmt::Display for BadTrace {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Header => write!(out, "no trace: expected `{TRACE_HEADER}`"),
+            Self::Line(number) => write!(out, "line {number}: {NotAnEvent}"),
+        }
+    }
+}
+
+impl core::error::Error for BadTrace {}
+
+/// The events of a text, one a line. Empty lines, and those that begin with `#`, are skipped.
+pub fn read(text: &str) -> impl Iterator<Item = Result<Event, BadTrace>> {
+    let mut lines = text
+        .lines()
+        .zip(1..)
+        .map(|(line, number)| (line.trim(), number))
+        .filter(|(line, _)| !line.is_empty() && !line.starts_with('#'));
+    let refused = match lines.next() {
+        Some((TRACE_HEADER, _)) => None,
+        _ => Some(Err(BadTrace::Header)),
+    };
+    let events =
+        lines.map(|(line, number)| line.parse().map_err(|NotAnEvent| BadTrace::Line(number)));
+    refused.into_iter().chain(events)
+}
 
 impl FromStr for Event {
     type Err = NotAnEvent;
@@ -153,5 +189,19 @@ mod tests {
         ] {
             assert_eq!(line.parse::<Event>(), Err(NotAnEvent), "{line}");
         }
+    }
+
+    #[test]
+    fn damaged_trace_names_its_line_and_another_version_is_refused() {
+        let text = "# by hand\npinscope-trace 1\n\nput\npit\nput\n";
+        let events: std::vec::Vec<_> = read(text).collect();
+        assert_eq!(
+            events,
+            [Ok(Event::Put), Err(BadTrace::Line(5)), Ok(Event::Put)]
+        );
+        assert_eq!(
+            read("pinscope-trace 2\n").next(),
+            Some(Err(BadTrace::Header))
+        );
     }
 }

@@ -8,7 +8,7 @@ use estimator::trace::{Event, GupStep};
 use super::{Action, Before, World};
 use crate::entry::Content;
 use crate::gup::Gup;
-use crate::scenario::{Lock, Scenario};
+use crate::scenario::{Lock, Scenario, Setting};
 
 impl<C: Compare + Hash> World<C> {
     pub(super) fn gup_actions(
@@ -55,12 +55,28 @@ impl<C: Compare + Hash> World<C> {
         tell(Event::Zap(index, step));
     }
 
-    pub(super) fn next_gup_step(&self, gup: u8) -> Option<(GupStep, u8)> {
+    /// In the wrong order the flag comes first, in one step with what follows.
+    pub(super) fn flag_early(
+        &mut self,
+        scenario: &Scenario,
+        gup: u8,
+        index: u8,
+        tell: &mut impl FnMut(Event),
+    ) {
+        if scenario.setting == Setting::Early {
+            self.gup(gup, GupStep::FlagEarly, index, tell);
+        }
+    }
+
+    pub(super) fn next_gup_step(&self, scenario: &Scenario, gup: u8) -> Option<(GupStep, u8)> {
         match self.gups[usize::from(gup)] {
             Gup::Read(index) => Some((GupStep::FastTake, index)),
             Gup::Taken(index) if self.is_writable(index) => Some((GupStep::FastKeep, index)),
             Gup::Taken(index) => Some((GupStep::FastBackOff, index)),
-            Gup::Kept(index) | Gup::Slow(index) => Some((GupStep::Complete, index)),
+            Gup::Kept(index) | Gup::Slow(index) => match scenario.setting {
+                Setting::Early => Some((GupStep::Return, index)),
+                _ => Some((GupStep::Complete, index)),
+            },
             Gup::Idle | Gup::Retry | Gup::Done => None,
         }
     }
@@ -88,6 +104,14 @@ impl<C: Compare + Hash> World<C> {
                 self.flag = true;
                 self.held += 1;
                 Gup::Done
+            }
+            GupStep::Return => {
+                self.held += 1;
+                Gup::Done
+            }
+            GupStep::FlagEarly => {
+                self.flag = true;
+                self.gups[usize::from(gup)]
             }
         };
         self.gups[usize::from(gup)] = after;
