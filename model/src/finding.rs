@@ -169,36 +169,46 @@ impl Finding {
     /// Whether it is seen in the verdict of this state. The findings of the state itself are in `world`.
     #[must_use]
     pub(crate) fn is_in(self, judged: Judged) -> bool {
-        const QUIET: Raced = Raced {
-            zap: false,
-            gup: false,
-            put: false,
-        };
-        match judged {
-            Judged::Nothing => false,
-            Judged::RightlyPinned => self == Self::RightlyPinned,
-            Judged::RightlyFree { healed } => {
-                self == Self::RightlyFree || healed && self == Self::Healed
+        match self {
+            Self::Unsound | Self::GupInWalk | Self::LastWalkEnds => false,
+            Self::Uncertain => judged == Judged::Uncertain,
+            Self::RightlyPinned => judged == Judged::RightlyPinned,
+            Self::RightlyFree => matches!(judged, Judged::RightlyFree { .. }),
+            Self::Healed => judged == Judged::RightlyFree { healed: true },
+            Self::FalseNegative => matches!(judged, Judged::FalseNegative { .. }),
+            Self::FalseNegativeAgain => matches!(judged, Judged::FalseNegative { again: true, .. }),
+            Self::FalseNegativeByZap => judged.is_new_negative(|it| it.zap && !it.gup),
+            Self::FalseNegativeByGup => judged.is_new_negative(|it| it.gup && !it.zap),
+            Self::FalseNegativeQuiet => judged.is_new_negative(|it| !it.gup && !it.zap),
+            Self::FalsePositive => matches!(judged, Judged::FalsePositive { .. }),
+            Self::FalsePositiveByZap => judged.is_positive_by(Raced { zap: true, ..QUIET }),
+            Self::FalsePositiveByGup => judged.is_positive_by(Raced { gup: true, ..QUIET }),
+            Self::FalsePositiveByPut => judged.is_positive_by(Raced { put: true, ..QUIET }),
+            Self::FalsePositiveQuiet => judged.is_positive_by(QUIET),
+            Self::Unhealed => matches!(judged, Judged::FalsePositive { again: true, .. }),
+            Self::UnhealedQuiet => {
+                judged
+                    == Judged::FalsePositive {
+                        raced: QUIET,
+                        again: true,
+                    }
             }
-            Judged::Uncertain => self == Self::Uncertain,
-            Judged::FalseNegative { raced, again } => match self {
-                Self::FalseNegative => true,
-                Self::FalseNegativeByZap => !again && raced.zap && !raced.gup,
-                Self::FalseNegativeByGup => !again && raced.gup && !raced.zap,
-                Self::FalseNegativeQuiet => !again && !raced.gup && !raced.zap,
-                Self::FalseNegativeAgain => again,
-                _ => false,
-            },
-            Judged::FalsePositive { raced, again } => match self {
-                Self::FalsePositive => true,
-                Self::FalsePositiveByZap => raced == Raced { zap: true, ..QUIET },
-                Self::FalsePositiveByGup => raced == Raced { gup: true, ..QUIET },
-                Self::FalsePositiveByPut => raced == Raced { put: true, ..QUIET },
-                Self::FalsePositiveQuiet => raced == QUIET,
-                Self::Unhealed => again,
-                Self::UnhealedQuiet => again && raced == QUIET,
-                _ => false,
-            },
         }
+    }
+}
+
+const QUIET: Raced = Raced {
+    zap: false,
+    gup: false,
+    put: false,
+};
+
+impl Judged {
+    fn is_new_negative(self, by: impl Fn(Raced) -> bool) -> bool {
+        matches!(self, Self::FalseNegative { raced, again: false } if by(raced))
+    }
+
+    fn is_positive_by(self, cause: Raced) -> bool {
+        matches!(self, Self::FalsePositive { raced, .. } if raced == cause)
     }
 }

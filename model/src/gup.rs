@@ -21,6 +21,8 @@ pub(crate) enum Gup {
     Retry,
     /// Complete: the page's count of holders has it.
     Done,
+    /// There is none in a search of this size.
+    Nobody,
 }
 
 impl Gup {
@@ -28,7 +30,7 @@ impl Gup {
     pub(crate) fn is_under_way(self) -> bool {
         match self {
             Self::Read(_) | Self::Taken(_) | Self::Kept(_) | Self::Slow(_) => true,
-            Self::Idle | Self::Retry | Self::Done => false,
+            Self::Idle | Self::Retry | Self::Done | Self::Nobody => false,
         }
     }
 }

@@ -101,9 +101,11 @@ pub fn makers(site: Site) -> &'static [Estimator] {
 pub fn mutants() -> Vec<Mutant> {
     let mut mutants = Vec::new();
     for site in Site::ALL {
-        let setting = match site {
-            Site::KernelPincount => Setting::Large,
-            _ => Setting::Plain,
+        let large = site == Site::KernelPincount;
+        let setting = if large {
+            Setting::Large
+        } else {
+            Setting::Plain
         };
         for &estimator in makers(site) {
             let scenario = Scenario {

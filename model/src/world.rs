@@ -68,7 +68,7 @@ impl<C: Compare + Hash> World<C> {
         for (slot, entry) in entries.iter_mut().zip(kinds) {
             *slot = Some(entry);
         }
-        let mut gups = [Gup::Done; Size::MOST_GUPS];
+        let mut gups = [Gup::Nobody; Size::MOST_GUPS];
         gups[..usize::from(scenario.size.gups)].fill(Gup::Idle);
         Self {
             entries,

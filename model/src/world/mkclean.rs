@@ -123,7 +123,11 @@ impl<C: Compare + Hash> World<C> {
         self.before = match self.judged {
             Judged::FalsePositive { .. } if !gup_under_way => Before::FalsePositive,
             Judged::FalseNegative { .. } => Before::FalseNegative,
-            _ => Before::Right,
+            Judged::FalsePositive { .. }
+            | Judged::Nothing
+            | Judged::RightlyPinned
+            | Judged::RightlyFree { .. }
+            | Judged::Uncertain => Before::Right,
         };
         self.raced = Raced::default();
         self.cleaner = match (round, scenario.size.walks) {
@@ -161,7 +165,7 @@ impl<C: Compare + Hash> World<C> {
         self.gups.iter().any(|it| match *it {
             Gup::Taken(index) => self.is_writable(index),
             Gup::Kept(_) | Gup::Slow(_) => true,
-            Gup::Idle | Gup::Read(_) | Gup::Retry | Gup::Done => false,
+            Gup::Idle | Gup::Read(_) | Gup::Retry | Gup::Done | Gup::Nobody => false,
         })
     }
 

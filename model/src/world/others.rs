@@ -36,7 +36,7 @@ impl<C: Compare + Hash> World<C> {
             Gup::Read(_) | Gup::Taken(_) | Gup::Kept(_) | Gup::Slow(_) => {
                 actions.push(Action::Gup(gup));
             }
-            Gup::Done => {}
+            Gup::Done | Gup::Nobody => {}
         }
     }
 
@@ -73,11 +73,11 @@ impl<C: Compare + Hash> World<C> {
             Gup::Read(index) => Some((GupStep::FastTake, index)),
             Gup::Taken(index) if self.is_writable(index) => Some((GupStep::FastKeep, index)),
             Gup::Taken(index) => Some((GupStep::FastBackOff, index)),
-            Gup::Kept(index) | Gup::Slow(index) => match scenario.setting {
-                Setting::Early => Some((GupStep::Return, index)),
-                _ => Some((GupStep::Complete, index)),
-            },
-            Gup::Idle | Gup::Retry | Gup::Done => None,
+            Gup::Kept(index) | Gup::Slow(index) if scenario.setting == Setting::Early => {
+                Some((GupStep::Return, index))
+            }
+            Gup::Kept(index) | Gup::Slow(index) => Some((GupStep::Complete, index)),
+            Gup::Idle | Gup::Retry | Gup::Done | Gup::Nobody => None,
         }
     }
 
