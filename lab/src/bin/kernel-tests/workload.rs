@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
+use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 
 use crate::bench::Bench;
@@ -146,9 +147,13 @@ impl Stepped {
 }
 
 impl Drop for Stepped {
+    /// A test that failed in the middle: SIGTERM lets the workload release its pins and
+    /// remove its files.
     fn drop(&mut self) {
-        // Both fail if it has ended already, which is what is wanted.
-        let _ended_already = self.child.kill();
+        if let Ok(Some(_ended)) = self.child.try_wait() {
+            return;
+        }
+        let _ended_already = kill_process(Pid::from_child(&self.child), Signal::TERM);
         let _ended_already = self.child.wait();
     }
 }
