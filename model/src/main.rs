@@ -10,7 +10,7 @@ use estimator::{AsWritten, Estimator};
 use model::document::{self, Block};
 use model::finding::Finding;
 use model::mutation::mutants;
-use model::scenario::{Lock, Scenario, Setting};
+use model::scenario::{Lock, Scenario, Setting, Size, Walks};
 use model::search::search;
 use model::table::{self, Effort};
 use model::text;
@@ -57,6 +57,30 @@ enum Command {
         #[arg(long, default_value = "plain", value_parser = setting_by_name)]
         setting: Setting,
     },
+    /// One search of a page as large as wanted: states, and the length of the shortest trace to each finding.
+    Search {
+        /// Who judges.
+        #[arg(value_parser = estimator_by_name)]
+        estimator: Estimator,
+        /// Shared mappings, at most.
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(..=3))]
+        entries: u8,
+        /// Pins held from before, at most.
+        #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(..=2))]
+        pins: u8,
+        /// GUPs, at most.
+        #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(..=2))]
+        gups: u8,
+        /// Two walks instead of one.
+        #[arg(long)]
+        twice: bool,
+        /// Under these locks.
+        #[arg(long, default_value = "held", value_parser = lock_by_name)]
+        lock: Lock,
+        /// In this setting.
+        #[arg(long, default_value = "plain", value_parser = setting_by_name)]
+        setting: Setting,
+    },
     /// Every comparison turned around, and what gives it away.
     Mutants,
 }
@@ -91,6 +115,36 @@ fn main() -> Result<()> {
             lock,
             setting,
         } => traces(estimator, finding, lock, setting, format),
+        Command::Search {
+            estimator,
+            entries,
+            pins,
+            gups,
+            twice,
+            lock,
+            setting,
+        } => {
+            let walks = if twice { Walks::Two } else { Walks::One };
+            let size = Size {
+                entries,
+                pins,
+                gups,
+                walks,
+            };
+            let found = search(
+                Scenario {
+                    estimator,
+                    lock,
+                    setting,
+                    size,
+                },
+                AsWritten,
+            );
+            match format {
+                Format::Text => text::found(&found),
+                Format::Json => text::found_json(&found).to_string(),
+            }
+        }
         Command::Mutants => match format {
             Format::Text => text::mutants(&mutants()),
             Format::Json => text::mutants_json(&mutants()).to_string(),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::finding::Finding;
 use crate::mutation::Mutant;
 use crate::scenario::Lock;
-use crate::search::Trace;
+use crate::search::{Found, Trace};
 
 /// The shortest trace to each finding. What follows a heading is a trace that a replay reads.
 #[must_use]
@@ -35,6 +35,27 @@ pub fn traces_json(traces: &BTreeMap<Finding, Trace>, lock: Lock) -> Value {
         })
     };
     Value::Array(traces.iter().map(one).collect())
+}
+
+/// One search: a line for the states and one for each finding.
+#[must_use]
+pub fn found(found: &Found) -> String {
+    let mut out = format!("{} states\n", found.states);
+    for (finding, trace) in &found.traces {
+        let _ = writeln!(out, "{}: {} steps", finding.name(), trace.steps.len());
+    }
+    out
+}
+
+/// The same, each finding by name.
+#[must_use]
+pub fn found_json(found: &Found) -> Value {
+    let traces: serde_json::Map<_, _> = found
+        .traces
+        .iter()
+        .map(|(it, trace)| (it.name().to_owned(), json!(trace.steps.len())))
+        .collect();
+    json!({ "states": found.states, "found": traces })
 }
 
 /// The lines of a trace, header and page first.
