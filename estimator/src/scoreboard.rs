@@ -2,7 +2,7 @@
 //!
 //! Pure counters; two boards add up to one. Which walks are judged is left to the caller.
 
-use crate::{Estimator, Judgement, Outcome};
+use crate::{Doubt, Estimator, Judgement, Outcome, Verdict};
 
 /// What an estimator is scored against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -62,6 +62,7 @@ impl Tally {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scoreboard {
     cells: [Matrix; Estimator::COUNT],
+    doubts: [[u64; Doubt::COUNT]; Estimator::COUNT],
 }
 
 type Matrix = [[[u64; Outcome::COUNT]; Outcome::COUNT]; Outcome::COUNT];
@@ -70,6 +71,7 @@ impl Scoreboard {
     /// A board without a walk.
     pub const EMPTY: Self = Self {
         cells: [[[[0; Outcome::COUNT]; Outcome::COUNT]; Outcome::COUNT]; Estimator::COUNT],
+        doubts: [[0; Doubt::COUNT]; Estimator::COUNT],
     };
 
     /// Counts one walk, judged by every estimator in the order of [`Estimator::ALL`].
@@ -80,6 +82,12 @@ impl Scoreboard {
         for (matrix, verdict) in self.cells.iter_mut().zip(outcomes) {
             let cell = &mut matrix[verdict as usize][kernel][ledger];
             *cell = cell.saturating_add(1);
+        }
+        for (doubts, judgement) in self.doubts.iter_mut().zip(judged) {
+            if let Verdict::Uncertain(doubt) = judgement.verdict {
+                let count = &mut doubts[doubt.index()];
+                *count = count.saturating_add(1);
+            }
         }
     }
 
@@ -94,6 +102,16 @@ impl Scoreboard {
         for (ours, theirs) in ours.iter_mut().zip(theirs) {
             *ours = ours.saturating_add(*theirs);
         }
+        let theirs = other.doubts.as_flattened();
+        for (ours, theirs) in self.doubts.as_flattened_mut().iter_mut().zip(theirs) {
+            *ours = ours.saturating_add(*theirs);
+        }
+    }
+
+    /// Walks of which the estimator was uncertain for this reason.
+    #[must_use]
+    pub fn doubted(&self, estimator: Estimator, doubt: Doubt) -> u64 {
+        self.doubts[estimator as usize][doubt.index()]
     }
 
     /// Walks with this verdict, this answer of the kernel and this of the ledger.

@@ -58,6 +58,31 @@ pub enum Doubt {
 }
 
 impl Doubt {
+    /// How many there are.
+    pub const COUNT: usize = 8;
+
+    /// Every doubt.
+    pub const ALL: [Self; Self::COUNT] = [
+        Self::Unseen(Missing::NotCaptured),
+        Self::Unseen(Missing::NoHook),
+        Self::Unseen(Missing::Lost),
+        Self::Unseen(Missing::Unreadable),
+        Self::Unseen(Missing::Untracked),
+        Self::Contradiction,
+        Self::Ambiguous,
+        Self::Misanswered,
+    ];
+
+    /// Its place in [`Self::ALL`].
+    pub(crate) const fn index(self) -> usize {
+        match self {
+            Self::Unseen(missing) => missing as usize,
+            Self::Contradiction => 5,
+            Self::Ambiguous => 6,
+            Self::Misanswered => 7,
+        }
+    }
+
     /// The stable name; that of the missing observation's reason where one is missing.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -119,6 +144,18 @@ impl Outcome {
             Self::Pinned => "pinned",
             Self::NotPinned => "not_pinned",
             Self::Uncertain => "uncertain",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_doubt_stands_at_its_index() {
+        for (index, doubt) in Doubt::ALL.into_iter().enumerate() {
+            assert_eq!(doubt.index(), index, "{}", doubt.name());
         }
     }
 }

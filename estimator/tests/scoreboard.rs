@@ -1,6 +1,8 @@
 //! What the scoreboard counts, and what it cannot say.
 
-use estimator::{Estimator, Flags, Observations, Outcome, Pincount, Scoreboard, Truth, judge_all};
+use estimator::{
+    Doubt, Estimator, Flags, Missing, Observations, Outcome, Pincount, Scoreboard, Truth, judge_all,
+};
 
 /// A page with one shared mapping and `pins` pins, of which the kernel's count says `bias`.
 fn walk(pins: u32, bias: i32) -> Observations {
@@ -70,4 +72,26 @@ fn walk_after_a_loss_is_uncertain_and_no_error() {
     assert_eq!((tally.uncertain, tally.false_negative), (1, 0));
     let unscored = board(&[lost]).tally(Estimator::Kernel, Truth::Ledger);
     assert_eq!(unscored.unscored, 1);
+}
+
+#[test]
+fn doubts_of_an_estimator_add_up_to_its_uncertain_walks() {
+    let lost = Observations {
+        lost: true,
+        ..walk(1, 1024)
+    };
+    let unread = Observations {
+        found: Err(Missing::NoHook),
+        ..walk(0, 0)
+    };
+    let board = board(&[lost, unread, unread, walk(0, 0)]);
+    let doubted = |missing| board.doubted(Estimator::Simple, Doubt::Unseen(missing));
+    assert_eq!((doubted(Missing::Lost), doubted(Missing::NoHook)), (1, 2));
+    for estimator in Estimator::ALL {
+        let doubts = Doubt::ALL
+            .into_iter()
+            .map(|it| board.doubted(estimator, it))
+            .sum::<u64>();
+        assert_eq!(doubts, board.tally(estimator, Truth::Kernel).uncertain);
+    }
 }
