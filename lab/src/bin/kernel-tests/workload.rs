@@ -16,6 +16,7 @@ pub(crate) struct Counts {
     pub(crate) pages_pinned: i64,
     pub(crate) pages_unpinned: i64,
     pub(crate) pages_referenced: i64,
+    pub(crate) pages_unreferenced: i64,
     pub(crate) walks_pinned: i64,
     pub(crate) walks_unpinned: i64,
     pub(crate) zaps: i64,

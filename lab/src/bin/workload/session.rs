@@ -57,14 +57,25 @@ impl Session {
                 self.wait(how_long);
                 Ok(())
             }
-            Pace::Told => {
-                announce(phase, counts)?;
-                // The end of standard input counts as a word, so that a holder whose
-                // driver died lets go.
-                while !self.over() && !word::came_within(SLICE)? {}
-                Ok(())
-            }
+            Pace::Told => self.wait_for_word(phase, counts),
         }
+    }
+
+    /// A phase in which there is nothing to see, only to count: it ends at once unless
+    /// somebody is to say when.
+    pub(crate) fn pass(&self, phase: &str, counts: &Counts) -> Result<()> {
+        match self.pace {
+            Pace::Clock(_) => Ok(()),
+            Pace::Told => self.wait_for_word(phase, counts),
+        }
+    }
+
+    /// The end of standard input counts as a word, so that a holder whose driver died
+    /// lets go.
+    fn wait_for_word(&self, phase: &str, counts: &Counts) -> Result<()> {
+        announce(phase, counts)?;
+        while !self.over() && !word::came_within(SLICE)? {}
+        Ok(())
     }
 
     /// Waits this long, or less if the run is over before.

@@ -35,6 +35,7 @@ pub(crate) fn all() -> Vec<Test> {
         test(reconciliation::long_pins_are_outstanding_until_they_are_released),
         test(reconciliation::a_race_of_unmapping_syncs_and_reads_leaves_no_page_outstanding),
         test(reconciliation::references_are_counted_apart_from_pins),
+        test(reconciliation::direct_reads_are_booked_as_the_kernel_took_them),
         test(nothing_pinned::nothing_pinned_means_no_pinned_verdict_and_an_empty_ledger),
         test(ring::a_4_kib_ring_under_load_delivers_or_counts_every_sample),
         test(ring::samples_for_a_stopped_agent_are_counted_as_lost),

@@ -16,12 +16,19 @@ struct Start {
 }
 
 impl Start {
-    /// Nothing else on the machine pins, so what is read before the agent's start and
-    /// after it must be the same.
+    /// The two are read one after the other: nothing else on the machine pins.
     fn now(bench: &Bench, agent: &Agent) -> Result<Self> {
         let kernel = workload::kernel_counters(bench)?;
         Ok(Self {
             kernel,
+            agent: agent.scrape()?,
+        })
+    }
+
+    /// The agent's book alone, without starting anything that would be in it.
+    fn now_without_programs(agent: &Agent) -> Result<Self> {
+        Ok(Self {
+            kernel: PinCounters::default(),
             agent: agent.scrape()?,
         })
     }
@@ -152,11 +159,14 @@ pub(super) fn a_race_of_unmapping_syncs_and_reads_leaves_no_page_outstanding(
     agent.end()
 }
 
+/// Counted from `ready` on, because the start of a program takes references, too: the
+/// kernel writes its arguments through `get_user_pages_remote()`.
 pub(super) fn references_are_counted_apart_from_pins(bench: &Bench) -> Result<()> {
     let agent = Agent::start(bench, &[])?;
-    let start = Start::now(bench, &agent)?;
     let mut workload = Stepped::start(bench, &["vmsplice", "--pages", "64"])?;
-    let held = workload.reach("held")?;
+    workload.reach("ready")?;
+    let start = Start::now_without_programs(&agent)?;
+    let held = workload.go_on_to("held")?;
     let now = agent.scrape()?;
     let referenced = start.grown(&now, "pinscope_pages_referenced_total")?;
     let pinned = start.grown(&now, "pinscope_pages_pinned_total")?;
@@ -167,6 +177,30 @@ pub(super) fn references_are_counted_apart_from_pins(bench: &Bench) -> Result<()
     );
     workload.go_on_to("synced")?;
     workload.go_on_to("released")?;
+    workload.finish()?;
+    agent.end()
+}
+
+/// Pins from 6.3 on, references that a hook sees given back before.
+pub(super) fn direct_reads_are_booked_as_the_kernel_took_them(bench: &Bench) -> Result<()> {
+    let agent = Agent::start(bench, &[])?;
+    let mut workload = Stepped::start(bench, &["direct-read", "--reads", "50"])?;
+    workload.reach("ready")?;
+    let start = Start::now_without_programs(&agent)?;
+    let own = workload.go_on_to("read")?;
+    let now = agent.scrape()?;
+    for (name, expected) in [
+        ("pinscope_pages_pinned_total", own.pages_pinned),
+        ("pinscope_pages_unpinned_total", own.pages_unpinned),
+        ("pinscope_pages_referenced_total", own.pages_referenced),
+        ("pinscope_pages_unreferenced_total", own.pages_unreferenced),
+    ] {
+        let grown = start.grown(&now, name)?;
+        ensure!(
+            grown == expected,
+            "{name} grew by {grown}, the reads make it {expected}: {own:?}"
+        );
+    }
     workload.finish()?;
     agent.end()
 }

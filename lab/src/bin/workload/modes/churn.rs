@@ -62,7 +62,7 @@ pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
         "{} pages were pinned and released; the kernel counted {grown:?}",
         counts.pages_pinned
     );
-    session.stay_in("quiet", &counts)?;
+    session.pass("quiet", &counts)?;
     Ok(counts)
 }
 

@@ -32,7 +32,7 @@ pub(crate) struct Args {
     pub(crate) sync_every: usize,
 }
 
-/// Reads, syncs, and asks the kernel's counters whether the reads pinned or only
+/// Phases: `ready` (nothing read yet), `read`. Asks the kernel's counters whether the reads pinned or only
 /// referenced: before 6.3 direct I/O took `FOLL_GET`.
 pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
     ensure!(
@@ -44,6 +44,7 @@ pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
     let target = WorkFile::make(&session.dir, "target", bytes * args.threads, Folios::Large)?;
     let mapping = Mapping::shared(&target.file, bytes * args.threads)?;
     mapping.touch(mapping.span());
+    session.pass("ready", &Counts::default())?;
     let before = PinCounters::read()?;
     let mut counts: Counts = scope(|threads| {
         let readers: Vec<_> = (0..args.threads)
@@ -63,6 +64,7 @@ pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
             .sum::<Result<Counts>>()
     })?;
     settle_the_kind(&mut counts, PinCounters::read()? - before)?;
+    session.pass("read", &counts)?;
     Ok(counts)
 }
 

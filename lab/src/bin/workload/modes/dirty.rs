@@ -39,7 +39,7 @@ pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
         }
         counts.walks_unpinned += dirty_and_sync(&mapping, &folios, &mut counts)?;
     }
-    session.stay_in("synced", &counts)?;
+    session.pass("synced", &counts)?;
     Ok(counts)
 }
 

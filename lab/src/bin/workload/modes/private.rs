@@ -54,6 +54,6 @@ pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
         private.touch(private.span());
         counts.walks_unpinned += dirty_and_sync(&shared, &folios, &mut counts)?;
     }
-    session.stay_in("synced", &counts)?;
+    session.pass("synced", &counts)?;
     Ok(counts)
 }

@@ -43,8 +43,8 @@ pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
         }
         counts.walks_pinned += dirty_and_sync(&mapping, &folios, &mut counts)?;
     }
-    session.stay_in("flooded", &counts)?;
+    session.pass("flooded", &counts)?;
     counts.pages_unpinned += pins.release()?;
-    session.stay_in("released", &counts)?;
+    session.pass("released", &counts)?;
     Ok(counts)
 }

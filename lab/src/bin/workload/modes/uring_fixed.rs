@@ -59,6 +59,6 @@ pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
     }
     wait_for_release(before, pages)?;
     counts.pages_unpinned += pages;
-    session.stay_in("released", &counts)?;
+    session.pass("released", &counts)?;
     Ok(counts)
 }

@@ -23,7 +23,7 @@ pub(crate) struct Args {
     pub(crate) syncs: usize,
 }
 
-/// Phases: `held`, `synced` (still there), `released`.
+/// Phases: `ready` (nothing referenced yet), `held`, `synced` (still there), `released`.
 pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
     ensure!(args.pages > 0, "--pages must be above 0");
     let bytes = args.pages * PAGE;
@@ -33,6 +33,7 @@ pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
     let mut counts = Counts::default();
 
     let mut pipe = PagePipe::with_room_for(args.pages)?;
+    session.pass("ready", &counts)?;
     pipe.reference(mapping.span())?;
     counts.calls += 1;
     counts.pages_referenced += args.pages as u64;
@@ -45,10 +46,10 @@ pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
         }
         counts.walks_referenced += dirty_and_sync(&mapping, &folios, &mut counts)?;
     }
-    session.stay_in("synced", &counts)?;
+    session.pass("synced", &counts)?;
 
     pipe.give_back(mapping.span())?;
     counts.pages_unreferenced += args.pages as u64;
-    session.stay_in("released", &counts)?;
+    session.pass("released", &counts)?;
     Ok(counts)
 }

@@ -38,6 +38,6 @@ pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
         counts.pages_referenced += args.pages as u64;
         counts.pages_unreferenced += args.pages as u64;
     }
-    session.stay_in("sent", &counts)?;
+    session.pass("sent", &counts)?;
     Ok(counts)
 }
