@@ -2,7 +2,7 @@
 //!
 //! Walks the plan, and goes on to the next way where the kernel refuses one.
 
-use std::{io, os::fd::AsRawFd};
+use std::{io, os::fd::AsRawFd, time::Instant};
 
 use aya::{
     Btf, Ebpf, EbpfLoader,
@@ -17,7 +17,7 @@ use tokio::io::{Interest, unix::AsyncFd};
 use crate::{
     books::Books,
     catalogue::{At, Candidate, Need},
-    error::AgentError,
+    error::{AgentError, chain},
     facts::Facts,
     plan::{Method, Step, Unmet},
 };
@@ -50,53 +50,47 @@ pub(crate) struct HookState {
     /// The symbol and the method that serve it, if any does.
     pub(crate) serving: Option<(&'static str, Method)>,
     pub(crate) passed_over: Vec<(&'static str, Unmet)>,
-    pub(crate) not_needed: bool,
+}
+
+/// What the verifier made of one program.
+pub(crate) struct Loaded {
+    pub(crate) name: String,
+    /// Instructions it looked at (unknown before Linux 5.16), or why it refused.
+    pub(crate) verified: Result<Option<u32>, String>,
+    pub(crate) load_ms: u128,
+}
+
+/// The object in the kernel, none of its programs loaded yet.
+struct Object {
+    ebpf: Ebpf,
+    cpus: u32,
+    buckets: u32,
 }
 
 /// Loads and attaches what `steps` allow.
 pub(crate) fn attach(
     facts: &Facts,
     steps: &[Step],
-    mut layout: Layout,
+    layout: Layout,
     sizes: Sizes,
 ) -> Result<Attached, AgentError> {
-    let buckets = (sizes.ledger_slots / BUCKET_SLOTS as u32).max(1);
-    let cpus = possible_cpus()?;
-    layout.ledger_mask = buckets - 1;
-    layout.ptes_hooked = u32::from(planned(steps, "ptes_found"));
-    let zap = steps
-        .iter()
-        .find(|it| it.hook.name == "zap")
-        .and_then(|it| it.usable.first());
-    if let Some(range) = zap.and_then(|(it, _)| facts.symbols.get(it.symbol)) {
-        layout.zap_start = range.start;
-        layout.zap_end = range.end;
-        layout.zaps_hooked = u32::from(planned(steps, "mapcount_decrement"));
-    }
-    let mut loader = EbpfLoader::new();
-    loader
-        .override_global("LAYOUT", bytemuck::bytes_of(&layout), true)
-        .map_max_entries("COUNTERS", cpus)
-        .map_max_entries("LEDGER", buckets)
-        .map_max_entries("SAMPLES", sizes.ring_bytes);
-    let mut ebpf = loader
-        .load(MODERN)
-        .map_err(|it| AgentError::Load(Box::new(it)))?;
-    let logger = EbpfLogger::init(&mut ebpf).map_err(|it| AgentError::Map {
-        name: "AYA_LOGS",
-        reason: it.to_string(),
-    })?;
+    let Object {
+        mut ebpf,
+        cpus,
+        buckets,
+    } = object(facts, steps, layout, sizes)?;
+    let logger = EbpfLogger::init(&mut ebpf).map_err(|it| unusable("AYA_LOGS", &it))?;
     let books = Books::map(
-        &map_data(&mut ebpf, "COUNTERS")?,
+        map_data(&ebpf, "COUNTERS")?,
         cpus as usize,
-        &map_data(&mut ebpf, "LEDGER")?,
+        map_data(&ebpf, "LEDGER")?,
         buckets as usize,
     )?;
     let samples = ebpf
         .take_map("SAMPLES")
         .ok_or_else(|| missing("SAMPLES"))
         .and_then(|it| RingBuf::try_from(it).map_err(|it| unusable("SAMPLES", &it)))?;
-    let btf = Btf::from_sys_fs().map_err(|it| AgentError::NotTraceable(it.to_string()))?;
+    let btf = kernel_btf()?;
 
     let mut hooks = Vec::new();
     // Releases and walks before pins: a pin that is seen must not be released
@@ -104,16 +98,7 @@ pub(crate) fn attach(
     for step in steps.iter().rev() {
         let state = attach_hook(&mut ebpf, step, &btf);
         if let (None, Need::Required) = (state.serving, step.hook.need) {
-            return Err(AgentError::NoHook {
-                hook: state.name,
-                release: facts.release.clone(),
-                tried: state
-                    .passed_over
-                    .iter()
-                    .map(|(symbol, unmet)| format!("{symbol} ({unmet})"))
-                    .collect::<Vec<_>>()
-                    .join(", "),
-            });
+            return Err(AgentError::no_hook(facts, state.name, &state.passed_over));
         }
         hooks.push(state);
     }
@@ -127,6 +112,78 @@ pub(crate) fn attach(
     })
 }
 
+/// Loads the programs that `steps` would attach, and attaches none.
+pub(crate) fn load_all(
+    facts: &Facts,
+    steps: &[Step],
+    layout: Layout,
+    sizes: Sizes,
+) -> Result<Vec<Loaded>, AgentError> {
+    let mut ebpf = object(facts, steps, layout, sizes)?.ebpf;
+    let btf = kernel_btf()?;
+    let mut loaded = Vec::new();
+    for (candidate, methods) in steps.iter().flat_map(|step| &step.usable) {
+        for name in methods
+            .iter()
+            .flat_map(|method| program_names(candidate, *method))
+        {
+            let start = Instant::now();
+            let verified = load(&mut ebpf, &name, candidate.symbol, &btf)
+                .map(|it| {
+                    it.info()
+                        .ok()
+                        .and_then(|it| it.verified_instruction_count())
+                })
+                .map_err(|error| chain(&error));
+            let load_ms = start.elapsed().as_millis();
+            debug!("{name}: {verified:?} in {load_ms} ms");
+            loaded.push(Loaded {
+                name,
+                verified,
+                load_ms,
+            });
+        }
+    }
+    Ok(loaded)
+}
+
+fn object(
+    facts: &Facts,
+    steps: &[Step],
+    mut layout: Layout,
+    sizes: Sizes,
+) -> Result<Object, AgentError> {
+    let buckets = (sizes.ledger_slots / BUCKET_SLOTS as u32).max(1);
+    let cpus = possible_cpus()?;
+    layout.ledger_mask = buckets - 1;
+    layout.ptes_hooked = u32::from(planned(steps, "ptes_found"));
+    let zap = steps
+        .iter()
+        .find(|it| it.hook.name == "zap")
+        .and_then(|it| it.usable.first());
+    if let Some(range) = zap.and_then(|(it, _)| facts.symbols.get(it.symbol)) {
+        layout.zap_start = range.start;
+        layout.zap_end = range.end;
+        layout.zaps_hooked = u32::from(planned(steps, "mapcount_decrement"));
+    }
+    let ebpf = EbpfLoader::new()
+        .override_global("LAYOUT", bytemuck::bytes_of(&layout), true)
+        .map_max_entries("COUNTERS", cpus)
+        .map_max_entries("LEDGER", buckets)
+        .map_max_entries("SAMPLES", sizes.ring_bytes)
+        .load(MODERN)
+        .map_err(|it| AgentError::Load(Box::new(it)))?;
+    Ok(Object {
+        ebpf,
+        cpus,
+        buckets,
+    })
+}
+
+fn kernel_btf() -> Result<Btf, AgentError> {
+    Btf::from_sys_fs().map_err(|it| AgentError::NotTraceable(it.to_string()))
+}
+
 fn planned(steps: &[Step], hook: &str) -> bool {
     steps
         .iter()
@@ -138,7 +195,6 @@ fn attach_hook(ebpf: &mut Ebpf, step: &Step, btf: &Btf) -> HookState {
         name: step.hook.name,
         serving: None,
         passed_over: step.passed_over.clone(),
-        not_needed: step.not_needed,
     };
     for (candidate, methods) in &step.usable {
         for method in methods {
@@ -174,21 +230,39 @@ fn attach_hook(ebpf: &mut Ebpf, step: &Step, btf: &Btf) -> HookState {
     state
 }
 
-/// Return before entry, so that no entry is left without its return. When the
-/// second half fails, the first stays attached and finds nothing to do.
+/// When the second half fails, the first stays attached and finds nothing to do.
 fn attach_candidate(
     ebpf: &mut Ebpf,
     candidate: &Candidate,
     method: Method,
     btf: &Btf,
 ) -> Result<(), ProgramError> {
+    for name in program_names(candidate, method) {
+        match load(ebpf, &name, candidate.symbol, btf)? {
+            Program::FEntry(it) => {
+                it.attach()?;
+            }
+            Program::FExit(it) => {
+                it.attach()?;
+            }
+            Program::KProbe(it) => {
+                it.attach(candidate.symbol, 0)?;
+            }
+            _ => return Err(ProgramError::UnexpectedProgramType),
+        }
+    }
+    Ok(())
+}
+
+/// Return before entry, so that no entry is left without its return.
+fn program_names(candidate: &Candidate, method: Method) -> Vec<String> {
     let Some(probe) = candidate.probe else {
-        return Ok(());
+        return Vec::new();
     };
     let (entry, exit) = match method {
         Method::Fentry => ("fentry", "fexit"),
         Method::Kprobe => ("kprobe", "kretprobe"),
-        Method::Stack => return Ok(()),
+        Method::Stack => return Vec::new(),
     };
     let halves: &[&str] = match candidate.at {
         At::Entry => &[entry],
@@ -196,33 +270,30 @@ fn attach_candidate(
         At::EntryAndReturn => &[exit, entry],
         At::Stack => &[],
     };
-    for half in halves {
-        let name = format!("{probe}_{half}");
-        let program = ebpf
-            .program_mut(&name)
-            .ok_or_else(|| ProgramError::InvalidName { name })?;
-        attach_program(program, candidate.symbol, btf)?;
-    }
-    Ok(())
+    halves
+        .iter()
+        .map(|half| format!("{probe}_{half}"))
+        .collect()
 }
 
-fn attach_program(program: &mut Program, symbol: &str, btf: &Btf) -> Result<(), ProgramError> {
+fn load<'a>(
+    ebpf: &'a mut Ebpf,
+    name: &str,
+    symbol: &str,
+    btf: &Btf,
+) -> Result<&'a mut Program, ProgramError> {
+    let program = ebpf
+        .program_mut(name)
+        .ok_or_else(|| ProgramError::InvalidName {
+            name: name.to_owned(),
+        })?;
     match program {
-        Program::FEntry(it) => {
-            it.load(symbol, btf)?;
-            it.attach()?;
-        }
-        Program::FExit(it) => {
-            it.load(symbol, btf)?;
-            it.attach()?;
-        }
-        Program::KProbe(it) => {
-            it.load()?;
-            it.attach(symbol, 0)?;
-        }
+        Program::FEntry(it) => it.load(symbol, btf)?,
+        Program::FExit(it) => it.load(symbol, btf)?,
+        Program::KProbe(it) => it.load()?,
         _ => return Err(ProgramError::UnexpectedProgramType),
     }
-    Ok(())
+    Ok(program)
 }
 
 /// Lets the runtime wait until a ring has something to read.
@@ -233,19 +304,8 @@ pub(crate) fn readable<T: AsRawFd>(ring: T) -> io::Result<AsyncFd<T>> {
     registered.map_err(io::Error::from)
 }
 
-/// An error with its causes: attaching has them three deep.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(it) = source {
-        text = format!("{text}: {it}");
-        source = it.source();
-    }
-    text
-}
-
-fn map_data(ebpf: &mut Ebpf, name: &'static str) -> Result<MapData, AgentError> {
-    match ebpf.take_map(name) {
+fn map_data<'a>(ebpf: &'a Ebpf, name: &'static str) -> Result<&'a MapData, AgentError> {
+    match ebpf.map(name) {
         Some(Map::Array(it)) => Ok(it),
         Some(_) | None => Err(missing(name)),
     }

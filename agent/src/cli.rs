@@ -24,6 +24,9 @@ pub(crate) enum Command {
     Run(RunOptions),
     /// Say what would work on this host and what is missing, changing nothing.
     Doctor(DoctorOptions),
+    /// Load every probe, attach none, and print what the verifier did with it.
+    #[command(hide = true)]
+    Verify,
 }
 
 #[derive(Debug, Args)]

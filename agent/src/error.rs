@@ -1,11 +1,11 @@
 //! One error type for the daemon; each variant is something an operator can act on.
 
-use std::{io, net::SocketAddr, path::PathBuf};
+use std::{error::Error, io, net::SocketAddr, path::PathBuf};
 
-use thiserror::Error;
+use crate::{facts::Facts, plan::Unmet};
 
 /// What can keep the agent from starting, or end it.
-#[derive(Debug, Error)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum AgentError {
     #[error(
         "cannot trace this kernel: {0}; `pinscope doctor` lists what is missing and the way out"
@@ -57,6 +57,23 @@ pub(crate) enum AgentError {
 }
 
 impl AgentError {
+    /// A hook that nothing can serve, with everything that was tried.
+    pub(crate) fn no_hook(
+        facts: &Facts,
+        hook: &'static str,
+        passed_over: &[(&'static str, Unmet)],
+    ) -> Self {
+        let tried: Vec<String> = passed_over
+            .iter()
+            .map(|(symbol, unmet)| format!("{symbol} ({unmet})"))
+            .collect();
+        Self::NoHook {
+            hook,
+            release: facts.release.clone(),
+            tried: tried.join(", "),
+        }
+    }
+
     /// Whether the agent never started: nothing was observed, and something
     /// outside has to change first.
     pub(crate) fn is_at_start(&self) -> bool {
@@ -71,4 +88,16 @@ impl AgentError {
             Self::Read { .. } | Self::Metrics(_) | Self::System { .. } => false,
         }
     }
+}
+
+/// An error with its causes, on one line: attaching has them three deep, and a
+/// verifier's refusal is pages long.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(it) = source {
+        text = format!("{text}: {it}");
+        source = it.source();
+    }
+    text.lines().map(str::trim).collect::<Vec<_>>().join("; ")
 }

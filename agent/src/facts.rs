@@ -12,9 +12,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-#[cfg(test)]
-pub(crate) use methods::Support;
-pub(crate) use methods::{Methods, Privileges};
+pub(crate) use methods::{Methods, Privileges, Support};
 
 use crate::{catalogue::HOOKS, error::AgentError, kernel_layout};
 

@@ -19,13 +19,13 @@ mod plan;
 mod run;
 mod state;
 mod summary;
+mod verify;
 mod vmstat;
 
-use std::{error::Error, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::Parser;
 use cli::{Cli, Command};
-use error::AgentError;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -33,23 +33,13 @@ fn main() -> ExitCode {
     let outcome = match &cli.command {
         Command::Run(options) => run::run(options),
         Command::Doctor(options) => doctor::doctor(options),
+        Command::Verify => verify::verify(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("pinscope: {}", with_causes(&error));
+            eprintln!("pinscope: {}", error::chain(&error));
             ExitCode::from(if error.is_at_start() { 2 } else { 1 })
         }
     }
-}
-
-/// The error and its causes on one line.
-fn with_causes(error: &AgentError) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(it) = source {
-        text = format!("{text}: {it}");
-        source = it.source();
-    }
-    text
 }

@@ -116,16 +116,7 @@ fn not_traceable(facts: &Facts, step: &plan::Step) -> AgentError {
     if closed.len() == 2 {
         return AgentError::NotTraceable(closed.join("; and "));
     }
-    AgentError::NoHook {
-        hook: step.hook.name,
-        release: facts.release.clone(),
-        tried: step
-            .passed_over
-            .iter()
-            .map(|(symbol, unmet)| format!("{symbol} ({unmet})"))
-            .collect::<Vec<_>>()
-            .join(", "),
-    }
+    AgentError::no_hook(facts, step.hook.name, &step.passed_over)
 }
 
 /// Judges samples as they come.

@@ -1,6 +1,10 @@
 //! One way to take an argument of the traced function, whatever the hook type.
 
-use aya_ebpf::programs::{FEntryContext, FExitContext, ProbeContext};
+use aya_ebpf::{
+    EbpfContext,
+    helpers::generated::bpf_get_func_arg,
+    programs::{FEntryContext, FExitContext, ProbeContext},
+};
 
 /// A hook at which the traced function's arguments can be read.
 pub(crate) trait Args {
@@ -18,13 +22,24 @@ impl Args for ProbeContext {
 impl Args for FEntryContext {
     #[inline(always)]
     fn arg(&self, n: usize) -> u64 {
-        FEntryContext::arg(self, n)
+        traced_arg(self, n)
     }
 }
 
 impl Args for FExitContext {
     #[inline(always)]
     fn arg(&self, n: usize) -> u64 {
-        FExitContext::arg(self, n)
+        traced_arg(self, n)
     }
+}
+
+/// Through the helper, which the verifier replaces by a load: a direct load
+/// would give a typed pointer, and the verifier forbids the arithmetic that a
+/// head page takes on those.
+#[inline(always)]
+fn traced_arg(ctx: &impl EbpfContext, n: usize) -> u64 {
+    let mut value = 0;
+    // SAFETY: `value` outlives the call. A missing argument leaves it 0.
+    unsafe { bpf_get_func_arg(ctx.as_ptr(), n as u32, &raw mut value) };
+    value
 }

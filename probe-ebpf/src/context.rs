@@ -36,13 +36,14 @@ pub(crate) struct Walking {
     pub(crate) at_ns: u64,
     pub(crate) folio: u64,
     pub(crate) mapcount: u32,
-    pub(crate) known: u32,
     pub(crate) pins: u32,
     pub(crate) gets: u32,
     pub(crate) gups: u32,
     pub(crate) zaps: u32,
     pub(crate) ptes: u32,
     pub(crate) slots: u32,
+    /// Zero; map values have no padding.
+    pub(crate) reserved: u32,
 }
 
 #[map]

@@ -2,6 +2,8 @@
 
 use aya_ebpf::helpers::bpf_probe_read_kernel;
 
+use probe_abi::ABSENT;
+
 use crate::layout::layout;
 
 /// Words of `struct page` read at once: one helper call instead of five.
@@ -9,7 +11,11 @@ const PAGE_WORDS: usize = 8;
 
 /// Smallest reference count of a small folio that the kernel takes for pinned
 /// (`GUP_PIN_COUNTING_BIAS`, Linux 5.6).
-pub(crate) const PIN_BIAS: u32 = 1024;
+const PIN_BIAS: u32 = 1024;
+
+/// A count that could not be had. A sentinel, where `Option` would leave the
+/// number undefined: the verifier minds what happens to such a register.
+pub(crate) const UNKNOWN: u32 = u32::MAX;
 
 /// Tag bit of `page.mapping`: anonymous.
 pub(crate) const MAPPING_ANON: u64 = 1;
@@ -132,28 +138,41 @@ impl Folio {
         })
     }
 
-    /// Mapcount of the whole folio, `None` where this kernel keeps none that a
-    /// single read gives.
+    /// Mapcount of the whole folio, or [`UNKNOWN`] where this kernel keeps none
+    /// that a single read gives.
     #[inline(always)]
-    pub(crate) fn mapcount(&self) -> Option<u32> {
+    pub(crate) fn mapcount(&self) -> u32 {
         if !self.head.is_large_head() {
-            return Some(self.head.small_mapcount());
+            return self.head.small_mapcount();
         }
         let offset = layout!(large_mapcount);
-        if offset == probe_abi::ABSENT {
-            return None;
+        if offset == ABSENT {
+            return UNKNOWN;
         }
-        let raw: u32 = read_kernel(self.address + u64::from(offset))?;
-        Some(raw.wrapping_add(1))
+        read_u32(self.address + u64::from(offset)).wrapping_add(1)
     }
 
-    /// Pin count of a folio large enough to have one.
+    /// Whether the folio is large enough to have a pin count of its own.
     #[inline(always)]
-    pub(crate) fn pincount(&self) -> Option<u32> {
-        if !self.head.is_large_head() || self.pages >> layout!(pincount_min_order) == 0 {
-            return None;
+    pub(crate) fn counts_pins(&self) -> bool {
+        self.head.is_large_head() && self.pages >> (layout!(pincount_min_order) & 31) != 0
+    }
+
+    /// That pin count.
+    #[inline(always)]
+    pub(crate) fn pincount(&self) -> u32 {
+        read_u32(self.address + u64::from(layout!(pincount)))
+    }
+
+    /// `folio_maybe_dma_pinned()`, for the choice of what to send only; the
+    /// verdict itself is user space's.
+    #[inline(always)]
+    pub(crate) fn maybe_pinned(&self) -> bool {
+        if self.counts_pins() {
+            self.pincount() > 0
+        } else {
+            self.head.refcount() >= PIN_BIAS
         }
-        read_kernel(self.address + u64::from(layout!(pincount)))
     }
 
     #[inline(always)]
@@ -167,4 +186,10 @@ impl Folio {
 pub(crate) fn read_kernel<T: Copy>(address: u64) -> Option<T> {
     // SAFETY: the helper checks the address and fails instead of faulting.
     unsafe { bpf_probe_read_kernel(address as *const T) }.ok()
+}
+
+/// Reads 32 bits of kernel memory; 0 where that fails, as the helper promises.
+#[inline(always)]
+fn read_u32(address: u64) -> u32 {
+    read_kernel(address).unwrap_or(0)
 }

@@ -22,6 +22,7 @@ mod layout;
 mod ledger;
 mod mkclean;
 mod pages;
+mod unknown;
 mod unpin;
 mod zap;
 

@@ -20,7 +20,7 @@ use crate::{
     args::Args,
     context::{self, Walking},
     counters,
-    folio::{Folio, PIN_BIAS, read_kernel},
+    folio::{Folio, UNKNOWN, read_kernel},
     layout::layout,
     ledger::{self, Book},
     zap,
@@ -44,7 +44,7 @@ fn enter(ctx: &(impl Args + EbpfContext)) -> u32 {
     let mut book = Book::default();
     ledger::look_up(folio.address, &mut book);
     let mapcount = folio.mapcount();
-    if book.slots == 0 && mapcount == Some(0) && !kernel_says_pinned(&folio) {
+    if book.slots == 0 && mapcount == 0 && !folio.maybe_pinned() {
         counters::walk(WalkKind::UNMAPPED);
         return 0;
     }
@@ -52,14 +52,14 @@ fn enter(ctx: &(impl Args + EbpfContext)) -> u32 {
         // SAFETY: the helper has no precondition.
         at_ns: unsafe { bpf_ktime_get_ns() },
         folio: folio.address,
-        mapcount: mapcount.unwrap_or(0),
-        known: u32::from(mapcount.is_some()),
+        mapcount,
         pins: book.pins,
         gets: book.gets,
         gups: book.gups,
         zaps: book.zaps,
         ptes: 0,
         slots: book.slots,
+        reserved: 0,
     };
     context::enter_walk(context::tid(), &walk);
     zap::walk_begins();
@@ -83,9 +83,9 @@ fn leave(cleaned: u32) -> u32 {
     let mut book = Book::default();
     ledger::look_up(folio.address, &mut book);
     let mapcount = folio.mapcount();
-    let pinned = kernel_says_pinned(&folio);
-    let counts_equal = walk.known == 1
-        && mapcount == Some(walk.mapcount)
+    let pinned = folio.maybe_pinned();
+    let counts_equal = mapcount != UNKNOWN
+        && mapcount == walk.mapcount
         && (layout!(ptes_hooked) == 0 || walk.ptes == walk.mapcount);
     let quiet = walk.pins == 0 && walk.gets == 0 && book.pins == 0 && book.gets == 0 && !pinned;
     if book.slots == 0 && quiet && counts_equal {
@@ -109,7 +109,7 @@ fn leave(cleaned: u32) -> u32 {
         (&raw mut (*sample).index).write(folio.head.index());
         (&raw mut (*sample).tid).write(tid);
         (&raw mut (*sample).mapcount_entry).write(walk.mapcount);
-        (&raw mut (*sample).mapcount_exit).write(mapcount.unwrap_or(0));
+        (&raw mut (*sample).mapcount_exit).write(mapcount);
         (&raw mut (*sample).pins_entry).write(walk.pins);
         (&raw mut (*sample).pins_exit).write(book.pins);
         (&raw mut (*sample).gets_entry).write(walk.gets);
@@ -123,10 +123,11 @@ fn leave(cleaned: u32) -> u32 {
         (&raw mut (*sample).refcount).write(folio.head.refcount());
         (&raw mut (*sample).pages).write(folio.pages);
     }
-    let pincount = folio.pincount();
+    let mut pincount = 0;
     let mut flags = SampleFlags::TRUTH_KNOWN;
-    if pincount.is_some() {
+    if folio.counts_pins() {
         flags |= SampleFlags::LARGE;
+        pincount = folio.pincount();
     }
     if book.slots > 0 || walk.slots > 0 {
         flags |= SampleFlags::GUPED;
@@ -137,7 +138,7 @@ fn leave(cleaned: u32) -> u32 {
     if folio.head.flag(layout!(pg_writeback)) {
         flags |= SampleFlags::WRITEBACK;
     }
-    if walk.known == 1 && mapcount.is_some() {
+    if walk.mapcount != UNKNOWN && mapcount != UNKNOWN {
         flags |= SampleFlags::MAPCOUNT_KNOWN;
     }
     if layout!(ptes_hooked) == 1 {
@@ -157,7 +158,7 @@ fn leave(cleaned: u32) -> u32 {
     let (inode, device) = file_of(&folio).unwrap_or((0, 0));
     // SAFETY: as above.
     unsafe {
-        (&raw mut (*sample).pincount).write(pincount.unwrap_or(0));
+        (&raw mut (*sample).pincount).write(pincount);
         (&raw mut (*sample).inode).write(inode);
         (&raw mut (*sample).device).write(device);
         (&raw mut (*sample).flags).write(flags);
@@ -180,16 +181,6 @@ fn found(returned: i32) -> u32 {
         unsafe { (*walk).ptes += 1 };
     }
     0
-}
-
-/// `folio_maybe_dma_pinned()`, for the choice of what to send only; the verdict
-/// itself is user space's.
-#[inline(always)]
-fn kernel_says_pinned(folio: &Folio) -> bool {
-    match folio.pincount() {
-        Some(pins) => pins > 0,
-        None => folio.head.refcount() >= PIN_BIAS,
-    }
 }
 
 /// Inode number and device of the file that a folio caches.

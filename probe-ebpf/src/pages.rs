@@ -5,7 +5,7 @@
 
 use core::ffi::c_void;
 
-use aya_ebpf::helpers::{bpf_loop, bpf_probe_read_kernel_buf};
+use aya_ebpf::helpers::bpf_loop;
 use probe_abi::{Kind, Lost};
 
 use crate::{
@@ -13,12 +13,15 @@ use crate::{
     folio::{Folio, read_kernel},
     layout::layout,
     ledger,
+    unknown::unknown_zero,
 };
 
-/// Page pointers fetched at once.
+/// Page pointers fetched at once inside a large folio.
 const CHUNK: usize = 16;
-/// Longest array walked, in chunks: 16 Mi pages, 64 GiB in one call.
-const MAX_CHUNKS: u32 = 1 << 20;
+/// Bytes of a page pointer.
+const POINTER: u64 = 8;
+/// Longest run of one call: 8 Mi folios, the limit of `bpf_loop`.
+const MAX_FOLIOS: u64 = 1 << 23;
 
 /// What to do with each page.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -37,10 +40,12 @@ pub(crate) enum Act {
 /// started it, and the loop callback reaches it through a pointer.
 #[repr(C)]
 struct Walk {
-    /// Next page pointer to fetch, for arrays.
-    array: u64,
-    /// Pages left to visit.
-    left: u64,
+    /// Next page pointer to fetch, or next page. Addresses, and no count of
+    /// what is left: a count that the verifier can follow down would make it
+    /// walk the loop as often as the kernel may.
+    at: u64,
+    /// Where to stop.
+    stop: u64,
     /// [`Act`], as a number.
     act: u64,
     /// Head of the folio of the current run; 0 before the first.
@@ -56,210 +61,203 @@ struct Walk {
 /// Walks an array of `n` page (or folio) pointers; returns how many count.
 #[inline(always)]
 pub(crate) fn walk_array(array: u64, n: u64, act: Act) -> u64 {
-    let mut walk = Walk::new(array, n, act);
-    if n <= CHUNK as u64 {
-        chunk(&mut walk);
+    let mut walk = Walk::new(array, array + n * POINTER, act);
+    if n == 1 {
+        next_of_array(0, (&raw mut walk).cast::<c_void>());
     } else {
-        let chunks = n.div_ceil(CHUNK as u64).min(u64::from(MAX_CHUNKS)) as u32;
-        // SAFETY: the callback has the signature the helper wants, and the walk
-        // outlives the loop.
-        unsafe {
-            bpf_loop(
-                chunks,
-                next_chunk as *mut c_void,
-                (&raw mut walk).cast::<c_void>(),
-                0,
-            );
-        }
-        if walk.left > 0 {
-            counters::lose(Lost::TRUNCATED, walk.left);
-            walk.counted += walk.left;
-        }
+        walk.repeat(n, next_of_array);
     }
-    book(&walk);
-    walk.counted
+    walk.finish(POINTER)
+}
+
+/// One reference on each of `n` pages that lie side by side.
+#[inline(always)]
+pub(crate) fn walk_range(first: u64, n: u64, act: Act) -> u64 {
+    let size = u64::from(layout!(page_size));
+    let mut walk = Walk::new(first, first + n * size, act);
+    walk.repeat(n, next_of_range);
+    walk.finish(size)
 }
 
 /// `n` references on the folio of one page; returns how many count.
 #[inline(always)]
 pub(crate) fn one(page: u64, n: u64, act: Act) -> u64 {
     let mut walk = Walk::new(0, 0, act);
-    visit(&mut walk, page, n);
-    book(&walk);
-    walk.counted
-}
-
-/// One reference on each of `n` pages that lie side by side.
-#[inline(always)]
-pub(crate) fn walk_range(first: u64, n: u64, act: Act) -> u64 {
-    let mut walk = Walk::new(first, n, act);
-    // SAFETY: as in `walk_array`.
-    unsafe {
-        bpf_loop(
-            n.min(u64::from(MAX_CHUNKS)) as u32,
-            next_folio as *mut c_void,
-            (&raw mut walk).cast::<c_void>(),
-            0,
-        );
-    }
-    if walk.left > 0 {
-        counters::lose(Lost::TRUNCATED, walk.left);
-        walk.counted += walk.left;
-    }
-    book(&walk);
-    walk.counted
+    start_run(&mut walk, page, n);
+    walk.finish(POINTER)
 }
 
 impl Walk {
     #[inline(always)]
-    fn new(array: u64, n: u64, act: Act) -> Self {
+    fn new(at: u64, stop: u64, act: Act) -> Self {
+        let zero = unknown_zero();
         Self {
-            array,
-            left: n,
+            at,
+            stop,
             act: act as u64,
-            head: 0,
-            end: 0,
-            run: 0,
-            counted: 0,
+            head: zero,
+            end: zero,
+            run: zero,
+            counted: zero,
         }
+    }
+
+    /// Calls `step` until nothing is left; each call visits one of `n` pages at
+    /// least.
+    #[inline(always)]
+    fn repeat(&mut self, n: u64, step: extern "C" fn(u64, *mut c_void) -> i64) {
+        let times = n.min(MAX_FOLIOS) as u32;
+        // SAFETY: the callback has the signature the helper wants, and the walk
+        // outlives the loop.
+        unsafe {
+            bpf_loop(
+                times,
+                step as *mut c_void,
+                (&raw mut *self).cast::<c_void>(),
+                0,
+            )
+        };
+    }
+
+    /// Books the last run; returns how many pages count. What was not reached
+    /// counts as well: `stride` bytes each.
+    #[inline(always)]
+    fn finish(&mut self, stride: u64) -> u64 {
+        if self.at < self.stop {
+            let left = (self.stop - self.at).checked_div(stride).unwrap_or(0);
+            counters::lose(Lost::TRUNCATED, left);
+            self.counted += left;
+        }
+        book(self.head, self.run, self.act);
+        self.counted
     }
 }
 
-extern "C" fn next_chunk(_index: u64, walk: *mut c_void) -> i64 {
+/// Visits the next pointers of an array: all those inside the current folio, or
+/// the first of another one.
+#[inline(never)]
+extern "C" fn next_of_array(_index: u64, walk: *mut c_void) -> i64 {
     // SAFETY: the pointer that `walk_array` passed.
     let walk = unsafe { &mut *walk.cast::<Walk>() };
-    chunk(walk);
-    i64::from(walk.left == 0)
-}
-
-#[inline(always)]
-fn chunk(walk: &mut Walk) {
-    let mut pages = [0u64; CHUNK];
-    let n = if walk.left < CHUNK as u64 {
-        walk.left as usize
-    } else {
-        CHUNK
-    };
-    if !fetch(walk.array, n, &mut pages) {
-        counters::lose(Lost::UNREADABLE, n as u64);
-        walk.counted += n as u64;
-        walk.left -= n as u64;
-        return;
-    }
-    for (i, page) in pages.iter().enumerate() {
-        if i >= n {
-            break;
-        }
-        let page = *page;
-        if page >= walk.head && page < walk.end {
-            walk.run += 1;
-            walk.counted += 1;
-        } else {
-            visit(walk, page, 1);
-        }
-    }
-    walk.array += (n * 8) as u64;
-    walk.left -= n as u64;
-}
-
-/// Copies `n` pointers. Two sizes only, because a length that the verifier has
-/// to bound costs more than the bytes.
-#[inline(always)]
-fn fetch(array: u64, n: usize, pages: &mut [u64; CHUNK]) -> bool {
-    if n == 1 {
-        let Some(page) = read_kernel(array) else {
-            return false;
-        };
-        pages[0] = page;
-        return true;
-    }
-    let bytes = (n * 8) & (CHUNK * 16 - 1);
-    if bytes > CHUNK * 8 {
-        return false;
-    }
-    // SAFETY: the array of pointers is valid for any bytes.
-    let buffer = unsafe { core::slice::from_raw_parts_mut(pages.as_mut_ptr().cast::<u8>(), bytes) };
-    // SAFETY: the helper checks the address and fails instead of faulting.
-    unsafe { bpf_probe_read_kernel_buf(array as *const u8, buffer) }.is_ok()
-}
-
-extern "C" fn next_folio(_index: u64, walk: *mut c_void) -> i64 {
-    // SAFETY: the pointer that `walk_range` passed.
-    let walk = unsafe { &mut *walk.cast::<Walk>() };
-    if walk.left == 0 {
+    if walk.at >= walk.stop {
         return 1;
     }
-    let first = walk.array;
-    let size = u64::from(layout!(page_size));
-    visit(walk, first, 1);
-    walk.left -= 1;
-    let mut step = size;
-    if walk.end > first + size {
-        // The rest of this folio, without looking at its pages.
-        let mut more = (walk.end - first) / 64 - 1;
-        if more > walk.left {
-            more = walk.left;
+    // A small folio is followed by another one: fetch no more than its pointer.
+    if walk.end - walk.head > u64::from(layout!(page_size))
+        && walk.stop - walk.at >= CHUNK as u64 * POINTER
+    {
+        let Some(pages) = read_kernel::<[u64; CHUNK]>(walk.at) else {
+            return unreadable(walk, CHUNK as u64);
+        };
+        let mut inside = 0;
+        for page in pages {
+            if page < walk.head || page >= walk.end {
+                break;
+            }
+            inside += 1;
         }
-        walk.run += more;
-        walk.counted += more;
-        walk.left -= more;
-        step += more * size;
+        if inside > 0 {
+            walk.run += inside;
+            walk.counted += inside;
+            walk.at += inside * POINTER;
+            return 0;
+        }
     }
-    walk.array += step;
+    let Some(page) = read_kernel::<u64>(walk.at) else {
+        return unreadable(walk, 1);
+    };
+    walk.at += POINTER;
+    if page >= walk.head && page < walk.end {
+        walk.run += 1;
+        walk.counted += 1;
+    } else {
+        start_run(walk, page, 1);
+    }
     0
 }
 
-/// Starts a run of `n` references at a page of another folio.
-#[inline(never)]
-fn visit(walk: &mut Walk, page: u64, n: u64) -> u64 {
-    book(walk);
-    walk.head = 0;
-    walk.end = 0;
-    walk.run = 0;
+/// Visits the next folio of a range of pages.
+extern "C" fn next_of_range(_index: u64, walk: *mut c_void) -> i64 {
+    // SAFETY: the pointer that `walk_range` passed.
+    let walk = unsafe { &mut *walk.cast::<Walk>() };
+    if walk.at >= walk.stop {
+        return 1;
+    }
+    let first = walk.at;
+    let size = u64::from(layout!(page_size));
+    start_run(walk, first, 1);
+    walk.at = first + size;
+    // The rest of this folio, without looking at its pages.
+    let end = walk.end.min(walk.stop);
+    if end > walk.at {
+        let rest = (end - walk.at).checked_div(size).unwrap_or(0);
+        walk.run += rest;
+        walk.counted += rest;
+        walk.at = end;
+    }
+    0
+}
+
+/// Passes over pages that cannot be told; the API counted them all the same.
+#[inline(always)]
+fn unreadable(walk: &mut Walk, n: u64) -> i64 {
+    counters::lose(Lost::UNREADABLE, n);
+    walk.counted += n;
+    walk.at += n * POINTER;
+    0
+}
+
+/// Books the current run, and starts one of `n` references at a page of another
+/// folio.
+#[inline(always)]
+fn start_run(walk: &mut Walk, page: u64, n: u64) {
+    book(walk.head, walk.run, walk.act);
+    walk.head = unknown_zero();
+    walk.end = unknown_zero();
+    walk.run = unknown_zero();
     if page == layout!(zero_page) {
-        return 0;
+        return;
     }
     walk.counted += n;
     let Some(folio) = Folio::of(page) else {
         counters::lose(Lost::UNREADABLE, n);
-        return 0;
+        return;
     };
     walk.head = folio.address;
     walk.end = folio.address + u64::from(folio.pages) * u64::from(layout!(page_size));
-    walk.run = n;
-    0
+    walk.run = n + unknown_zero();
 }
 
-/// Enters the current run in the ledger.
+/// Enters a run of references in the ledger.
 #[inline(never)]
-fn book(walk: &Walk) -> u64 {
-    if walk.run == 0 {
+fn book(head: u64, run: u64, act: u64) -> u32 {
+    if run == 0 {
         return 0;
     }
-    let Some(folio) = Folio::of(walk.head) else {
-        counters::lose(Lost::UNREADABLE, walk.run);
+    let Some(folio) = Folio::of(head) else {
+        counters::lose(Lost::UNREADABLE, run);
         return 0;
     };
     let anon = folio.is_anon();
-    let n = walk.run as u32;
-    if walk.act == Act::Pin as u64 {
+    let n = run as u32;
+    if act == Act::Pin as u64 {
         ledger::pin(&folio, Kind::Pin, n);
-    } else if walk.act == Act::Unpin as u64 {
+    } else if act == Act::Unpin as u64 {
         // Nothing writes an anonymous folio back through mkclean: once its last
         // pin is gone there is nothing to remember.
-        let unknown = ledger::release(folio.address, Kind::Pin, n, u32::from(anon));
+        let unknown = ledger::release(&folio, Kind::Pin, n, anon);
         if unknown > 0 {
-            counters::lose(Lost::UNKNOWN_RELEASE, u64::from(unknown));
+            counters::lose(Lost::UNKNOWN_RELEASE, unknown);
         }
     } else if anon {
         // A plain reference to anonymous memory means nothing to writeback, and
         // most of them are given back where no hook can see it.
-    } else if walk.act == Act::Get as u64 {
+    } else if act == Act::Get as u64 {
         ledger::pin(&folio, Kind::Get, n);
     } else {
         // A bio also drops references that no GUP took (splice, loop), so what
         // the book does not hold is no loss here.
-        ledger::release(folio.address, Kind::Get, n, 0);
+        ledger::release(&folio, Kind::Get, n, false);
     }
     0
 }

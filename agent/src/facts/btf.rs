@@ -124,10 +124,20 @@ impl KernelBtf {
             Type::Fwd(it) => format!("struct {}", self.btf.resolve_name(it)?),
             Type::FuncProto(_) => "function".to_owned(),
             other => match other.as_btf_type() {
-                Some(it) => self.btf.resolve_name(it)?,
+                Some(it) => canonical(self.btf.resolve_name(it)?),
                 None => other.name().to_owned(),
             },
         })
+    }
+}
+
+/// gcc and clang spell the long types differently.
+fn canonical(name: String) -> String {
+    match name.as_str() {
+        "long unsigned int" => "unsigned long".to_owned(),
+        "long int" => "long".to_owned(),
+        "_Bool" => "bool".to_owned(),
+        _ => name,
     }
 }
 
