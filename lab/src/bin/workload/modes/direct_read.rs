@@ -46,21 +46,24 @@ pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
     mapping.touch(mapping.span());
     session.pass("ready", &Counts::default())?;
     let before = PinCounters::read()?;
+    let part = |number: usize| mapping.part(number * args.pages, args.pages);
     let mut counts: Counts = scope(|threads| {
-        let readers: Vec<_> = (0..args.threads)
+        let others: Vec<_> = (1..args.threads)
             .map(|number| {
-                let part = mapping.part(number * args.pages, args.pages);
-                let (mapping, source) = (&mapping, &source);
+                let (mapping, source, part) = (&mapping, &source, part(number));
                 threads.spawn(move || read_and_sync(args, session, source, mapping, part))
             })
             .collect();
-        readers
+        // The first reads here: the end of a thread takes references, too, for its futex.
+        let own = read_and_sync(args, session, &source, &mapping, part(0));
+        others
             .into_iter()
             .map(|reader| {
                 reader
                     .join()
                     .map_err(|_panic| anyhow!("a reader panicked"))?
             })
+            .chain([own])
             .sum::<Result<Counts>>()
     })?;
     settle_the_kind(&mut counts, PinCounters::read()? - before)?;
