@@ -13,6 +13,9 @@ use super::port::{Arrival, Port};
 /// How long a guest may take to reach its init: emulated, on a busy machine.
 const HELLO_WITHIN: Duration = Duration::from_secs(180);
 
+/// How long a command may take to end once it was sent a signal.
+const ENDS_WITHIN: Duration = Duration::from_secs(20);
+
 /// What a session hears.
 #[derive(Debug)]
 pub(crate) enum Event {
@@ -80,11 +83,25 @@ pub(crate) fn follow(
         } else {
             Some(HELLO_WITHIN)
         };
-        let left = limit.map_or(Duration::MAX, |limit| limit.saturating_sub(start.elapsed()));
+        let grace = interrupted.map(|(_, at): (i32, Instant)| at + ENDS_WITHIN);
+        let end = [limit.map(|limit| start + limit), grace]
+            .into_iter()
+            .flatten()
+            .min();
+        let left = end.map_or(Duration::MAX, |end| {
+            end.saturating_duration_since(Instant::now())
+        });
         let event = match events.receiver.recv_timeout(left) {
             Ok(event) => event,
-            Err(RecvTimeoutError::Timeout) if said_hello => return Ok(Outcome::TimedOut),
-            Err(RecvTimeoutError::Timeout) => return Ok(Outcome::Died { said_hello }),
+            Err(RecvTimeoutError::Timeout) => {
+                return Ok(match interrupted {
+                    Some((signal, at)) if at.elapsed() >= ENDS_WITHIN => {
+                        Outcome::Interrupted(signal)
+                    }
+                    _ if said_hello => Outcome::TimedOut,
+                    _ => Outcome::Died { said_hello },
+                });
+            }
             Err(RecvTimeoutError::Disconnected) => anyhow::bail!("nobody listens to the guest"),
         };
         match event {
@@ -108,7 +125,7 @@ pub(crate) fn follow(
             }
             Event::Line(Arrival::End(Some(_))) => return Ok(Outcome::Died { said_hello }),
             Event::Interrupt(signal) if said_hello && interrupted.is_none() => {
-                interrupted = Some(signal);
+                interrupted = Some((signal, Instant::now()));
                 port.send(&Frame::Signal(u8::try_from(signal).unwrap_or(15)));
             }
             Event::Interrupt(signal) => return Ok(Outcome::Interrupted(signal)),

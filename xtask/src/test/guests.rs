@@ -17,9 +17,6 @@ use anyhow::{Context as _, ensure};
 use super::Count;
 use crate::{guard, paths, say};
 
-/// A guest keeps about two CPUs busy.
-const CPUS_A_GUEST: usize = 2;
-
 /// Seconds after which a guest counts as hung.
 const TIMEOUT: &str = "1500";
 
@@ -29,7 +26,8 @@ pub(super) fn test(series: &[String]) -> Vec<(String, Count, f32)> {
     let next = AtomicUsize::new(0);
     let results = Mutex::new(Vec::new());
     thread::scope(|scope| {
-        for _ in 0..cpus.div_ceil(CPUS_A_GUEST).min(series.len()) {
+        // A guest has two CPUs and keeps about one of ours busy.
+        for _ in 0..cpus.min(series.len()) {
             scope.spawn(|| {
                 while let Some(series) = series.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let start = Instant::now();

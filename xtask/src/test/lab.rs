@@ -113,6 +113,8 @@ fn interrupt() -> anyhow::Result<()> {
         .env("TMPDIR", temporary.path())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
+        // The shell tells there which of its children the signal ended.
+        .stderr(Stdio::null())
         .spawn()?;
     let mut lines = BufReader::new(child.stdout.take().context("the lab has no output")?).lines();
     let ready = lines.next().context("the guest said nothing")??;
