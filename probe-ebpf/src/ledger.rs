@@ -34,13 +34,33 @@ const ATTEMPTS: u32 = 256;
 const NONE: usize = BUCKET_SLOTS;
 
 /// What the ledger knows of one folio, summed over its slots.
-#[derive(Clone, Copy, Default)]
+///
+/// 64 bits from an unknown zero, for the verifier: a sum whose range it can
+/// follow gives it a new state at every slot.
+#[derive(Clone, Copy)]
 pub(crate) struct Book {
-    pub(crate) pins: u32,
-    pub(crate) gets: u32,
-    pub(crate) gups: u32,
-    pub(crate) zaps: u32,
-    pub(crate) slots: u32,
+    pub(crate) pins: u64,
+    pub(crate) gets: u64,
+    pub(crate) gups: u64,
+    pub(crate) zaps: u64,
+    pub(crate) slots: u64,
+}
+
+impl Book {
+    /// Looks a folio up.
+    #[inline(always)]
+    pub(crate) fn of(address: u64) -> Self {
+        let zero = unknown_zero();
+        let mut book = Self {
+            pins: zero,
+            gets: zero,
+            gups: zero,
+            zaps: zero,
+            slots: zero,
+        };
+        look_up(address, &mut book);
+        book
+    }
 }
 
 /// References on their way into the book, or out of it.
@@ -185,9 +205,8 @@ extern "C" fn try_release(attempt: u64, entry: *mut c_void) -> i64 {
     i64::from(!found && attempt >= 2)
 }
 
-/// Looks a folio up.
 #[inline(never)]
-pub(crate) fn look_up(address: u64, book: &mut Book) {
+fn look_up(address: u64, book: &mut Book) {
     let key = folio_key(address);
     for bucket in buckets_of(key) {
         let Some(bucket) = LEDGER.get_ptr_mut(bucket) else {
@@ -199,18 +218,14 @@ pub(crate) fn look_up(address: u64, book: &mut Book) {
                 continue;
             }
             match word.kind() {
-                Kind::Pin => book.pins += word.count(),
-                Kind::Get => book.gets += word.count(),
+                Kind::Pin => book.pins += u64::from(word.count()),
+                Kind::Get => book.gets += u64::from(word.count()),
             }
             let note = note_ptr(bucket, slot);
             // SAFETY: a map value; the fields are plain integers that may be stale.
             unsafe {
-                book.gups = book
-                    .gups
-                    .wrapping_add((&raw const (*note).gups).read_volatile());
-                book.zaps = book
-                    .zaps
-                    .wrapping_add((&raw const (*note).zaps).read_volatile());
+                book.gups += u64::from((&raw const (*note).gups).read_volatile());
+                book.zaps += u64::from((&raw const (*note).zaps).read_volatile());
             }
             book.slots += 1;
         }

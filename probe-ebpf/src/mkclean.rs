@@ -41,8 +41,7 @@ fn enter(ctx: &(impl Args + EbpfContext)) -> u32 {
         );
         return 0;
     };
-    let mut book = Book::default();
-    ledger::look_up(folio.address, &mut book);
+    let book = Book::of(folio.address);
     let mapcount = folio.mapcount();
     if book.slots == 0 && mapcount == 0 && !folio.maybe_pinned() {
         counters::walk(WalkKind::UNMAPPED);
@@ -53,12 +52,12 @@ fn enter(ctx: &(impl Args + EbpfContext)) -> u32 {
         at_ns: unsafe { bpf_ktime_get_ns() },
         folio: folio.address,
         mapcount,
-        pins: book.pins,
-        gets: book.gets,
-        gups: book.gups,
-        zaps: book.zaps,
+        pins: book.pins as u32,
+        gets: book.gets as u32,
+        gups: book.gups as u32,
+        zaps: book.zaps as u32,
         ptes: 0,
-        slots: book.slots,
+        slots: book.slots as u32,
         reserved: 0,
     };
     context::enter_walk(context::tid(), &walk);
@@ -80,8 +79,7 @@ fn leave(cleaned: u32) -> u32 {
         counters::lose(Lost::UNREADABLE, 1);
         return 0;
     };
-    let mut book = Book::default();
-    ledger::look_up(folio.address, &mut book);
+    let book = Book::of(folio.address);
     let mapcount = folio.mapcount();
     let pinned = folio.maybe_pinned();
     let counts_equal = mapcount != UNKNOWN
@@ -111,12 +109,12 @@ fn leave(cleaned: u32) -> u32 {
         (&raw mut (*sample).mapcount_entry).write(walk.mapcount);
         (&raw mut (*sample).mapcount_exit).write(mapcount);
         (&raw mut (*sample).pins_entry).write(walk.pins);
-        (&raw mut (*sample).pins_exit).write(book.pins);
+        (&raw mut (*sample).pins_exit).write(book.pins as u32);
         (&raw mut (*sample).gets_entry).write(walk.gets);
-        (&raw mut (*sample).gets_exit).write(book.gets);
+        (&raw mut (*sample).gets_exit).write(book.gets as u32);
         (&raw mut (*sample).ptes_found).write(walk.ptes);
-        (&raw mut (*sample).zaps).write(book.zaps.wrapping_sub(walk.zaps));
-        (&raw mut (*sample).gups).write(book.gups.wrapping_sub(walk.gups));
+        (&raw mut (*sample).zaps).write((book.zaps as u32).wrapping_sub(walk.zaps));
+        (&raw mut (*sample).gups).write((book.gups as u32).wrapping_sub(walk.gups));
         (&raw mut (*sample).gups_entry).write(walk.gups);
         (&raw mut (*sample).cleaned).write(cleaned);
         (&raw mut (*sample).reserved).write(0);
