@@ -9,17 +9,14 @@ fn main() {
         || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/ebpf"),
         PathBuf::from,
     );
-    for flavour in ["modern"] {
-        let object = directory.join(format!("pinscope-{flavour}.o"));
-        println!("cargo::rerun-if-changed={}", object.display());
-        if !object.exists() {
-            println!(
-                "cargo::error=no eBPF object at {}; `cargo xtask build` makes it",
-                object.display()
-            );
-            return;
-        }
-        let variable = format!("PINSCOPE_EBPF_{}", flavour.to_uppercase());
-        println!("cargo::rustc-env={variable}={}", object.display());
+    let object = directory.join("pinscope-modern.o");
+    println!("cargo::rerun-if-changed={}", object.display());
+    if object.exists() {
+        println!("cargo::rustc-env=PINSCOPE_EBPF_MODERN={}", object.display());
+    } else {
+        println!(
+            "cargo::error=no eBPF object at {}; `cargo xtask build` makes it",
+            object.display()
+        );
     }
 }

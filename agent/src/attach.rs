@@ -2,6 +2,8 @@
 //!
 //! Walks the plan, and goes on to the next way where the kernel refuses one.
 
+mod misses;
+
 use std::{io, os::fd::AsRawFd, time::Instant};
 
 use aya::{
@@ -11,6 +13,7 @@ use aya::{
 };
 use aya_log::EbpfLogger;
 use log::{debug, info, warn};
+pub(crate) use misses::Programs;
 use probe_abi::{BUCKET_SLOTS, Layout};
 use tokio::io::{Interest, unix::AsyncFd};
 
@@ -39,8 +42,7 @@ pub(crate) struct Attached {
     pub(crate) books: Books,
     pub(crate) samples: RingBuf<MapData>,
     pub(crate) logger: EbpfLogger<&'static dyn log::Log>,
-    /// Detaches on drop.
-    pub(crate) programs: Ebpf,
+    pub(crate) programs: Programs,
 }
 
 /// What became of one hook.
@@ -108,7 +110,7 @@ pub(crate) fn attach(
         books,
         samples,
         logger,
-        programs: ebpf,
+        programs: Programs::new(ebpf),
     })
 }
 

@@ -1,22 +1,18 @@
 //! The kernel side's counters and ledger, mapped read-only: reading them makes
 //! no system call and stops no probe.
 
-use std::{
-    collections::HashMap,
-    os::fd::{AsFd, AsRawFd},
-};
+use std::{collections::HashMap, mem::offset_of};
 
 use aya::maps::MapData;
-use memmap2::{Mmap, MmapOptions};
-use probe_abi::{BUCKET_SLOTS, Bucket, CpuCounters, Kind, SlotNote, Word};
+use probe_abi::{BUCKET_SLOTS, Bucket, CpuCounters, Kind, Lost, SlotNote, WALK_KINDS, Word};
 
-use crate::error::AgentError;
+use crate::{error::AgentError, mapped::Mapped};
 
 /// Both tables.
 pub(crate) struct Books {
-    counters: Mmap,
+    counters: Mapped,
     cpus: usize,
-    ledger: Mmap,
+    ledger: Mapped,
     buckets: usize,
 }
 
@@ -45,34 +41,44 @@ impl Books {
         buckets: usize,
     ) -> Result<Self, AgentError> {
         Ok(Self {
-            counters: map(counters, "COUNTERS", cpus * size_of::<CpuCounters>())?,
+            counters: Mapped::new(counters, "COUNTERS", cpus * size_of::<CpuCounters>())?,
             cpus,
-            ledger: map(ledger, "LEDGER", buckets * size_of::<Bucket>())?,
+            ledger: Mapped::new(ledger, "LEDGER", buckets * size_of::<Bucket>())?,
             buckets,
         })
     }
 
     /// Totals over all CPUs.
     pub(crate) fn totals(&self) -> CpuCounters {
-        let at = self.counters.as_ptr().cast::<CpuCounters>();
-        (0..self.cpus)
-            // SAFETY: the mapping holds `cpus` of these and is page-aligned. The
-            // kernel writes on: each field is a 64-bit word that cannot tear.
-            .map(|cpu| unsafe { at.add(cpu).read_volatile() })
-            .fold(CpuCounters::default(), |mut sum, it| {
-                sum.pages_pinned += it.pages_pinned;
-                sum.pages_unpinned += it.pages_unpinned;
-                sum.pages_referenced += it.pages_referenced;
-                sum.pages_unreferenced += it.pages_unreferenced;
-                sum.gup_calls += it.gup_calls;
-                sum.unpin_calls += it.unpin_calls;
-                sum.pages_undone += it.pages_undone;
-                sum.samples_issued += it.samples_issued;
-                sum.zaps_in_walk += it.zaps_in_walk;
-                add(&mut sum.walks, &it.walks);
-                add(&mut sum.lost, &it.lost);
-                sum
-            })
+        let sum = |offset: usize| {
+            (0..self.cpus)
+                .map(|cpu| {
+                    self.counters
+                        .u64_at(cpu * size_of::<CpuCounters>() + offset)
+                })
+                .sum()
+        };
+        let mut walks = [0; WALK_KINDS];
+        for (kind, walks) in walks.iter_mut().enumerate() {
+            *walks = sum(offset_of!(CpuCounters, walks) + kind * 8);
+        }
+        let mut lost = [0; Lost::COUNT];
+        for (cause, lost) in lost.iter_mut().enumerate() {
+            *lost = sum(offset_of!(CpuCounters, lost) + cause * 8);
+        }
+        CpuCounters {
+            pages_pinned: sum(offset_of!(CpuCounters, pages_pinned)),
+            pages_unpinned: sum(offset_of!(CpuCounters, pages_unpinned)),
+            pages_referenced: sum(offset_of!(CpuCounters, pages_referenced)),
+            pages_unreferenced: sum(offset_of!(CpuCounters, pages_unreferenced)),
+            gup_calls: sum(offset_of!(CpuCounters, gup_calls)),
+            unpin_calls: sum(offset_of!(CpuCounters, unpin_calls)),
+            pages_undone: sum(offset_of!(CpuCounters, pages_undone)),
+            walks,
+            samples_issued: sum(offset_of!(CpuCounters, samples_issued)),
+            zaps_in_walk: sum(offset_of!(CpuCounters, zaps_in_walk)),
+            lost,
+        }
     }
 
     /// Adds the ledger up.
@@ -80,12 +86,11 @@ impl Books {
         let mut sum = Outstanding::default();
         // A folio's slots may lie in two buckets: count it once.
         let mut folios: HashMap<u64, u32> = HashMap::new();
-        let at = self.ledger.as_ptr().cast::<Bucket>();
         for bucket in 0..self.buckets {
+            let bucket = bucket * size_of::<Bucket>();
             for slot in 0..BUCKET_SLOTS {
-                // SAFETY: inside the mapping, aligned; a word cannot tear.
-                let word =
-                    Word(unsafe { (&raw const (*at.add(bucket)).words[slot]).read_volatile() });
+                let at = bucket + offset_of!(Bucket, words) + slot * 8;
+                let word = Word(self.ledger.u64_at(at));
                 if word.is_empty() {
                     continue;
                 }
@@ -97,15 +102,13 @@ impl Books {
                     sum.references += u64::from(word.count());
                     continue;
                 }
-                // SAFETY: as above; a note may be a moment older than its word.
-                let note: SlotNote =
-                    unsafe { (&raw const (*at.add(bucket)).notes[slot]).read_volatile() };
+                // A note may be a moment older than its word.
+                let note = bucket + offset_of!(Bucket, notes) + slot * size_of::<SlotNote>();
+                let since_ns = self.ledger.u64_at(note + offset_of!(SlotNote, since_ns));
+                let pages = self.ledger.u32_at(note + offset_of!(SlotNote, pages));
                 sum.pinned_pages += u64::from(word.count());
-                let oldest = sum
-                    .oldest_pin_ns
-                    .map_or(note.since_ns, |it| it.min(note.since_ns));
-                sum.oldest_pin_ns = Some(oldest);
-                folios.insert(word.key(), note.pages);
+                sum.oldest_pin_ns = Some(sum.oldest_pin_ns.map_or(since_ns, |it| it.min(since_ns)));
+                folios.insert(word.key(), pages);
             }
         }
         sum.pinned_folios = folios.len() as u64;
@@ -117,20 +120,4 @@ impl Books {
     pub(crate) fn capacity(&self) -> u64 {
         (self.buckets * BUCKET_SLOTS) as u64
     }
-}
-
-fn add<const N: usize>(sum: &mut [u64; N], more: &[u64; N]) {
-    for (sum, more) in sum.iter_mut().zip(more) {
-        *sum += more;
-    }
-}
-
-fn map(data: &MapData, name: &'static str, bytes: usize) -> Result<Mmap, AgentError> {
-    let fd = data.fd().as_fd().as_raw_fd();
-    // SAFETY: the kernel backs the mapping; nothing truncates a BPF map. Its
-    // bytes change under us, and are read only through `read_volatile`.
-    unsafe { MmapOptions::new().len(bytes).map(fd) }.map_err(|it| AgentError::Map {
-        name,
-        reason: format!("cannot map it: {it}"),
-    })
 }

@@ -13,6 +13,7 @@ mod facts;
 mod http;
 mod judge;
 mod kernel_layout;
+mod mapped;
 mod metrics;
 mod output;
 mod plan;

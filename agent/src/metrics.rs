@@ -125,7 +125,7 @@ impl Metrics {
                 it,
                 "lost_total",
                 "What was lost, by cause; in pages, except ring_full (samples), threads_full and \
-                 return_missed (calls).",
+                 return_missed (calls), hook_missed (runs of a program).",
                 &["cause"],
             )?,
             hooks: gauges(

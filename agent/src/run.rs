@@ -57,7 +57,7 @@ async fn run_async(options: &RunOptions) -> Result<(), AgentError> {
         logger,
         programs,
     } = attached;
-    let state = Arc::new(Mutex::new(State::new(hooks, books)?));
+    let state = Arc::new(Mutex::new(State::new(hooks, books, programs)?));
     let view = View {
         state: Arc::clone(&state),
         metrics: Arc::new(Metrics::new()?),
@@ -82,7 +82,6 @@ async fn run_async(options: &RunOptions) -> Result<(), AgentError> {
     let state = lock(&state);
     let now = state.snapshot()?;
     summary::print(&state, &now, started.elapsed(), options.summary);
-    drop(programs);
     Ok(())
 }
 

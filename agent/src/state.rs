@@ -6,7 +6,7 @@ use log::{debug, warn};
 use probe_abi::{CpuCounters, Lost, MkcleanSample};
 
 use crate::{
-    attach::HookState,
+    attach::{HookState, Programs},
     books::{Books, Outstanding},
     error::AgentError,
     judge::{Inputs, Judge, Losses},
@@ -14,13 +14,14 @@ use crate::{
 };
 
 /// Causes of loss after which the ledger may lack pages that are pinned.
-const LEDGER_LOSSES: [usize; 6] = [
+const LEDGER_LOSSES: [usize; 7] = [
     Lost::LEDGER_FULL,
     Lost::UNREADABLE,
     Lost::THREADS_FULL,
     Lost::RETURN_MISSED,
     Lost::TRUNCATED,
     Lost::CONTENDED,
+    Lost::HOOK_MISSED,
 ];
 
 /// The agent's state.
@@ -30,6 +31,7 @@ pub(crate) struct State {
     /// Samples that came out of the ring and could be read.
     pub(crate) delivered: u64,
     books: Books,
+    programs: Programs,
     start: Baseline,
     ring_full_seen: u64,
 }
@@ -53,7 +55,11 @@ pub(crate) struct Snapshot {
 }
 
 impl State {
-    pub(crate) fn new(hooks: Vec<HookState>, books: Books) -> Result<Self, AgentError> {
+    pub(crate) fn new(
+        hooks: Vec<HookState>,
+        books: Books,
+        programs: Programs,
+    ) -> Result<Self, AgentError> {
         let serves = |name| {
             hooks
                 .iter()
@@ -70,6 +76,7 @@ impl State {
             judge,
             delivered: 0,
             books,
+            programs,
             start,
             ring_full_seen: 0,
         })
@@ -77,7 +84,8 @@ impl State {
 
     /// Judges what the ring holds.
     pub(crate) fn drain(&mut self, ring: &mut RingBuf<MapData>) {
-        let totals = self.books.totals();
+        let mut totals = self.books.totals();
+        totals.lost[Lost::HOOK_MISSED] = self.programs.misses();
         let ring_full = totals.lost[Lost::RING_FULL];
         if ring_full > self.ring_full_seen {
             debug!(
@@ -114,7 +122,8 @@ impl State {
     }
 
     fn read(&self) -> Result<Snapshot, AgentError> {
-        let totals = self.books.totals();
+        let mut totals = self.books.totals();
+        totals.lost[Lost::HOOK_MISSED] = self.programs.misses();
         let vmstat = Vmstat::read()?.since(self.start.vmstat);
         let pinned = totals.pages_pinned as i64 - self.start.ours.0 as i64;
         let unpinned = totals.pages_unpinned as i64 - self.start.ours.1 as i64;

@@ -70,8 +70,11 @@ impl Lost {
     pub const TRUNCATED: usize = 6;
     /// A slot was contended beyond the retries; counted in pages.
     pub const CONTENDED: usize = 7;
+    /// The kernel skipped a program, which would have interrupted itself; in
+    /// runs, counted by the kernel and never by the probes.
+    pub const HOOK_MISSED: usize = 8;
     /// Number of causes.
-    pub const COUNT: usize = 8;
+    pub const COUNT: usize = 9;
     /// Label values, in the order of the indexes.
     pub const NAMES: [&'static str; Self::COUNT] = [
         "ring_full",
@@ -82,6 +85,7 @@ impl Lost {
         "return_missed",
         "truncated",
         "contended",
+        "hook_missed",
     ];
 }
 
