@@ -58,12 +58,12 @@ pub(crate) fn tid() -> u32 {
 #[inline(always)]
 pub(crate) fn gup_call(tid: u32) -> Option<GupCall> {
     // SAFETY: only this thread writes its entry.
-    unsafe { GUP_CALLS.get(&tid) }.copied()
+    unsafe { GUP_CALLS.get(tid) }.copied()
 }
 
 #[inline(always)]
 pub(crate) fn enter_gup(tid: u32, call: &GupCall) {
-    if GUP_CALLS.insert(&tid, call, 0).is_err() {
+    if GUP_CALLS.insert(tid, call, 0).is_err() {
         counters::lose(Lost::THREADS_FULL, 1);
     }
 }
@@ -71,21 +71,21 @@ pub(crate) fn enter_gup(tid: u32, call: &GupCall) {
 #[inline(always)]
 pub(crate) fn leave_gup(tid: u32) {
     // An entry that is gone is what was wanted.
-    let _ = GUP_CALLS.remove(&tid);
+    let _ = GUP_CALLS.remove(tid);
 }
 
 #[inline(always)]
 pub(crate) fn walking(tid: u32) -> Option<*mut Walking> {
-    WALKS.get_ptr_mut(&tid)
+    WALKS.get_ptr_mut(tid)
 }
 
 #[inline(always)]
 pub(crate) fn enter_walk(tid: u32, walk: &Walking) {
-    if WALKS.insert(&tid, walk, u64::from(BPF_NOEXIST)).is_ok() {
+    if WALKS.insert(tid, walk, u64::from(BPF_NOEXIST)).is_ok() {
         return;
     }
     // Either the table is full, or this thread's last return was missed.
-    if WALKS.insert(&tid, walk, 0).is_ok() {
+    if WALKS.insert(tid, walk, 0).is_ok() {
         counters::lose(Lost::RETURN_MISSED, 1);
     } else {
         counters::lose(Lost::THREADS_FULL, 1);
@@ -95,7 +95,7 @@ pub(crate) fn enter_walk(tid: u32, walk: &Walking) {
 #[inline(always)]
 pub(crate) fn leave_walk(tid: u32) {
     // An entry that is gone is what was wanted.
-    let _ = WALKS.remove(&tid);
+    let _ = WALKS.remove(tid);
 }
 
 /// Whether an interrupt (hard, soft being served, or NMI) runs on top of the

@@ -14,21 +14,12 @@ struct Flavour {
     name: &'static str,
     /// The instruction set that the oldest kernel of this flavour verifies.
     cpu: &'static str,
-    features: &'static [&'static str],
 }
 
-const FLAVOURS: &[Flavour] = &[
-    Flavour {
-        name: "modern",
-        cpu: "v3",
-        features: &["modern"],
-    },
-    Flavour {
-        name: "baseline",
-        cpu: "v2",
-        features: &[],
-    },
-];
+const FLAVOURS: &[Flavour] = &[Flavour {
+    name: "modern",
+    cpu: "v3",
+}];
 
 /// Makes `target/ebpf/pinscope-FLAVOUR.o` for every flavour; an object that did not change keeps its time.
 pub(crate) fn objects() -> anyhow::Result<()> {
@@ -90,7 +81,6 @@ fn cargo(flavour: &Flavour, verb: &str) -> anyhow::Result<Command> {
         ])
         .arg("--target-dir")
         .arg(target(flavour))
-        .args(["--features", &flavour.features.join(",")])
         .current_dir(paths::root().join("probe-ebpf"))
         // build-std is not stable; the pinned compiler makes it dependable.
         .env("RUSTC_BOOTSTRAP", "1")
