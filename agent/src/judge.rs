@@ -2,99 +2,171 @@
 //! asks every estimator, and keeps the score.
 //!
 //! What is judged how is the `estimator` crate's; here a captured sample becomes
-//! its observations.
+//! its observations. The same code serves a live ring and a recording.
+
+pub(crate) mod errors;
+pub(crate) mod heals;
+mod observe;
+pub(crate) mod race;
 
 use std::collections::HashMap;
 
-use estimator::{Flags, Judgement, Missing, Observations, Pincount, Scoreboard, Seen, judge_all};
+use estimator::{Estimator, Flags, Judgement, Missing, Scoreboard, Seen, judge_all};
+use foldhash::fast::RandomState;
 use probe_abi::{MkcleanSample, SampleFlags};
 
+use errors::{Answers, Disagreement, Error, Errors};
+use heals::Heals;
+use race::{Erred, Race, Walks};
+
+/// No judge remembers more folios than this, however large its ledger is.
+const MOST_FOLIOS: usize = 1 << 20;
+
 /// The collector's judge.
-pub(crate) struct Judge {
-    folios: HashMap<u64, Folio>,
+#[derive(Debug)]
+pub struct Judge {
+    folios: HashMap<u64, Folio, RandomState>,
     capacity: usize,
-    inputs: Inputs,
+    pub(crate) inputs: Inputs,
+    pub(crate) losses: Losses,
     pub(crate) scoreboard: Scoreboard,
+    pub(crate) errors: Errors,
+    pub(crate) heals: Heals,
+    pub(crate) walks: Walks,
     pub(crate) judged: u64,
-    /// Folios whose flags were forgotten because there were too many.
+    /// Folios whose flags were forgotten, because there were too many or because
+    /// samples were lost.
     pub(crate) forgotten: u64,
+    /// Whether a folio that is not remembered may have been walked before.
+    forgot: bool,
 }
 
 /// Which inputs the attached hooks can give; what they cannot is unknown,
 /// whatever a sample says.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Inputs {
-    pub(crate) ptes: bool,
-    pub(crate) zaps: bool,
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Inputs {
+    /// The entries that a walk finds are counted.
+    pub ptes: bool,
+    /// Mapcount decrements by zaps are counted.
+    pub zaps: bool,
 }
 
 /// What is remembered of a folio from one walk to the next.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Folio {
     flags: Flags,
     /// A frame is used again: another file's page there is another folio.
     mapping: u64,
     index: u64,
     gups: u32,
+    erred: Erred,
 }
 
 /// What was lost since the agent started, as far as it touches verdicts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Losses {
+pub struct Losses {
     /// Samples that never came: flags may be out of date.
-    pub(crate) samples: u64,
+    pub samples: u64,
     /// Pages that the ledger should hold and does not.
-    pub(crate) pages: u64,
+    pub pages: u64,
 }
 
 impl Judge {
-    /// A judge that remembers at most `capacity` folios.
-    pub(crate) fn new(capacity: usize, inputs: Inputs) -> Self {
+    /// A judge that remembers about as many folios as the ledger holds.
+    #[must_use]
+    pub fn new(capacity: usize, inputs: Inputs) -> Self {
+        let capacity = capacity.clamp(1, MOST_FOLIOS);
         Self {
-            folios: HashMap::new(),
+            folios: HashMap::default(),
             capacity,
             inputs,
+            losses: Losses::default(),
             scoreboard: Scoreboard::EMPTY,
+            errors: Errors::default(),
+            heals: Heals::new(capacity),
+            walks: Walks::new(inputs),
             judged: 0,
             forgotten: 0,
+            forgot: false,
         }
     }
 
+    /// Takes note of what was lost so far, before the samples that came after.
+    pub fn lose(&mut self, losses: Losses) {
+        if losses.samples > self.losses.samples {
+            self.forget_all();
+            self.heals.forget_all();
+        }
+        self.losses = losses;
+    }
+
     /// Judges one walk.
-    pub(crate) fn judge(
-        &mut self,
-        sample: &MkcleanSample,
-        losses: Losses,
-    ) -> [Judgement; estimator::Estimator::COUNT] {
+    pub fn judge(&mut self, sample: &MkcleanSample) -> [Judgement; Estimator::COUNT] {
         let known = self
             .folios
             .get(&sample.folio)
             .copied()
             .filter(|it| it.mapping == sample.mapping && it.index == sample.index);
-        let guped_since = match known {
-            Some(folio) => folio.gups != sample.gups_entry,
-            None => sample.has(SampleFlags::GUPED),
-        };
-        let seen = observations(sample, self.inputs, guped_since, losses);
-        let flags = known.map_or_else(Flags::default, |it| it.flags);
-        let (judged, flags) = judge_all(flags, &seen);
+        let (flags, guped_since) = self.before(sample, known);
+        let seen = observe::observations(sample, self.inputs, guped_since, self.losses);
+        let (judged, flags_after) = judge_all(flags, &seen);
         self.scoreboard.record(&judged);
+        self.walks.note(sample);
+        let answers = Answers::of(&judged);
+        let guped = guped_since != Ok(false) || sample.gups > 0;
+        self.heals.note(sample, &answers, guped);
+        let erred_before = match known {
+            Some(folio) if guped_since == Ok(false) => folio.erred,
+            Some(_) | None => Erred::default(),
+        };
+        let mut erred = Erred::default();
+        for estimator in Estimator::ALL {
+            let Some(error) = answers.error(estimator) else {
+                continue;
+            };
+            if error == Error::FalseNegative {
+                erred.add(estimator);
+            }
+            let walk = Disagreement {
+                number: self.judged,
+                sample: *sample,
+                seen,
+                flags,
+                race: Race::of(sample, &answers, erred_before.before(estimator)),
+            };
+            self.errors.note(estimator, error, walk);
+        }
         self.judged += 1;
         if sample.has(SampleFlags::SETTLES) || !sample.has(SampleFlags::GUPED) {
             self.folios.remove(&sample.folio);
         } else {
-            self.remember(sample, flags);
+            self.remember(sample, flags_after, erred);
         }
         judged
     }
 
-    /// After lost samples no stored flag is certain.
-    pub(crate) fn forget_all(&mut self) {
-        self.forgotten += self.folios.len() as u64;
-        self.folios.clear();
+    /// The flags before the walk, and whether a GUP came since they were left so.
+    fn before(&self, sample: &MkcleanSample, known: Option<Folio>) -> (Flags, Seen<bool>) {
+        let in_book = sample.has(SampleFlags::GUPED);
+        match known {
+            Some(folio) => (folio.flags, Ok(folio.gups != sample.gups_entry)),
+            // A walk that was lost may have cleared what its GUP had set. Before
+            // the book's first GUP there was nothing to clear.
+            None if self.forgot && in_book && sample.gups_entry > 0 => {
+                (Flags::UNKNOWN, Err(Missing::Lost))
+            }
+            None => (Flags::CLEAR, Ok(in_book)),
+        }
     }
 
-    fn remember(&mut self, sample: &MkcleanSample, flags: Flags) {
+    /// After lost samples no stored flag is certain.
+    fn forget_all(&mut self) {
+        self.forgotten += self.folios.len() as u64;
+        self.folios.clear();
+        self.forgot = true;
+    }
+
+    fn remember(&mut self, sample: &MkcleanSample, flags: Flags, erred: Erred) {
         if self.folios.len() >= self.capacity && !self.folios.contains_key(&sample.folio) {
             self.forget_all();
         }
@@ -103,100 +175,15 @@ impl Judge {
             mapping: sample.mapping,
             index: sample.index,
             gups: sample.gups_entry.wrapping_add(sample.gups),
+            erred,
         };
         self.folios.insert(sample.folio, folio);
     }
 }
 
-fn observations(
-    sample: &MkcleanSample,
-    inputs: Inputs,
-    guped_since: bool,
-    losses: Losses,
-) -> Observations {
-    let has = |flag| sample.has(flag);
-    let truth = has(SampleFlags::TRUTH_KNOWN);
-    let mapcount = |value| known(has(SampleFlags::MAPCOUNT_KNOWN), value, Missing::Unreadable);
-    let exit_pins = references(sample, sample.pins_exit, sample.gets_exit);
-    let zaps_known = inputs.zaps && has(SampleFlags::ZAPS_KNOWN);
-    let zaps = if has(SampleFlags::GUPED) {
-        known(zaps_known, sample.zaps, Missing::NoHook)
-    } else {
-        // Decrements are noted in the ledger; a folio outside it has no note.
-        Err(Missing::Untracked)
-    };
-    Observations {
-        mapcount_entry: mapcount(sample.mapcount_entry),
-        pins_entry: references(sample, sample.pins_entry, sample.gets_entry),
-        guped_since: Ok(guped_since),
-        gups_in_walk: Ok(sample.gups),
-        found: known(
-            inputs.ptes && has(SampleFlags::PTES_KNOWN),
-            sample.ptes_found,
-            Missing::NoHook,
-        ),
-        zaps_in_walk: zaps,
-        // The exit is the end of the walk: nothing lies between them.
-        zaps_after_walk: Ok(0),
-        mapcount_exit: mapcount(sample.mapcount_exit),
-        pins_exit: exit_pins,
-        refcount: known(truth, sample.refcount as i32, Missing::Unreadable),
-        pincount: known(
-            truth,
-            if has(SampleFlags::LARGE) {
-                Pincount::Exact(sample.pincount as i32)
-            } else {
-                Pincount::Absent
-            },
-            Missing::Unreadable,
-        ),
-        nr_pages: Ok(if has(SampleFlags::CACHED) {
-            sample.pages
-        } else {
-            0
-        }),
-        private_refs: Ok(u32::from(has(SampleFlags::PRIVATE))),
-        // Writeback looks folios up in batches, and holds a reference on each.
-        caller_refs: Ok(1),
-        // A page that the ledger lost may be one of this folio's, unless the
-        // folio is in the book.
-        lost: losses.pages > 0 && !has(SampleFlags::GUPED),
-    }
-}
-
-/// Pins and plain references together: the mail counts every GUP.
-///
-/// Most plain references are given back where no hook sees it. More of them
-/// than the reference count leaves room for are not held any more, and how
-/// many are is unknown.
-fn references(sample: &MkcleanSample, pins: u32, gets: u32) -> Seen<u32> {
-    if gets == 0 {
-        return Ok(pins);
-    }
-    let bias = if sample.has(SampleFlags::LARGE) {
-        1
-    } else {
-        1024
-    };
-    let explained = u64::from(sample.mapcount_exit)
-        + u64::from(sample.pages)
-        + u64::from(sample.has(SampleFlags::PRIVATE))
-        + u64::from(sample.pins_exit) * bias;
-    let room = u64::from(sample.refcount).saturating_sub(explained);
-    if u64::from(gets) > room {
-        Err(Missing::Untracked)
-    } else {
-        Ok(pins + gets)
-    }
-}
-
-fn known<T>(known: bool, value: T, otherwise: Missing) -> Seen<T> {
-    if known { Ok(value) } else { Err(otherwise) }
-}
-
 #[cfg(test)]
 mod tests {
-    use estimator::{Estimator, Outcome};
+    use estimator::Outcome;
 
     use super::*;
 
@@ -239,11 +226,7 @@ mod tests {
         let mut judge = Judge::new(16, INPUTS);
         let outcomes: Vec<Outcome> = samples
             .iter()
-            .map(|it| {
-                judge.judge(it, Losses::default())[estimator as usize]
-                    .verdict
-                    .outcome()
-            })
+            .map(|it| judge.judge(it)[estimator as usize].verdict.outcome())
             .collect();
         assert_eq!(outcomes, expected, "{}", estimator.name());
     }
@@ -273,7 +256,7 @@ mod tests {
                 zaps: true,
             },
         );
-        let judged = judge.judge(&pinned(), Losses::default());
+        let judged = judge.judge(&pinned());
         let outcome = |it: Estimator| judged[it as usize].verdict.outcome();
         assert_eq!(outcome(Estimator::TwoWalk), Outcome::Uncertain);
         assert_eq!(outcome(Estimator::Kernel), Outcome::Pinned);
@@ -293,7 +276,7 @@ mod tests {
     #[test]
     fn another_file_in_the_same_frame_starts_with_a_clear_flag() {
         let mut judge = Judge::new(16, INPUTS);
-        judge.judge(&pinned(), Losses::default());
+        judge.judge(&pinned());
         let other = MkcleanSample {
             mapping: 0xffff_8880_0000_2000,
             flags: quiet().flags & !SampleFlags::GUPED,
@@ -301,7 +284,7 @@ mod tests {
             mapcount_exit: 2,
             ..quiet()
         };
-        let judged = judge.judge(&other, Losses::default());
+        let judged = judge.judge(&other);
         let two_walk = judged[Estimator::TwoWalk as usize].verdict.outcome();
         assert_eq!(two_walk, Outcome::NotPinned);
     }
@@ -310,15 +293,83 @@ mod tests {
     fn memory_for_flags_is_bounded() {
         let mut judge = Judge::new(16, INPUTS);
         for folio in 0..1000 {
-            judge.judge(
-                &MkcleanSample {
-                    folio: folio * 64,
-                    ..pinned()
-                },
-                Losses::default(),
-            );
+            judge.judge(&MkcleanSample {
+                folio: folio * 64,
+                ..pinned()
+            });
         }
         assert!(judge.folios.len() <= 16);
         assert!(judge.forgotten > 0);
+    }
+
+    #[test]
+    fn after_lost_samples_a_flag_is_in_doubt_until_a_walk_settles_it() {
+        let mut judge = Judge::new(16, INPUTS);
+        judge.judge(&pinned());
+        judge.lose(Losses {
+            samples: 1,
+            pages: 0,
+        });
+        let outcome = |judged: [Judgement; Estimator::COUNT]| {
+            judged[Estimator::TwoWalk as usize].verdict.outcome()
+        };
+        assert_eq!(outcome(judge.judge(&pinned())), Outcome::Uncertain);
+        let free = MkcleanSample {
+            gups_entry: 1,
+            ..quiet()
+        };
+        assert_eq!(outcome(judge.judge(&free)), Outcome::NotPinned);
+        let again = MkcleanSample {
+            gups_entry: 2,
+            ..pinned()
+        };
+        assert_eq!(outcome(judge.judge(&again)), Outcome::Pinned);
+    }
+
+    #[test]
+    fn a_false_negative_by_a_zap_is_put_down_to_it_and_the_next_one_to_the_flag_lost_then() {
+        let zapped = MkcleanSample {
+            mapcount_exit: 0,
+            zaps: 1,
+            ..pinned()
+        };
+        let unmapped = MkcleanSample {
+            mapcount_entry: 1,
+            ptes_found: 1,
+            ..pinned()
+        };
+        let mut judge = Judge::new(16, INPUTS);
+        judge.judge(&zapped);
+        judge.judge(&unmapped);
+        let count = |race| {
+            judge
+                .errors
+                .count(Estimator::TwoWalk, Error::FalseNegative, race)
+        };
+        assert_eq!((count(Race::Zap), count(Race::Again)), (1, 1));
+    }
+
+    #[test]
+    fn the_age_of_a_false_positive_ends_with_the_walk_that_heals_it() {
+        // Found fewer entries than the count, with nothing pinned any more.
+        let false_positive = MkcleanSample {
+            at_ns: 5,
+            mapcount_entry: 2,
+            mapcount_exit: 2,
+            gups_entry: 1,
+            ..quiet()
+        };
+        let healed = MkcleanSample {
+            at_ns: 2_000_005,
+            gups_entry: 1,
+            ..quiet()
+        };
+        let mut judge = Judge::new(16, INPUTS);
+        judge.judge(&false_positive);
+        assert_eq!(judge.heals.of(Estimator::TwoWalk).open, 1);
+        judge.judge(&healed);
+        let ended = judge.heals.of(Estimator::TwoWalk);
+        assert_eq!((ended.open, ended.healed.count()), (0, 1));
+        assert_eq!(ended.healed.sum_seconds(), 0.002);
     }
 }

@@ -1,46 +1,8 @@
-//! pinscope: observes pinned memory on a live Linux kernel.
-//!
-//! Exit codes: 0 done; 1 something failed while it ran; 2 it could not start:
-//! bad arguments, a busy port, or a kernel that cannot be traced.
-
-mod attach;
-mod books;
-mod catalogue;
-mod cli;
-mod doctor;
-mod error;
-mod facts;
-mod http;
-mod judge;
-mod kernel_layout;
-mod mapped;
-mod metrics;
-mod output;
-mod plan;
-mod run;
-mod state;
-mod summary;
-mod verify;
-mod vmstat;
+//! The `pinscope` program; all of it is in the library beside it, where benches
+//! and tests reach it too.
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use cli::{Cli, Command};
-
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    env_logger::Builder::new().parse_filters(&cli.log).init();
-    let outcome = match &cli.command {
-        Command::Run(options) => run::run(options),
-        Command::Doctor(options) => doctor::doctor(options),
-        Command::Verify => verify::verify(),
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("pinscope: {}", error::chain(&error));
-            ExitCode::from(if error.is_at_start() { 2 } else { 1 })
-        }
-    }
+    pinscope::main()
 }

@@ -33,7 +33,6 @@ pub(crate) struct State {
     books: Books,
     programs: Programs,
     start: Baseline,
-    ring_full_seen: u64,
 }
 
 /// Both counts at the same moment; what follows is compared as growth.
@@ -78,7 +77,6 @@ impl State {
             books,
             programs,
             start,
-            ring_full_seen: 0,
         })
     }
 
@@ -86,24 +84,19 @@ impl State {
     pub(crate) fn drain(&mut self, ring: &mut RingBuf<MapData>) {
         let mut totals = self.books.totals();
         totals.lost[Lost::HOOK_MISSED] = self.programs.misses();
-        let ring_full = totals.lost[Lost::RING_FULL];
-        if ring_full > self.ring_full_seen {
-            debug!(
-                "{} samples lost: ring full",
-                ring_full - self.ring_full_seen
-            );
-            self.ring_full_seen = ring_full;
-            self.judge.forget_all();
-        }
         let losses = Losses {
-            samples: ring_full,
+            samples: totals.lost[Lost::RING_FULL],
             pages: LEDGER_LOSSES.iter().map(|cause| totals.lost[*cause]).sum(),
         };
+        if losses != self.judge.losses {
+            debug!("lost so far: {losses:?}");
+            self.judge.lose(losses);
+        }
         while let Some(bytes) = ring.next() {
             match bytemuck::try_pod_read_unaligned::<MkcleanSample>(&bytes) {
                 Ok(sample) => {
                     self.delivered += 1;
-                    self.judge.judge(&sample, losses);
+                    self.judge.judge(&sample);
                 }
                 Err(error) => warn!("a sample of {} bytes: {error}", bytes.len()),
             }

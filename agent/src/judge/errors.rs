@@ -1,0 +1,123 @@
+//! Wrong verdicts, counted by what raced, and the last of each kind kept to be
+//! understood.
+//!
+//! A folio is *held* where the kernel or the ledger says so, and *free* where
+//! both say that it is not: the kernel cannot see plain references, the ledger
+//! not a GUP on its way. Where one of them is uncertain and the other does not
+//! say "pinned", no verdict is called wrong.
+
+use std::collections::VecDeque;
+
+use estimator::{Estimator, Flags, Judgement, Observations, Outcome};
+use probe_abi::MkcleanSample;
+
+use super::race::Race;
+
+/// Kept of each kind of error by each estimator.
+const KEPT: usize = 4;
+
+/// A kind of wrong verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Error {
+    /// "Pinned", and it was free.
+    FalsePositive,
+    /// "Not pinned", and it was held.
+    FalseNegative,
+}
+
+/// A walk that an estimator judged wrongly, with all that its judgement came from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Disagreement {
+    /// How many samples were judged before.
+    pub(crate) number: u64,
+    pub(crate) sample: MkcleanSample,
+    pub(crate) seen: Observations,
+    /// The flags before the walk.
+    pub(crate) flags: Flags,
+    pub(crate) race: Race,
+}
+
+/// Wrong verdicts so far.
+#[derive(Debug, Default)]
+pub(crate) struct Errors {
+    counts: [[[u64; Race::COUNT]; Error::COUNT]; Estimator::COUNT],
+    last: [[VecDeque<Disagreement>; Error::COUNT]; Estimator::COUNT],
+}
+
+/// The answers of one walk, and what was true.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answers {
+    verdicts: [Outcome; Estimator::COUNT],
+    /// Whether somebody holds the folio, if that is known.
+    pub(crate) held: Option<bool>,
+}
+
+impl Error {
+    pub(crate) const COUNT: usize = 2;
+    pub(crate) const ALL: [Self; Self::COUNT] = [Self::FalsePositive, Self::FalseNegative];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::FalsePositive => "false_positive",
+            Self::FalseNegative => "false_negative",
+        }
+    }
+}
+
+impl Answers {
+    pub(crate) fn of(judged: &[Judgement; Estimator::COUNT]) -> Self {
+        let verdicts = judged.map(|it| it.verdict.outcome());
+        let kernel = verdicts[Estimator::Kernel as usize];
+        let ledger = verdicts[Estimator::Ledger as usize];
+        let held = match (kernel, ledger) {
+            (Outcome::Pinned, _) | (_, Outcome::Pinned) => Some(true),
+            (Outcome::NotPinned, Outcome::NotPinned) => Some(false),
+            (Outcome::Uncertain, _) | (_, Outcome::Uncertain) => None,
+        };
+        Self { verdicts, held }
+    }
+
+    pub(crate) fn of_one(&self, estimator: Estimator) -> Outcome {
+        self.verdicts[estimator as usize]
+    }
+
+    /// Whether the kernel and the ledger know, and know different things.
+    pub(crate) fn books_differ(&self) -> bool {
+        let kernel = self.of_one(Estimator::Kernel);
+        let ledger = self.of_one(Estimator::Ledger);
+        kernel != ledger && kernel != Outcome::Uncertain && ledger != Outcome::Uncertain
+    }
+
+    pub(crate) fn error(&self, estimator: Estimator) -> Option<Error> {
+        match (self.of_one(estimator), self.held) {
+            (Outcome::Pinned, Some(false)) => Some(Error::FalsePositive),
+            (Outcome::NotPinned, Some(true)) => Some(Error::FalseNegative),
+            (Outcome::Pinned | Outcome::NotPinned | Outcome::Uncertain, _) => None,
+        }
+    }
+}
+
+impl Errors {
+    /// Takes note of one wrong verdict.
+    pub(super) fn note(&mut self, estimator: Estimator, error: Error, walk: Disagreement) {
+        self.counts[estimator as usize][error as usize][walk.race as usize] += 1;
+        let last = &mut self.last[estimator as usize][error as usize];
+        if last.len() == KEPT {
+            last.pop_front();
+        }
+        last.push_back(walk);
+    }
+
+    pub(crate) fn count(&self, estimator: Estimator, error: Error, race: Race) -> u64 {
+        self.counts[estimator as usize][error as usize][race as usize]
+    }
+
+    /// The last ones, oldest first.
+    pub(crate) fn last(
+        &self,
+        estimator: Estimator,
+        error: Error,
+    ) -> impl Iterator<Item = &Disagreement> {
+        self.last[estimator as usize][error as usize].iter()
+    }
+}

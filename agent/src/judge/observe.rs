@@ -1,0 +1,94 @@
+//! One captured walk as the estimators' observations: what each field of a
+//! sample stands for, and what it cannot tell.
+
+use estimator::{Missing, Observations, Pincount, Seen};
+use probe_abi::{MkcleanSample, SampleFlags};
+
+use super::{Inputs, Losses};
+
+/// What `sample` shows. `guped_since` is whether a GUP came since the last one.
+pub(super) fn observations(
+    sample: &MkcleanSample,
+    inputs: Inputs,
+    guped_since: Seen<bool>,
+    losses: Losses,
+) -> Observations {
+    let has = |flag| sample.has(flag);
+    let truth = has(SampleFlags::TRUTH_KNOWN);
+    let mapcount = |value| known(has(SampleFlags::MAPCOUNT_KNOWN), value, Missing::Unreadable);
+    let exit_pins = references(sample, sample.pins_exit, sample.gets_exit);
+    let zaps_known = inputs.zaps && has(SampleFlags::ZAPS_KNOWN);
+    let zaps = if has(SampleFlags::GUPED) {
+        known(zaps_known, sample.zaps, Missing::NoHook)
+    } else {
+        // Decrements are noted in the ledger; a folio outside it has no note.
+        Err(Missing::Untracked)
+    };
+    Observations {
+        mapcount_entry: mapcount(sample.mapcount_entry),
+        pins_entry: references(sample, sample.pins_entry, sample.gets_entry),
+        guped_since,
+        gups_in_walk: Ok(sample.gups),
+        found: known(
+            inputs.ptes && has(SampleFlags::PTES_KNOWN),
+            sample.ptes_found,
+            Missing::NoHook,
+        ),
+        zaps_in_walk: zaps,
+        // The exit is the end of the walk: nothing lies between them.
+        zaps_after_walk: Ok(0),
+        mapcount_exit: mapcount(sample.mapcount_exit),
+        pins_exit: exit_pins,
+        refcount: known(truth, sample.refcount as i32, Missing::Unreadable),
+        pincount: known(
+            truth,
+            if has(SampleFlags::LARGE) {
+                Pincount::Exact(sample.pincount as i32)
+            } else {
+                Pincount::Absent
+            },
+            Missing::Unreadable,
+        ),
+        nr_pages: Ok(if has(SampleFlags::CACHED) {
+            sample.pages
+        } else {
+            0
+        }),
+        private_refs: Ok(u32::from(has(SampleFlags::PRIVATE))),
+        // Writeback looks folios up in batches, and holds a reference on each.
+        caller_refs: Ok(1),
+        // A page that the ledger lost may be one of this folio's, unless the
+        // folio is in the book.
+        lost: losses.pages > 0 && !has(SampleFlags::GUPED),
+    }
+}
+
+/// Pins and plain references together: the mail counts every GUP.
+///
+/// Most plain references are given back where no hook sees it. More of them
+/// than the reference count leaves room for are not held any more, and how
+/// many are is unknown.
+fn references(sample: &MkcleanSample, pins: u32, gets: u32) -> Seen<u32> {
+    if gets == 0 {
+        return Ok(pins);
+    }
+    let bias = if sample.has(SampleFlags::LARGE) {
+        1
+    } else {
+        1024
+    };
+    let explained = u64::from(sample.mapcount_exit)
+        + u64::from(sample.pages)
+        + u64::from(sample.has(SampleFlags::PRIVATE))
+        + u64::from(sample.pins_exit) * bias;
+    let room = u64::from(sample.refcount).saturating_sub(explained);
+    if u64::from(gets) > room {
+        Err(Missing::Untracked)
+    } else {
+        Ok(pins.saturating_add(gets))
+    }
+}
+
+fn known<T>(known: bool, value: T, otherwise: Missing) -> Seen<T> {
+    if known { Ok(value) } else { Err(otherwise) }
+}

@@ -1,0 +1,140 @@
+//! What raced with a walk, as far as its sample tells, and how often and for how
+//! long it could.
+
+use estimator::Estimator;
+use probe_abi::{MkcleanSample, SampleFlags};
+
+use super::{Inputs, errors::Answers};
+use crate::histogram::{Histogram, WALK_BOUNDS_NS};
+
+/// The one race that a wrong verdict is put down to: the first of these that was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Race {
+    /// A GUP of the folio completed between entry and exit.
+    Gup,
+    /// A zap decremented the mapcount between entry and exit.
+    Zap,
+    /// A reference was given back between entry and exit.
+    Release,
+    /// Kernel and ledger differ: a GUP or a release was on its way at the exit, or
+    /// the reference is of a kind that the kernel's answer does not show.
+    UnderWay,
+    /// The estimator said the same, as wrongly, at the folio's walk before, and no
+    /// GUP came since: the flag that it cleared then is what is missing now.
+    Again,
+    /// None of these.
+    Quiet,
+}
+
+impl Race {
+    pub(crate) const COUNT: usize = 6;
+    pub(crate) const ALL: [Self; Self::COUNT] = [
+        Self::Gup,
+        Self::Zap,
+        Self::Release,
+        Self::UnderWay,
+        Self::Again,
+        Self::Quiet,
+    ];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Gup => "gup",
+            Self::Zap => "zap",
+            Self::Release => "release",
+            Self::UnderWay => "under_way",
+            Self::Again => "again",
+            Self::Quiet => "quiet",
+        }
+    }
+
+    /// What raced with the walk of `sample`. Whether the estimator erred `before`
+    /// is its own affair.
+    pub(super) fn of(sample: &MkcleanSample, answers: &Answers, before: Before) -> Self {
+        if sample.gups > 0 {
+            Self::Gup
+        } else if zapped(sample) {
+            Self::Zap
+        } else if sample.pins_exit < sample.pins_entry || sample.gets_exit < sample.gets_entry {
+            Self::Release
+        } else if answers.books_differ() {
+            Self::UnderWay
+        } else {
+            match before {
+                Before::Erred => Self::Again,
+                Before::Right => Self::Quiet,
+            }
+        }
+    }
+}
+
+/// How an estimator did at the folio's walk before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Before {
+    /// A false negative, and no GUP since.
+    Erred,
+    Right,
+}
+
+/// The estimators whose last verdict of a folio was a false negative.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Erred(u8);
+
+impl Erred {
+    pub(super) fn before(self, estimator: Estimator) -> Before {
+        if self.0 & (1 << estimator as u8) == 0 {
+            Before::Right
+        } else {
+            Before::Erred
+        }
+    }
+
+    pub(super) fn add(&mut self, estimator: Estimator) {
+        self.0 |= 1 << estimator as u8;
+    }
+}
+
+/// A zap shows in the count of decrements, where that is kept, and in a mapcount
+/// that fell: the page lock keeps new mappings out.
+fn zapped(sample: &MkcleanSample) -> bool {
+    (sample.has(SampleFlags::ZAPS_KNOWN) && sample.zaps > 0)
+        || (sample.has(SampleFlags::MAPCOUNT_KNOWN) && sample.mapcount_exit < sample.mapcount_entry)
+}
+
+/// The walks that were judged: how long each took, and what fell into it.
+#[derive(Clone, Debug)]
+pub(crate) struct Walks {
+    pub(crate) duration: Histogram,
+    /// Walks in which a zap decremented the mapcount; `None` without the hook.
+    pub(crate) zapped: Option<u64>,
+    /// Walks in which a GUP of the folio completed.
+    pub(crate) guped: u64,
+    /// Walks of a folio that was under writeback at the exit.
+    pub(crate) under_writeback: u64,
+    /// Of those, walks in which a GUP of the folio completed.
+    pub(crate) guped_under_writeback: u64,
+}
+
+impl Walks {
+    pub(super) fn new(inputs: Inputs) -> Self {
+        Self {
+            duration: Histogram::new(&WALK_BOUNDS_NS),
+            zapped: inputs.zaps.then_some(0),
+            guped: 0,
+            under_writeback: 0,
+            guped_under_writeback: 0,
+        }
+    }
+
+    pub(super) fn note(&mut self, sample: &MkcleanSample) {
+        self.duration.add(sample.walk_ns);
+        if let Some(count) = &mut self.zapped {
+            *count += u64::from(zapped(sample));
+        }
+        let guped = u64::from(sample.gups > 0);
+        let writeback = u64::from(sample.has(SampleFlags::WRITEBACK));
+        self.guped += guped;
+        self.under_writeback += writeback;
+        self.guped_under_writeback += guped & writeback;
+    }
+}
