@@ -8,7 +8,7 @@ use std::{io, os::fd::AsRawFd, time::Instant};
 
 use aya::{
     Btf, Ebpf, EbpfLoader,
-    maps::{Map, MapData, RingBuf},
+    maps::{Array, Map, MapData, RingBuf},
     programs::{Program, ProgramError},
 };
 use aya_log::EbpfLogger;
@@ -43,6 +43,19 @@ pub(crate) struct Attached {
     pub(crate) samples: RingBuf<MapData>,
     pub(crate) logger: EbpfLogger<&'static dyn log::Log>,
     pub(crate) programs: Programs,
+    pub(crate) settings: Settings,
+}
+
+/// What the probes are told once they run.
+pub(crate) struct Settings(Array<MapData, u64>);
+
+impl Settings {
+    /// The ledger key of a page whose pins do not count.
+    pub(crate) fn leave_out(&mut self, zero_page: u64) -> Result<(), AgentError> {
+        self.0
+            .set(0, zero_page, 0)
+            .map_err(|it| unusable("SETTINGS", &it))
+    }
 }
 
 /// What became of one hook.
@@ -92,6 +105,10 @@ pub(crate) fn attach(
         .take_map("SAMPLES")
         .ok_or_else(|| missing("SAMPLES"))
         .and_then(|it| RingBuf::try_from(it).map_err(|it| unusable("SAMPLES", &it)))?;
+    let settings = ebpf
+        .take_map("SETTINGS")
+        .ok_or_else(|| missing("SETTINGS"))
+        .and_then(|it| Array::try_from(it).map_err(|it| unusable("SETTINGS", &it)))?;
     let btf = kernel_btf()?;
 
     let mut hooks = Vec::new();
@@ -111,6 +128,7 @@ pub(crate) fn attach(
         samples,
         logger,
         programs: Programs::new(ebpf),
+        settings: Settings(settings),
     })
 }
 

@@ -1,7 +1,10 @@
 //! The kernel side's counters and ledger, mapped read-only: reading them makes
 //! no system call and stops no probe.
 
-use std::{collections::HashMap, mem::offset_of};
+use std::{
+    collections::{HashMap, HashSet},
+    mem::offset_of,
+};
 
 use aya::maps::MapData;
 use probe_abi::{BUCKET_SLOTS, Bucket, CpuCounters, Kind, Lost, SlotNote, WALK_KINDS, Word};
@@ -14,6 +17,8 @@ pub(crate) struct Books {
     cpus: usize,
     ledger: Mapped,
     buckets: usize,
+    /// What the counters held when counting began.
+    origin: CpuCounters,
 }
 
 /// What is outstanding now, from one pass over the ledger.
@@ -45,18 +50,27 @@ impl Books {
             cpus,
             ledger: Mapped::new(ledger, "LEDGER", buckets * size_of::<Bucket>())?,
             buckets,
+            origin: CpuCounters::default(),
         })
     }
 
-    /// Totals over all CPUs.
+    /// Forgets what was counted so far: the self-test's own pins, and what fell
+    /// between the first hook and the last.
+    pub(crate) fn begin(&mut self) {
+        self.origin = CpuCounters::default();
+        self.origin = self.totals();
+    }
+
+    /// Totals over all CPUs since [`Self::begin`].
     pub(crate) fn totals(&self) -> CpuCounters {
+        let origin = bytemuck::bytes_of(&self.origin);
         let sum = |offset: usize| {
-            (0..self.cpus)
-                .map(|cpu| {
-                    self.counters
-                        .u64_at(cpu * size_of::<CpuCounters>() + offset)
-                })
-                .sum()
+            let counter = |cpu: usize| cpu * size_of::<CpuCounters>() + offset;
+            let total: u64 = (0..self.cpus)
+                .map(|cpu| self.counters.u64_at(counter(cpu)))
+                .sum();
+            let begun = origin[offset..].first_chunk().copied().unwrap_or_default();
+            total - u64::from_ne_bytes(begun)
         };
         let mut walks = [0; WALK_KINDS];
         for (kind, walks) in walks.iter_mut().enumerate() {
@@ -78,6 +92,7 @@ impl Books {
             samples_issued: sum(offset_of!(CpuCounters, samples_issued)),
             zaps_in_walk: sum(offset_of!(CpuCounters, zaps_in_walk)),
             lost,
+            reserved: [0; 3],
         }
     }
 
@@ -114,6 +129,15 @@ impl Books {
         sum.pinned_folios = folios.len() as u64;
         sum.held_pages = folios.values().map(|pages| u64::from(*pages)).sum();
         sum
+    }
+
+    /// Keys of every slot in use, whatever its count.
+    pub(crate) fn keys(&self) -> HashSet<u64> {
+        let words = (0..self.buckets).flat_map(|bucket| {
+            let at = bucket * size_of::<Bucket>() + offset_of!(Bucket, words);
+            (0..BUCKET_SLOTS).map(move |slot| Word(self.ledger.u64_at(at + slot * 8)))
+        });
+        words.filter(|it| !it.is_empty()).map(Word::key).collect()
     }
 
     /// Slots there are.

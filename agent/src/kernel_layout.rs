@@ -50,17 +50,10 @@ pub(crate) const ENUMERATORS: &[&str] = &[
 ];
 
 /// Data whose addresses are asked for.
-pub(crate) const SYMBOLS: &[&str] = &[
-    "__preempt_count",
-    "pcpu_hot",
-    "__per_cpu_offset",
-    "empty_zero_page",
-    "vmemmap_base",
-    "phys_base",
-];
+pub(crate) const SYMBOLS: &[&str] = &["__preempt_count", "pcpu_hot", "__per_cpu_offset"];
 
 /// The layout, except for what the plan and the options add (`ledger_mask`,
-/// `ptes_hooked`, `zaps_hooked`, the bounds of the zap, the zero page).
+/// `ptes_hooked`, `zaps_hooked`, the bounds of the zap).
 pub(crate) fn layout(facts: &Facts) -> Result<Layout, AgentError> {
     let member = |name: &str| facts.members.get(name).copied();
     let first = |names: &[&str]| names.iter().find_map(|name| member(name)).unwrap_or(ABSENT);
@@ -120,7 +113,6 @@ pub(crate) fn layout(facts: &Facts) -> Result<Layout, AgentError> {
         bvec_offset: need(&["bio_vec.bv_offset"])?,
         bvec_size: size("bio_vec")?,
         foll_longterm: bit("FOLL_LONGTERM"),
-        zero_page: 0,
         zap_start: 0,
         zap_end: 0,
         preempt_count: preempt_count(facts),

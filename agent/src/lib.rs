@@ -19,6 +19,7 @@ mod metrics;
 mod output;
 mod plan;
 mod run;
+mod selftest;
 mod state;
 mod summary;
 mod verify;

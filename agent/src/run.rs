@@ -16,14 +16,14 @@ use tokio::{
 };
 
 use crate::{
-    attach::{self, Attached, Sizes},
+    attach::{self, Attached, HookState, Sizes},
     cli::RunOptions,
     error::AgentError,
     facts::{Facts, Privileges},
     http::{self, View},
     kernel_layout,
     metrics::Metrics,
-    plan,
+    plan, selftest,
     state::State,
     summary,
 };
@@ -56,6 +56,7 @@ async fn run_async(options: &RunOptions) -> Result<(), AgentError> {
         samples,
         logger,
         programs,
+        settings: _,
     } = attached;
     let state = Arc::new(Mutex::new(State::new(hooks, books, programs)?));
     let view = View {
@@ -103,7 +104,31 @@ fn start(facts: &Facts, options: &RunOptions) -> Result<Attached, AgentError> {
         ring_bytes: options.ring_bytes,
         ledger_slots: options.ledger_folios,
     };
-    attach::attach(facts, &steps, layout, sizes)
+    let mut attached = attach::attach(facts, &steps, layout, sizes)?;
+    self_test(&mut attached)?;
+    attached.books.begin();
+    Ok(attached)
+}
+
+/// Pins what only the agent knows of, and says so if its hooks did not see it.
+fn self_test(attached: &mut Attached) -> Result<(), AgentError> {
+    const HOOK: &str = "pin_user_pages_remote";
+    let served = |it: &HookState| it.name == HOOK && it.serving.is_some();
+    if !attached.hooks.iter().any(served) {
+        warn!("no self-test: {HOOK} is not hooked");
+        return Ok(());
+    }
+    let findings = selftest::run(&attached.books)?;
+    if !findings.hooks_work() {
+        warn!(
+            "the self-test made {} pins, and the hooks saw {} taken and {} given back",
+            findings.made, findings.pinned, findings.unpinned
+        );
+    }
+    match findings.uncounted_zero_page {
+        Some(key) => attached.settings.leave_out(key),
+        None => Ok(()),
+    }
 }
 
 /// Says the reason that stands behind a plan that cannot work.

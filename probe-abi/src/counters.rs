@@ -6,6 +6,7 @@
 /// never share a cache line.
 #[repr(C, align(64))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(bytemuck::Pod, bytemuck::Zeroable))]
 pub struct CpuCounters {
     /// Pages that calls of the `FOLL_PIN` family pinned, the zero page excepted.
     pub pages_pinned: u64,
@@ -29,6 +30,8 @@ pub struct CpuCounters {
     pub zaps_in_walk: u64,
     /// What was lost, by [`Lost`].
     pub lost: [u64; Lost::COUNT],
+    /// Zero; fills the last cache line.
+    pub reserved: [u64; 3],
 }
 
 /// How a mkclean walk was dealt with; indexes [`CpuCounters::walks`].

@@ -69,9 +69,6 @@ pub struct Layout {
     pub bvec_size: u32,
     /// `FOLL_LONGTERM`; all ones where its value is unknown.
     pub foll_longterm: u32,
-    /// `struct page` address of the zero page whose pins the kernel does not
-    /// count; 0 where it counts them.
-    pub zero_page: u64,
     /// Bounds of the code that clears page-table entries on unmap, from
     /// kallsyms: a decrement with a return address between them is a zap.
     pub zap_start: u64,
@@ -92,4 +89,4 @@ pub struct Layout {
     pub reserved: u32,
 }
 
-const _: () = assert!(size_of::<Layout>() == 168 && align_of::<Layout>() == 8);
+const _: () = assert!(size_of::<Layout>() == 160 && align_of::<Layout>() == 8);

@@ -37,7 +37,6 @@ pub(crate) static LAYOUT: Layout = Layout {
     bvec_offset: ABSENT,
     bvec_size: ABSENT,
     foll_longterm: u32::MAX,
-    zero_page: 0,
     zap_start: 0,
     zap_end: 0,
     preempt_count: 0,

@@ -49,7 +49,7 @@ pub(crate) struct Book {
 impl Book {
     /// Looks a folio up.
     #[inline(always)]
-    pub(crate) fn of(address: u64) -> Self {
+    pub(crate) fn of(folio: &Folio) -> Self {
         let zero = unknown_zero();
         let mut book = Self {
             pins: zero,
@@ -58,7 +58,7 @@ impl Book {
             zaps: zero,
             slots: zero,
         };
-        look_up(address, &mut book);
+        look_up(folio.address, folio.head.mapping(), &mut book);
         book
     }
 }
@@ -206,7 +206,7 @@ extern "C" fn try_release(attempt: u64, entry: *mut c_void) -> i64 {
 }
 
 #[inline(never)]
-fn look_up(address: u64, book: &mut Book) {
+fn look_up(address: u64, mapping: u64, book: &mut Book) {
     let key = folio_key(address);
     for bucket in buckets_of(key) {
         let Some(bucket) = LEDGER.get_ptr_mut(bucket) else {
@@ -217,12 +217,19 @@ fn look_up(address: u64, book: &mut Book) {
             if word.is_empty() || word.key() != key || word.is_busy() {
                 continue;
             }
+            let note = note_ptr(bucket, slot);
+            // SAFETY: a map value; the field is a plain integer that may be stale.
+            let remembered = unsafe { (&raw const (*note).mapping).read_volatile() };
+            // The frame was freed and is another file's now: that GUP was not of
+            // this folio.
+            if word.count() == 0 && remembered != mapping {
+                continue;
+            }
             match word.kind() {
                 Kind::Pin => book.pins += u64::from(word.count()),
                 Kind::Get => book.gets += u64::from(word.count()),
             }
-            let note = note_ptr(bucket, slot);
-            // SAFETY: a map value; the fields are plain integers that may be stale.
+            // SAFETY: as above.
             unsafe {
                 book.gups += u64::from((&raw const (*note).gups).read_volatile());
                 book.zaps += u64::from((&raw const (*note).zaps).read_volatile());

@@ -41,7 +41,7 @@ fn enter(ctx: &(impl Args + EbpfContext)) -> u32 {
         );
         return 0;
     };
-    let book = Book::of(folio.address);
+    let book = Book::of(&folio);
     let mapcount = folio.mapcount();
     if book.slots == 0 && mapcount == 0 && !folio.maybe_pinned() {
         counters::walk(WalkKind::UNMAPPED);
@@ -79,7 +79,7 @@ fn leave(cleaned: u32) -> u32 {
         counters::lose(Lost::UNREADABLE, 1);
         return 0;
     };
-    let book = Book::of(folio.address);
+    let book = Book::of(&folio);
     let mapcount = folio.mapcount();
     let pinned = folio.maybe_pinned();
     let counts_equal = mapcount != UNKNOWN

@@ -5,8 +5,8 @@
 
 use core::ffi::c_void;
 
-use aya_ebpf::helpers::bpf_loop;
-use probe_abi::{Kind, Lost};
+use aya_ebpf::{helpers::bpf_loop, macros::map, maps::Array};
+use probe_abi::{Kind, Lost, folio_key};
 
 use crate::{
     counters,
@@ -22,6 +22,17 @@ const CHUNK: usize = 16;
 const POINTER: u64 = 8;
 /// Longest run of one call: 8 Mi folios, the limit of `bpf_loop`.
 const MAX_FOLIOS: u64 = 1 << 23;
+
+/// What the agent finds out only once the probes run: at 0, the ledger key of
+/// the zero page, where this kernel takes no pin on it.
+#[map]
+static SETTINGS: Array<u64> = Array::with_max_entries(1, 0);
+
+/// Key of the page whose pins do not count; 0, the key of no folio, if all do.
+#[inline(always)]
+fn zero_page() -> u64 {
+    SETTINGS.get(0).copied().unwrap_or(0)
+}
 
 /// What to do with each page.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -215,7 +226,7 @@ fn start_run(walk: &mut Walk, page: u64, n: u64) {
     walk.head = unknown_zero();
     walk.end = unknown_zero();
     walk.run = unknown_zero();
-    if page == layout!(zero_page) {
+    if folio_key(page) == zero_page() {
         return;
     }
     walk.counted += n;
