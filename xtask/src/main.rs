@@ -7,6 +7,7 @@ mod debian;
 mod guard;
 mod kernels;
 mod lab;
+mod model;
 mod paths;
 mod process;
 mod run;
@@ -30,6 +31,8 @@ enum Verb {
     Run(run::Options),
     /// Run every check and every test, on several kernels too
     Test(test::Options),
+    /// Search every interleaving of the modelled page, and check the document that tells of it
+    Model(model::Options),
     /// Boot a stock kernel under QEMU and run a command in it, or a shell
     Lab(lab::Options),
     /// Look after the lab's kernels
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
             .map(|_| ExitCode::SUCCESS),
         Verb::Run(options) => run::verb(&options),
         Verb::Test(options) => test::verb(&options),
+        Verb::Model(options) => model::verb(&options),
         Verb::Lab(options) => lab::verb(options),
         Verb::Kernels(options) => kernels::verb(&options).map(|()| ExitCode::SUCCESS),
         Verb::Guard(options) => guard::verb(options),
