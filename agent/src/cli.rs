@@ -1,8 +1,11 @@
 //! The command line.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Where the agent answers, and where it is asked.
+const SOCKET: &str = "/run/pinscope/pinscope.sock";
 
 /// Observes pinned memory on a live kernel: who pins, for how long, and whether
 /// writeback meets it.
@@ -22,6 +25,12 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Attach to the running kernel, judge, and export metrics.
     Run(RunOptions),
+    /// Run, and write what the kernel sends to a file that can be replayed.
+    Record(RecordOptions),
+    /// Judge a recording, or a trace of the model, with the code that judges live.
+    Replay(ReplayOptions),
+    /// Ask the running agent how good each estimator is.
+    Verdicts(VerdictsOptions),
     /// Say what would work on this host and what is missing, changing nothing.
     Doctor(DoctorOptions),
     /// Load every probe, attach none, and print what the verifier did with it.
@@ -52,9 +61,45 @@ pub(crate) struct RunOptions {
     #[arg(long, env = "PINSCOPE_LEDGER_FOLIOS", default_value_t = 1 << 18, value_parser = ledger_folios)]
     pub(crate) ledger_folios: u32,
 
+    /// Socket that answers `pinscope verdicts`; one agent a socket.
+    #[arg(long, env = "PINSCOPE_SOCKET", default_value = SOCKET)]
+    pub(crate) socket: PathBuf,
+
     /// Form of the summary at the end.
     #[arg(long, default_value = "text")]
     pub(crate) summary: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RecordOptions {
+    /// File to write; what it held is gone.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) run: RunOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplayOptions {
+    /// A recording, or a trace as the model prints it.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+
+    /// Form of the report.
+    #[arg(long, default_value = "text")]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerdictsOptions {
+    /// Socket of the agent.
+    #[arg(long, env = "PINSCOPE_SOCKET", default_value = SOCKET)]
+    pub(crate) socket: PathBuf,
+
+    /// Form of the report.
+    #[arg(long, default_value = "text")]
+    pub(crate) format: Format,
 }
 
 #[derive(Debug, Args)]

@@ -2,7 +2,7 @@
 
 use std::{error::Error, io, net::SocketAddr, path::PathBuf};
 
-use crate::{facts::Facts, plan::Unmet};
+use crate::{facts::Facts, plan::Unmet, recording::Damage};
 
 /// What can keep the agent from starting, or end it.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +38,44 @@ pub(crate) enum AgentError {
         #[source]
         source: io::Error,
     },
+
+    #[error("cannot write {}", path.display())]
+    Write {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+
+    #[error("cannot take the socket {}", path.display())]
+    Socket {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+
+    #[error(
+        "an agent with process id {pid} has the socket {}; end it, or give this one another with \
+         --socket",
+        socket.display()
+    )]
+    SecondAgent { socket: PathBuf, pid: String },
+
+    #[error("no agent answers at {}", socket.display())]
+    NoAgent {
+        socket: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+
+    #[error("cannot use all of {}", path.display())]
+    Recording {
+        path: PathBuf,
+        #[source]
+        damage: Damage,
+    },
+
+    #[error("cannot replay {}: {reason}", path.display())]
+    Trace { path: PathBuf, reason: String },
 
     #[error("the kernel's BTF has no {0}")]
     NotInBtf(String),
@@ -83,9 +121,17 @@ impl AgentError {
             | Self::Load(_)
             | Self::Map { .. }
             | Self::Listen { .. }
+            | Self::Socket { .. }
+            | Self::SecondAgent { .. }
+            | Self::NoAgent { .. }
             | Self::NotInBtf(_)
             | Self::Btf(_) => true,
-            Self::Read { .. } | Self::Metrics(_) | Self::System { .. } => false,
+            Self::Read { .. }
+            | Self::Write { .. }
+            | Self::Recording { .. }
+            | Self::Trace { .. }
+            | Self::Metrics(_)
+            | Self::System { .. } => false,
         }
     }
 }

@@ -18,10 +18,16 @@ mod mapped;
 mod metrics;
 mod output;
 mod plan;
+mod record;
+pub mod recording;
+pub mod replay;
+mod report;
 mod run;
 mod selftest;
+mod socket;
 mod state;
 mod summary;
+mod verdicts;
 mod verify;
 mod vmstat;
 
@@ -31,13 +37,17 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use cli::{Cli, Command};
+use run::AtEnd;
 
 /// Does what the command line says.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     env_logger::Builder::new().parse_filters(&cli.log).init();
     let outcome = match &cli.command {
-        Command::Run(options) => run::run(options),
+        Command::Run(options) => run::run(options, AtEnd::Summary),
+        Command::Record(options) => record::record(options),
+        Command::Replay(options) => replay::replay(options),
+        Command::Verdicts(options) => verdicts::verdicts(options),
         Command::Doctor(options) => doctor::doctor(options),
         Command::Verify => verify::verify(),
     };

@@ -1,7 +1,9 @@
 //! `pinscope run`: facts, plan, attach, then collect until told to stop.
 
 use std::{
+    fs::File,
     io,
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -23,13 +25,22 @@ use crate::{
     http::{self, View},
     kernel_layout,
     metrics::Metrics,
-    plan, selftest,
+    plan, record, selftest,
+    socket::Socket,
     state::State,
     summary,
 };
 
+/// What is done when the agent ends.
+pub(crate) enum AtEnd {
+    /// Totals and verdicts are printed.
+    Summary,
+    /// The recording in this file is finished.
+    Recording(File, PathBuf),
+}
+
 /// Runs the agent.
-pub(crate) fn run(options: &RunOptions) -> Result<(), AgentError> {
+pub(crate) fn run(options: &RunOptions, at_end: AtEnd) -> Result<(), AgentError> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -37,10 +48,10 @@ pub(crate) fn run(options: &RunOptions) -> Result<(), AgentError> {
             what: "cannot start the runtime",
             source,
         })?
-        .block_on(run_async(options))
+        .block_on(run_async(options, at_end))
 }
 
-async fn run_async(options: &RunOptions) -> Result<(), AgentError> {
+async fn run_async(options: &RunOptions, at_end: AtEnd) -> Result<(), AgentError> {
     // Before anything is attached: a signal during start must end it cleanly.
     let mut interrupt = on_signal(SignalKind::interrupt())?;
     let mut terminate = on_signal(SignalKind::terminate())?;
@@ -48,6 +59,7 @@ async fn run_async(options: &RunOptions) -> Result<(), AgentError> {
         return Err(AgentError::NotTraceable(complaint));
     }
     let listener = http::listen(options.listen).await?;
+    let socket = Socket::take(&options.socket)?;
     let facts = Facts::gather()?;
     let attached = start(&facts, options)?;
     let Attached {
@@ -58,12 +70,21 @@ async fn run_async(options: &RunOptions) -> Result<(), AgentError> {
         programs,
         settings: _,
     } = attached;
-    let state = Arc::new(Mutex::new(State::new(hooks, books, programs)?));
+    let mut state = State::new(hooks, books, programs)?;
+    let recorded = match at_end {
+        AtEnd::Summary => None,
+        AtEnd::Recording(file, path) => {
+            state.recorder = Some(record::begin(file, &path, &state.head)?);
+            Some(path)
+        }
+    };
+    let state = Arc::new(Mutex::new(state));
     let view = View {
         state: Arc::clone(&state),
         metrics: Arc::new(Metrics::new()?),
     };
     let server = tokio::spawn(http::serve(listener, view));
+    let asked = tokio::spawn(socket.serve(Arc::clone(&state)));
     let collector = tokio::spawn(collect(samples, Arc::clone(&state)));
     let log = tokio::spawn(relay_log(logger));
     info!("serving http://{}/metrics", options.listen);
@@ -75,12 +96,16 @@ async fn run_async(options: &RunOptions) -> Result<(), AgentError> {
         _ = terminate.recv() => Ok(()),
         () = wait(options.for_time) => Ok(()),
         it = server => Err(stopped("the HTTP server stopped", it)),
+        it = asked => Err(stopped("the socket's server stopped", it)),
         it = collector => Err(stopped("the collector stopped", it)),
         it = log => Err(stopped("the log relay stopped", it)),
     };
     notify(NotifyState::Stopping);
     outcome?;
-    let state = lock(&state);
+    let mut state = lock(&state);
+    if let Some(path) = recorded {
+        return record::end(&mut state, &path, options.summary);
+    }
     let now = state.snapshot()?;
     summary::print(&state, &now, started.elapsed(), options.summary);
     Ok(())
@@ -148,7 +173,7 @@ async fn collect(samples: RingBuf<MapData>, state: Arc<Mutex<State>>) -> io::Res
     let mut ring = attach::readable(samples)?;
     loop {
         let mut ready = ring.readable_mut().await?;
-        lock(&state).drain(ready.get_inner_mut());
+        lock(&state).drain(ready.get_inner_mut())?;
         ready.clear_ready();
     }
 }

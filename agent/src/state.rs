@@ -1,6 +1,8 @@
 //! The one in-memory state that everything a user sees is a view on. The
 //! collector alone writes it.
 
+use std::io;
+
 use aya::maps::{MapData, RingBuf};
 use log::{debug, warn};
 use probe_abi::{CpuCounters, Lost, MkcleanSample};
@@ -10,6 +12,8 @@ use crate::{
     books::{Books, Outstanding},
     error::AgentError,
     judge::{Inputs, Judge, Losses},
+    record::{self, Recorder},
+    recording::Head,
     vmstat::{self, Vmstat},
 };
 
@@ -28,6 +32,9 @@ const LEDGER_LOSSES: [usize; 7] = [
 pub(crate) struct State {
     pub(crate) hooks: Vec<HookState>,
     pub(crate) judge: Judge,
+    pub(crate) head: Head,
+    /// Where samples go besides, if they are recorded.
+    pub(crate) recorder: Option<Recorder>,
     /// Samples that came out of the ring and could be read.
     pub(crate) delivered: u64,
     books: Books,
@@ -70,9 +77,12 @@ impl State {
         };
         let start = baseline(&books)?;
         let judge = Judge::new(books.capacity() as usize, inputs);
+        let head = record::head(&hooks, inputs, books.capacity());
         Ok(Self {
             hooks,
             judge,
+            head,
+            recorder: None,
             delivered: 0,
             books,
             programs,
@@ -80,8 +90,8 @@ impl State {
         })
     }
 
-    /// Judges what the ring holds.
-    pub(crate) fn drain(&mut self, ring: &mut RingBuf<MapData>) {
+    /// Judges what the ring holds. Fails where it cannot be recorded.
+    pub(crate) fn drain(&mut self, ring: &mut RingBuf<MapData>) -> io::Result<()> {
         let mut totals = self.books.totals();
         totals.lost[Lost::HOOK_MISSED] = self.programs.misses();
         let losses = Losses {
@@ -91,16 +101,23 @@ impl State {
         if losses != self.judge.losses {
             debug!("lost so far: {losses:?}");
             self.judge.lose(losses);
+            if let Some(recorder) = &mut self.recorder {
+                recorder.losses(losses)?;
+            }
         }
         while let Some(bytes) = ring.next() {
             match bytemuck::try_pod_read_unaligned::<MkcleanSample>(&bytes) {
                 Ok(sample) => {
                     self.delivered += 1;
                     self.judge.judge(&sample);
+                    if let Some(recorder) = &mut self.recorder {
+                        recorder.sample(&sample)?;
+                    }
                 }
                 Err(error) => warn!("a sample of {} bytes: {error}", bytes.len()),
             }
         }
+        Ok(())
     }
 
     /// Reads everything.

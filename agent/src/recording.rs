@@ -1,0 +1,92 @@
+//! The file that `pinscope record` writes: what the kernel sent, in the order in
+//! which it was judged. No verdicts: a replay judges anew.
+//!
+//! Numbers are little-endian.
+//!
+//! | part | bytes |
+//! | --- | --- |
+//! | preamble | [`MAGIC`], format version `u32`, ABI version `u32` |
+//! | block, repeated | kind `u32`, stored bytes `u32`, raw bytes `u32`, CRC-32 of these three and of what is stored `u32`, then the stored bytes: one LZ4 block |
+//!
+//! | kind | raw bytes |
+//! | --- | --- |
+//! | 1, first and once | [`Head`] as JSON |
+//! | 2 | samples, transposed: the first 32-bit word of each, then the second of each, and so on; each word XORed with that of the sample before |
+//! | 3 | [`Losses`](crate::Losses) so far: samples `u64`, pages `u64` |
+//! | 4, last and once | samples in the file, `u64` |
+//!
+//! A file without its last block was cut off; what came before is whole.
+
+mod block;
+mod read;
+mod write;
+
+use probe_abi::{ABI_VERSION, MkcleanSample};
+use serde::{Deserialize, Serialize};
+
+use crate::Inputs;
+
+pub use read::{Chunk, Damage, Fault, Reader};
+pub use write::Writer;
+
+/// How a recording begins; no text does.
+pub const MAGIC: [u8; 8] = *b"\x89PINREC\n";
+
+/// The version of the file's own form.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// Samples in a full block.
+const BLOCK_SAMPLES: usize = 512;
+
+/// No block is larger than this, whatever it claims.
+const MOST_BLOCK_BYTES: usize = 1 << 16;
+
+const PREAMBLE_BYTES: usize = 16;
+
+/// 32-bit words in a sample.
+const SAMPLE_WORDS: usize = size_of::<MkcleanSample>() / 4;
+
+// Samples are stored as they lie in memory.
+const _: () = assert!(cfg!(target_endian = "little"));
+const _: () = assert!(BLOCK_SAMPLES * size_of::<MkcleanSample>() <= MOST_BLOCK_BYTES);
+
+/// What a replay has to know besides the samples.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    /// `uname -r` of the kernel that sent the samples.
+    pub kernel: String,
+    /// Version of the agent that wrote the file.
+    pub agent: String,
+    /// Seconds since 1970 at the start.
+    pub started_unix_seconds: u64,
+    /// Bytes in a page of that kernel.
+    pub page_bytes: u64,
+    /// Folios that the ledger could hold.
+    pub ledger_slots: u64,
+    /// What the attached hooks could tell.
+    pub inputs: Inputs,
+    /// The hooks that served, and by what.
+    pub hooks: Vec<Hook>,
+}
+
+/// One hook of the catalogue and what served it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hook {
+    /// Name in the catalogue.
+    pub name: String,
+    /// Kernel function.
+    pub symbol: String,
+    /// How it was attached.
+    pub method: String,
+}
+
+fn preamble() -> [u8; PREAMBLE_BYTES] {
+    let mut bytes = [0; PREAMBLE_BYTES];
+    bytes[..8].copy_from_slice(&MAGIC);
+    bytes[8..12].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
+    bytes[12..].copy_from_slice(&ABI_VERSION.to_le_bytes());
+    bytes
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,230 @@
+//! Reading a recording. A file is hostile: whatever it says, memory stays bounded
+//! and what is wrong is reported with its offset.
+
+use std::io::{self, Read};
+
+use probe_abi::{ABI_VERSION, MkcleanSample};
+
+use super::{
+    FORMAT_VERSION, Head, MAGIC, MOST_BLOCK_BYTES, PREAMBLE_BYTES,
+    block::{HEADER_BYTES, Header, Kind, restore},
+};
+use crate::Losses;
+
+/// Reads a recording from its start.
+#[derive(Debug)]
+pub struct Reader<R> {
+    input: R,
+    head: Head,
+    offset: u64,
+    seen: u64,
+    ended: bool,
+    stored: Vec<u8>,
+    /// In words, so that it is aligned for samples.
+    raw: Vec<u32>,
+    samples: Vec<MkcleanSample>,
+}
+
+/// The next part of a recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chunk<'a> {
+    /// Samples, in order.
+    Samples(&'a [MkcleanSample]),
+    /// What was lost before the samples that follow.
+    Losses(Losses),
+}
+
+/// Where a file is not what it should be. What came before is good.
+#[derive(Debug, thiserror::Error)]
+#[error("{fault}, at byte {offset}")]
+pub struct Damage {
+    /// Offset in the file of what is wrong.
+    pub offset: u64,
+    /// What is wrong.
+    pub fault: Fault,
+}
+
+/// What can be wrong with a file.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// It begins in another way.
+    #[error("not a recording of pinscope")]
+    NotARecording,
+    /// Written in another form.
+    #[error("a recording of format {0}; this agent reads {FORMAT_VERSION}")]
+    Format(u32),
+    /// Samples of another shape.
+    #[error("a recording of ABI {0}; this agent reads {ABI_VERSION}")]
+    Abi(u32),
+    /// It ends in the middle, or without its last block.
+    #[error("the recording is cut off")]
+    CutOff,
+    /// Bytes changed.
+    #[error("a block's checksum is wrong")]
+    Checksum,
+    /// A block with a good checksum that makes no sense.
+    #[error("a block {0}")]
+    Block(&'static str),
+    /// The file cannot be read.
+    #[error("cannot read on: {0}")]
+    Io(#[from] io::Error),
+}
+
+impl<R: Read> Reader<R> {
+    /// Reads as far as the head.
+    pub fn new(mut input: R) -> Result<Self, Damage> {
+        check_preamble(&mut input).map_err(|fault| Damage { offset: 0, fault })?;
+        let mut reader = Self {
+            input,
+            head: Head {
+                kernel: String::new(),
+                agent: String::new(),
+                started_unix_seconds: 0,
+                page_bytes: 0,
+                ledger_slots: 0,
+                inputs: crate::Inputs {
+                    ptes: false,
+                    zaps: false,
+                },
+                hooks: Vec::new(),
+            },
+            offset: PREAMBLE_BYTES as u64,
+            seen: 0,
+            ended: false,
+            stored: Vec::new(),
+            raw: Vec::new(),
+            samples: Vec::new(),
+        };
+        let at = reader.offset;
+        reader.head = reader
+            .read_head()
+            .map_err(|fault| Damage { offset: at, fault })?;
+        Ok(reader)
+    }
+
+    /// What the recording says of itself.
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// The next part, or nothing after the last.
+    pub fn next_chunk(&mut self) -> Result<Option<Chunk<'_>>, Damage> {
+        if self.ended {
+            return Ok(None);
+        }
+        let offset = self.offset;
+        let damage = |fault| Damage { offset, fault };
+        let (kind, bytes) = self.read_block().map_err(damage)?;
+        let raw = bytemuck::cast_slice::<u32, u8>(&self.raw)
+            .get(..bytes)
+            .unwrap_or_default();
+        match kind {
+            Kind::Head => Err(damage(Fault::Block("is a second head"))),
+            Kind::Samples => {
+                if bytes == 0 || bytes % size_of::<MkcleanSample>() != 0 {
+                    return Err(damage(Fault::Block("holds no whole number of samples")));
+                }
+                let words = self.raw.get(..bytes / 4).unwrap_or_default();
+                restore(words, &mut self.samples);
+                self.seen += self.samples.len() as u64;
+                Ok(Some(Chunk::Samples(&self.samples)))
+            }
+            Kind::Losses => {
+                let [samples, pages] = bytemuck::try_pod_read_unaligned(raw)
+                    .map_err(|_| damage(Fault::Block("of losses has another size")))?;
+                Ok(Some(Chunk::Losses(Losses { samples, pages })))
+            }
+            Kind::End => {
+                let count: u64 = bytemuck::try_pod_read_unaligned(raw)
+                    .map_err(|_| damage(Fault::Block("at the end has another size")))?;
+                if count != self.seen {
+                    return Err(damage(Fault::Block("at the end counts other samples")));
+                }
+                self.end().map_err(damage)?;
+                Ok(None)
+            }
+        }
+    }
+
+    fn read_head(&mut self) -> Result<Head, Fault> {
+        let (kind, bytes) = self.read_block()?;
+        if kind != Kind::Head {
+            return Err(Fault::Block("stands where the head should"));
+        }
+        let raw: &[u8] = bytemuck::cast_slice(&self.raw);
+        serde_json::from_slice(raw.get(..bytes).unwrap_or_default())
+            .map_err(|_| Fault::Block("is no head"))
+    }
+
+    /// Reads a block into `raw`; says its kind and how many bytes it has.
+    fn read_block(&mut self) -> Result<(Kind, usize), Fault> {
+        let mut header = [0; HEADER_BYTES];
+        self.fill(&mut header)?;
+        let header = Header::from_bytes(header);
+        let (stored, raw) = (header.stored as usize, header.raw as usize);
+        let most_stored = lz4_flex::block::get_maximum_output_size(MOST_BLOCK_BYTES);
+        if stored > most_stored || raw > MOST_BLOCK_BYTES {
+            return Err(Fault::Block("is larger than any can be"));
+        }
+        let mut buffer = std::mem::take(&mut self.stored);
+        buffer.resize(stored, 0);
+        let filled = self.fill(&mut buffer);
+        self.stored = buffer;
+        filled?;
+        if header.sum(&self.stored) != header.checksum {
+            return Err(Fault::Checksum);
+        }
+        let kind = Kind::from_number(header.kind).ok_or(Fault::Block("is of an unknown kind"))?;
+        self.raw.resize(raw.div_ceil(4), 0);
+        let room = bytemuck::cast_slice_mut::<u32, u8>(&mut self.raw);
+        let room = room.get_mut(..raw).unwrap_or_default();
+        match lz4_flex::block::decompress_into(&self.stored, room) {
+            Ok(bytes) if bytes == raw => Ok((kind, raw)),
+            Ok(_) | Err(_) => Err(Fault::Block("does not unpack to the size it names")),
+        }
+    }
+
+    fn end(&mut self) -> Result<(), Fault> {
+        self.ended = true;
+        match self.input.read(&mut [0])? {
+            0 => Ok(()),
+            _ => Err(Fault::Block("at the end is followed by more")),
+        }
+    }
+
+    fn fill(&mut self, buffer: &mut [u8]) -> Result<(), Fault> {
+        fill(&mut self.input, buffer)?;
+        self.offset += buffer.len() as u64;
+        Ok(())
+    }
+}
+
+fn check_preamble(input: &mut impl Read) -> Result<(), Fault> {
+    let mut preamble = [0; PREAMBLE_BYTES];
+    fill(input, &mut preamble)?;
+    let [format, abi] = [8, 12].map(|at| {
+        let mut number = [0; 4];
+        number.copy_from_slice(&preamble[at..at + 4]);
+        u32::from_le_bytes(number)
+    });
+    if preamble[..8] != MAGIC {
+        return Err(Fault::NotARecording);
+    }
+    if format != FORMAT_VERSION {
+        return Err(Fault::Format(format));
+    }
+    if abi != ABI_VERSION {
+        return Err(Fault::Abi(abi));
+    }
+    Ok(())
+}
+
+fn fill(input: &mut impl Read, buffer: &mut [u8]) -> Result<(), Fault> {
+    input.read_exact(buffer).map_err(|error| {
+        if error.kind() == io::ErrorKind::UnexpectedEof {
+            Fault::CutOff
+        } else {
+            Fault::Io(error)
+        }
+    })
+}
