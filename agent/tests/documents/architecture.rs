@@ -1,0 +1,54 @@
+//! The map of the code shows every module, and nothing that is not there.
+
+use std::{collections::BTreeSet, fs};
+
+use crate::{path, read};
+
+/// Crates whose modules are on the map.
+const CRATES: [&str; 7] = [
+    "agent",
+    "estimator",
+    "lab",
+    "model",
+    "probe-abi",
+    "probe-ebpf",
+    "xtask",
+];
+
+/// Modules right below a crate's root: files, and folders that have no file of
+/// their name beside them.
+fn modules(krate: &str) -> BTreeSet<String> {
+    let entries: Vec<String> = fs::read_dir(path(krate).join("src"))
+        .unwrap()
+        .map(|it| it.unwrap().file_name().into_string().unwrap())
+        .collect();
+    entries
+        .iter()
+        .map(|it| it.trim_end_matches(".rs").to_owned())
+        .filter(|it| !["main", "lib"].contains(&it.as_str()))
+        .collect()
+}
+
+/// Of the section `## CRATE`: the name in code at the head of each row or item.
+fn on_the_map(map: &str, krate: &str) -> BTreeSet<String> {
+    let heading = format!("\n### `{krate}`");
+    let (_, section) = map
+        .split_once(&heading)
+        .unwrap_or_else(|| panic!("no section of {krate}"));
+    let section = section.split("\n#").next().unwrap();
+    section
+        .lines()
+        .filter_map(|it| it.strip_prefix("| ")?.split(" | ").next())
+        .flat_map(|cell| cell.split(", "))
+        .filter_map(|it| it.strip_prefix('`')?.strip_suffix('`'))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn every_module_is_on_the_map_and_every_module_on_the_map_exists() {
+    let map = read("ARCHITECTURE.md");
+    for krate in CRATES {
+        assert_eq!(on_the_map(&map, krate), modules(krate), "{krate}");
+    }
+}
