@@ -132,7 +132,7 @@ impl Judge {
                 sample: *sample,
                 seen,
                 flags,
-                race: Race::of(sample, &answers, erred_before.before(estimator)),
+                race: Race::of(estimator, sample, &answers, erred_before.before(estimator)),
             };
             self.errors.note(estimator, error, walk);
         }

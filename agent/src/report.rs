@@ -9,7 +9,7 @@ mod text;
 use std::collections::BTreeMap;
 
 use estimator::{Doubt, Estimator, Outcome, Tally, Truth};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::{
     Inputs, Judge,
@@ -105,7 +105,8 @@ struct Buckets {
     count: u64,
     sum: f64,
     /// Bound, and how many did not exceed it.
-    buckets: Vec<(f64, u64)>,
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "in_order")]
+    buckets: Vec<(String, u64)>,
 }
 
 impl Report {
@@ -229,7 +230,18 @@ impl Buckets {
         Self {
             count: histogram.count(),
             sum: histogram.sum_seconds(),
-            buckets: histogram.cumulative().collect(),
+            buckets: match histogram.count() {
+                0 => Vec::new(),
+                _ => histogram
+                    .cumulative()
+                    .map(|(bound, count)| (bound.to_string(), count))
+                    .collect(),
+            },
         }
     }
+}
+
+/// A map that keeps its order.
+fn in_order<S: Serializer>(buckets: &[(String, u64)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(buckets.iter().map(|(bound, count)| (bound, count)))
 }

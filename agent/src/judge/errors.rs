@@ -14,7 +14,7 @@ use probe_abi::MkcleanSample;
 use super::race::Race;
 
 /// Kept of each kind of error by each estimator.
-const KEPT: usize = 4;
+const KEPT: usize = 2;
 
 /// A kind of wrong verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,13 +79,6 @@ impl Answers {
 
     pub(crate) fn of_one(&self, estimator: Estimator) -> Outcome {
         self.verdicts[estimator as usize]
-    }
-
-    /// Whether the kernel and the ledger know, and know different things.
-    pub(crate) fn books_differ(&self) -> bool {
-        let kernel = self.of_one(Estimator::Kernel);
-        let ledger = self.of_one(Estimator::Ledger);
-        kernel != ledger && kernel != Outcome::Uncertain && ledger != Outcome::Uncertain
     }
 
     pub(crate) fn error(&self, estimator: Estimator) -> Option<Error> {

@@ -1,7 +1,7 @@
 //! What raced with a walk, as far as its sample tells, and how often and for how
 //! long it could.
 
-use estimator::Estimator;
+use estimator::{Estimator, Outcome};
 use probe_abi::{MkcleanSample, SampleFlags};
 
 use super::{Inputs, errors::Answers};
@@ -10,60 +10,77 @@ use crate::histogram::{Histogram, WALK_BOUNDS_NS};
 /// The one race that a wrong verdict is put down to: the first of these that was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Race {
+    /// The kernel shows a pin that the ledger does not: at the exit a GUP had taken
+    /// its reference and not returned, or a release was on its way.
+    UnderWay,
     /// A GUP of the folio completed between entry and exit.
     Gup,
     /// A zap decremented the mapcount between entry and exit.
     Zap,
     /// A reference was given back between entry and exit.
     Release,
-    /// Kernel and ledger differ: a GUP or a release was on its way at the exit, or
-    /// the reference is of a kind that the kernel's answer does not show.
-    UnderWay,
     /// The estimator said the same, as wrongly, at the folio's walk before, and no
     /// GUP came since: the flag that it cleared then is what is missing now.
     Again,
+    /// No race: a plain reference, which a rule that knows only the kernel's counts
+    /// cannot tell from others.
+    Reference,
     /// None of these.
     Quiet,
 }
 
 impl Race {
-    pub(crate) const COUNT: usize = 6;
+    pub(crate) const COUNT: usize = 7;
     pub(crate) const ALL: [Self; Self::COUNT] = [
+        Self::UnderWay,
         Self::Gup,
         Self::Zap,
         Self::Release,
-        Self::UnderWay,
         Self::Again,
+        Self::Reference,
         Self::Quiet,
     ];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
+            Self::UnderWay => "under_way",
             Self::Gup => "gup",
             Self::Zap => "zap",
             Self::Release => "release",
-            Self::UnderWay => "under_way",
             Self::Again => "again",
+            Self::Reference => "reference",
             Self::Quiet => "quiet",
         }
     }
 
-    /// What raced with the walk of `sample`. Whether the estimator erred `before`
-    /// is its own affair.
-    pub(super) fn of(sample: &MkcleanSample, answers: &Answers, before: Before) -> Self {
+    /// What raced with the walk of `sample`, on which `estimator` erred. How it did
+    /// `before` is its own affair.
+    pub(super) fn of(
+        estimator: Estimator,
+        sample: &MkcleanSample,
+        answers: &Answers,
+        before: Before,
+    ) -> Self {
+        let kernel = answers.of_one(Estimator::Kernel);
+        let ledger = answers.of_one(Estimator::Ledger);
+        if (kernel, ledger) == (Outcome::Pinned, Outcome::NotPinned) {
+            return Self::UnderWay;
+        }
         if sample.gups > 0 {
-            Self::Gup
-        } else if zapped(sample) {
-            Self::Zap
-        } else if sample.pins_exit < sample.pins_entry || sample.gets_exit < sample.gets_entry {
-            Self::Release
-        } else if answers.books_differ() {
-            Self::UnderWay
-        } else {
-            match before {
-                Before::Erred => Self::Again,
-                Before::Right => Self::Quiet,
+            return Self::Gup;
+        }
+        if zapped(sample) {
+            return Self::Zap;
+        }
+        if sample.pins_exit < sample.pins_entry || sample.gets_exit < sample.gets_entry {
+            return Self::Release;
+        }
+        match (before, kernel, ledger) {
+            (Before::Erred, _, _) if estimator.uses_mapcount() => Self::Again,
+            (_, Outcome::NotPinned, Outcome::Pinned) if !estimator.uses_mapcount() => {
+                Self::Reference
             }
+            (Before::Erred | Before::Right, _, _) => Self::Quiet,
         }
     }
 }
