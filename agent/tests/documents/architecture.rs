@@ -15,12 +15,12 @@ const CRATES: [&str; 7] = [
     "xtask",
 ];
 
-/// Modules right below a crate's root: files, and folders that have no file of
-/// their name beside them.
+/// Modules right below a crate's root; a file and the folder of its name are one.
 fn modules(krate: &str) -> BTreeSet<String> {
     let entries: Vec<String> = fs::read_dir(path(krate).join("src"))
-        .unwrap()
-        .map(|it| it.unwrap().file_name().into_string().unwrap())
+        .expect("a crate has sources")
+        .flatten()
+        .filter_map(|it| it.file_name().into_string().ok())
         .collect();
     entries
         .iter()
@@ -29,13 +29,13 @@ fn modules(krate: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// Of the section `## CRATE`: the name in code at the head of each row or item.
+/// Of the section `### CRATE`: the names in code at the head of each row.
 fn on_the_map(map: &str, krate: &str) -> BTreeSet<String> {
     let heading = format!("\n### `{krate}`");
     let (_, section) = map
         .split_once(&heading)
         .unwrap_or_else(|| panic!("no section of {krate}"));
-    let section = section.split("\n#").next().unwrap();
+    let section = section.split("\n#").next().unwrap_or_default();
     section
         .lines()
         .filter_map(|it| it.strip_prefix("| ")?.split(" | ").next())

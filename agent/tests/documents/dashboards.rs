@@ -15,12 +15,14 @@ const SERIES: [&str; 3] = ["_bucket", "_sum", "_count"];
 /// Each dashboard's strings and each rule file's text, by file name.
 fn texts() -> Vec<(String, String)> {
     let mut texts = Vec::new();
-    for entry in fs::read_dir(path("dashboards")).unwrap() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
+    let folder = fs::read_dir(path("dashboards")).expect("there are dashboards");
+    for entry in folder.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
         let text = read(&format!("dashboards/{name}"));
         if name.ends_with(".json") {
             let mut strings = Vec::new();
-            collect(&serde_json::from_str(&text).unwrap(), &mut strings);
+            let dashboard = serde_json::from_str(&text).expect("a dashboard is JSON");
+            collect(&dashboard, &mut strings);
             texts.push((name, strings.join("\n")));
         } else {
             texts.push((name, text));

@@ -28,7 +28,7 @@ fn marked<'a>(text: &'a str, name: &str) -> &'a str {
     let (_, rest) = text
         .split_once(&format!("<!-- {name}:"))
         .unwrap_or_else(|| panic!("no mark {name}"));
-    let (_, rest) = rest.split_once("-->\n").unwrap();
+    let (_, rest) = rest.split_once("-->\n").expect("a mark ends");
     let (inside, _) = rest
         .split_once(&format!("<!-- /{name} -->"))
         .unwrap_or_else(|| panic!("no end of mark {name}"));
