@@ -1,12 +1,18 @@
 //! Every metric there is, with its help text. Names are stable; label sets are
 //! bounded.
 
+mod durations;
+mod register;
+mod verdicts;
+
 use estimator::{Estimator, Outcome};
 use probe_abi::{Lost, WalkKind};
 use prometheus::{
-    Encoder, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
-    core::Collector,
+    Encoder, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder,
 };
+
+use durations::Durations;
+use register::{counter, counters, gauge, gauges, histograms};
 
 use crate::{
     plan::Method,
@@ -34,6 +40,12 @@ pub(crate) struct Metrics {
     samples_delivered: IntCounter,
     samples_judged: IntCounter,
     verdicts: IntCounterVec,
+    wrong_verdicts: IntCounterVec,
+    walk_races: IntCounterVec,
+    walk_duration: Durations,
+    heal_age: Durations,
+    false_positives_open: IntGaugeVec,
+    false_positives_unhealed: IntCounterVec,
     zaps: IntCounter,
     lost: IntCounterVec,
     hooks: IntGaugeVec,
@@ -115,6 +127,46 @@ impl Metrics {
                 "Verdicts of each estimator, by the kernel's own answer.",
                 &["estimator", "verdict", "kernel"],
             )?,
+            wrong_verdicts: counters(
+                it,
+                "wrong_verdicts_total",
+                "Verdicts held against kernel and ledger together: pinned while both say not \
+                 (false_positive), not pinned while one says so (false_negative); by what raced.",
+                &["estimator", "error", "race"],
+            )?,
+            walk_races: counters(
+                it,
+                "walk_races_total",
+                "Walks judged in which a zap decremented the mapcount, a GUP of the folio \
+                 completed, the folio was under writeback, or the last two together. Absent where \
+                 no hook sees it.",
+                &["race"],
+            )?,
+            walk_duration: histograms(
+                it,
+                "mkclean_walk_seconds",
+                "How long the walks took that were judged: the window of their races.",
+                &[],
+            )?,
+            heal_age: histograms(
+                it,
+                "false_positive_heal_seconds",
+                "Age of a false positive at the walk that healed it.",
+                &["estimator"],
+            )?,
+            false_positives_open: gauges(
+                it,
+                "false_positives_open",
+                "Folios wrongly called pinned that no later walk has healed yet.",
+                &["estimator"],
+            )?,
+            false_positives_unhealed: counters(
+                it,
+                "false_positives_unhealed_total",
+                "False positives that ended unhealed: the folio was GUPed again, or went out of \
+                 sight.",
+                &["estimator", "end"],
+            )?,
             zaps: counter(
                 it,
                 "zaps_in_walk_total",
@@ -168,6 +220,7 @@ impl Metrics {
                 }
             }
         }
+        verdicts::at_zero(self);
     }
 
     /// Brings every metric to what `state` holds now.
@@ -222,6 +275,7 @@ impl Metrics {
                 }
             }
         }
+        verdicts::update(self, &state.judge);
         for hook in &state.hooks {
             if let Some((symbol, method)) = hook.serving {
                 self.hooks
@@ -249,41 +303,6 @@ pub(crate) fn page_bytes() -> u64 {
 fn set(counter: &IntCounter, total: u64) {
     counter.reset();
     counter.inc_by(total);
-}
-
-fn add<M: Collector + Clone + 'static>(registry: &Registry, metric: M) -> prometheus::Result<M> {
-    registry.register(Box::new(metric.clone()))?;
-    Ok(metric)
-}
-
-fn opts(name: &str, help: &str) -> Opts {
-    Opts::new(name, help).namespace("pinscope")
-}
-
-fn counter(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntCounter> {
-    add(registry, IntCounter::with_opts(opts(name, help))?)
-}
-
-fn counters(
-    registry: &Registry,
-    name: &str,
-    help: &str,
-    labels: &[&str],
-) -> prometheus::Result<IntCounterVec> {
-    add(registry, IntCounterVec::new(opts(name, help), labels)?)
-}
-
-fn gauge(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntGauge> {
-    add(registry, IntGauge::with_opts(opts(name, help))?)
-}
-
-fn gauges(
-    registry: &Registry,
-    name: &str,
-    help: &str,
-    labels: &[&str],
-) -> prometheus::Result<IntGaugeVec> {
-    add(registry, IntGaugeVec::new(opts(name, help), labels)?)
 }
 
 #[cfg(test)]
