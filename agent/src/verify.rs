@@ -1,5 +1,6 @@
 //! `pinscope verify`: loads every probe that this kernel can take, attaches
-//! none, and prints the verifier's instruction count of each as JSON.
+//! none, and prints the verifier's instruction count of each as JSON, with the
+//! facts that hooks and layout are chosen from.
 
 use serde_json::{Map, json};
 
@@ -11,9 +12,10 @@ use crate::{
     kernel_layout, output, plan,
 };
 
-/// Prints `{"release": .., "programs": {NAME: {"instructions": n} or {"refused": ".."}}}`.
+/// Prints `{"facts": .., "programs": {NAME: {"instructions": n} or {"refused": ".."}}}`.
 pub(crate) fn verify() -> Result<(), AgentError> {
-    let mut facts = Facts::gather()?;
+    let gathered = Facts::gather()?;
+    let mut facts = gathered.clone();
     // A kernel may load programs that it would not attach: that is enough here.
     facts.methods = Methods {
         fentry: Support::Yes,
@@ -34,6 +36,6 @@ pub(crate) fn verify() -> Result<(), AgentError> {
         };
         programs.insert(loaded.name, outcome);
     }
-    output::print(&json!({ "release": facts.release, "programs": programs }));
+    output::print(&json!({ "facts": gathered, "programs": programs }));
     Ok(())
 }

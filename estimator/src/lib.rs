@@ -1,7 +1,7 @@
 //! Eight ways of knowing that a page is pinned, as step machines: no I/O, no clock, no unsafe code.
 //!
 //! A [`Machine`] asks for its next observation, is given it, and ends in a [`Verdict`]. Who answers is left out:
-//! the model checker answers step by step from a modelled kernel, the agent and the replay answer through [`judge`]
+//! the model checker answers step by step from a modelled kernel, the agent and the replay answer through [`judge()`]
 //! from one captured walk ([`Observations`]). What is proved is what runs.
 //!
 //! # Invariants

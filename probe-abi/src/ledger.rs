@@ -180,6 +180,3 @@ mod tests {
         assert!(used.len() > 600, "{} of 1024 buckets used", used.len());
     }
 }
-
-#[cfg(test)]
-extern crate std;

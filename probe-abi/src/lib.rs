@@ -5,6 +5,9 @@
 
 #![no_std]
 
+#[cfg(test)]
+extern crate std;
+
 mod counters;
 mod layout;
 mod ledger;

@@ -1,7 +1,7 @@
 //! What the probes would have captured of a trace: events in, one sample out at every verdict.
 //!
 //! A walk is captured as it is live: counts at entry and exit, GUPs when they return, zaps by their mapcount decrement.
-//! So an estimator that is shown the sample knows less than the one in the trace did: [`crate::judge`] of the sample
+//! So an estimator that is shown the sample knows less than the one in the trace did: [`crate::judge()`] of the sample
 //! gives the verdict of the trace, or doubts.
 
 use super::{Event, GupStep, Page, Pin, ZapStep};
