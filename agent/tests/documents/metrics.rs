@@ -1,7 +1,9 @@
-//! The metrics as `agent/src/metrics.rs` declares them: kind, name, help, labels.
+//! The metrics as `agent/src/metrics.rs` and its modules declare them: kind, name, help, labels.
 //! Leaves out their values.
 
-use crate::read;
+use std::fs;
+
+use crate::{path, read};
 
 /// One metric.
 #[derive(Debug, PartialEq, Eq)]
@@ -16,7 +18,15 @@ pub(crate) struct Metric {
 
 /// All of them, in the order of the file.
 pub(crate) fn declared() -> Vec<Metric> {
-    let source = read("agent/src/metrics.rs");
+    let mut source = read("agent/src/metrics.rs");
+    for entry in fs::read_dir(path("agent/src/metrics"))
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        source += &read(&format!("agent/src/metrics/{name}"));
+    }
     let found = declarations(&source);
     assert!(found.len() > 20, "only {} metrics were found", found.len());
     found
