@@ -132,16 +132,16 @@ pub(crate) fn attach(
     })
 }
 
-/// Loads the programs that `steps` would attach, and attaches none.
+/// Loads the programs that `steps` would attach, attaches none, and tells of each.
 pub(crate) fn load_all(
     facts: &Facts,
     steps: &[Step],
     layout: Layout,
     sizes: Sizes,
-) -> Result<Vec<Loaded>, AgentError> {
+    mut tell: impl FnMut(Loaded),
+) -> Result<(), AgentError> {
     let mut ebpf = object(facts, steps, layout, sizes)?.ebpf;
     let btf = kernel_btf()?;
-    let mut loaded = Vec::new();
     for (candidate, methods) in steps.iter().flat_map(|step| &step.usable) {
         for name in methods
             .iter()
@@ -149,22 +149,17 @@ pub(crate) fn load_all(
         {
             let start = Instant::now();
             let verified = load(&mut ebpf, &name, candidate.symbol, &btf)
-                .map(|it| {
-                    it.info()
-                        .ok()
-                        .and_then(|it| it.verified_instruction_count())
-                })
+                .map(|program| program.info().ok()?.verified_instruction_count())
                 .map_err(|error| chain(&error));
             let load_ms = start.elapsed().as_millis();
-            debug!("{name}: {verified:?} in {load_ms} ms");
-            loaded.push(Loaded {
+            tell(Loaded {
                 name,
                 verified,
                 load_ms,
             });
         }
     }
-    Ok(loaded)
+    Ok(())
 }
 
 fn object(

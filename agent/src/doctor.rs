@@ -81,13 +81,11 @@ fn examine() -> (Vec<Check>, Option<Facts>, Option<String>) {
         Ok(facts) => (Some(facts), None),
         Err(error) => (None, Some(error.to_string())),
     };
-    let mut closed = Vec::new();
     if let Some(facts) = &facts {
         for (name, method) in [
             ("fentry", &facts.methods.fentry),
             ("kprobe", &facts.methods.kprobe),
         ] {
-            closed.extend(method.reason());
             checks.push(Check {
                 name,
                 ok: method.usable(),
@@ -95,7 +93,7 @@ fn examine() -> (Vec<Check>, Option<Facts>, Option<String>) {
             });
         }
     }
-    let no_method = (closed.len() == 2).then(|| closed.join("; and "));
+    let no_method = facts.as_ref().and_then(|it| it.methods.all_closed());
     (checks, facts, complaint.or(failed).or(no_method))
 }
 

@@ -137,13 +137,41 @@ impl AgentError {
 }
 
 /// An error with its causes, on one line: attaching has them three deep, and a
-/// verifier's refusal is pages long.
+/// verifier's refusal is pages long, of which the end says why.
 pub(crate) fn chain(error: &dyn Error) -> String {
+    const HEAD: usize = 200;
+    const TAIL: usize = 600;
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(it) = source {
         text = format!("{text}: {it}");
         source = it.source();
     }
-    text.lines().map(str::trim).collect::<Vec<_>>().join("; ")
+    let line = text.lines().map(str::trim).collect::<Vec<_>>().join("; ");
+    let letters = line.chars().count();
+    if letters <= HEAD + TAIL {
+        return line;
+    }
+    let head: String = line.chars().take(HEAD).collect();
+    let tail: String = line.chars().skip(letters - TAIL).collect();
+    format!("{head} [..] {tail}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verifiers_log_is_cut_to_its_beginning_and_its_end() {
+        let log = format!(
+            "load failed\n{}\nthe reason",
+            "an instruction\n".repeat(9999)
+        );
+        let line = chain(&io::Error::other(log));
+        assert!(
+            line.len() < 1000 && line.starts_with("load failed; "),
+            "{line}"
+        );
+        assert!(line.ends_with("; the reason"), "{line}");
+    }
 }

@@ -196,6 +196,9 @@ pub(crate) fn fatal(steps: &[Step]) -> Option<&Step> {
 }
 
 #[cfg(test)]
+mod kernels;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::facts::{Methods, Support};

@@ -158,12 +158,8 @@ fn self_test(attached: &mut Attached) -> Result<(), AgentError> {
 
 /// Says the reason that stands behind a plan that cannot work.
 fn not_traceable(facts: &Facts, step: &plan::Step) -> AgentError {
-    let closed: Vec<&str> = [&facts.methods.fentry, &facts.methods.kprobe]
-        .into_iter()
-        .filter_map(|it| it.reason())
-        .collect();
-    if closed.len() == 2 {
-        return AgentError::NotTraceable(closed.join("; and "));
+    if let Some(closed) = facts.methods.all_closed() {
+        return AgentError::NotTraceable(closed);
     }
     AgentError::no_hook(facts, step.hook.name, &step.passed_over)
 }

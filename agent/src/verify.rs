@@ -1,8 +1,8 @@
 //! `pinscope verify`: loads every probe that this kernel can take, attaches
-//! none, and prints the verifier's instruction count of each as JSON, with the
-//! facts that hooks and layout are chosen from.
+//! none, and prints as lines of JSON the facts that hooks and layout are chosen
+//! from, then what the verifier made of each program.
 
-use serde_json::{Map, json};
+use serde_json::json;
 
 use crate::{
     attach::{self, Sizes},
@@ -12,10 +12,11 @@ use crate::{
     kernel_layout, output, plan,
 };
 
-/// Prints `{"facts": .., "programs": {NAME: {"instructions": n} or {"refused": ".."}}}`.
+/// Prints `{"facts": ..}`, and for each program `{"program": .., "instructions": n,
+/// "load_ms": n}` or `{"program": .., "refused": ".."}`.
 pub(crate) fn verify() -> Result<(), AgentError> {
-    let gathered = Facts::gather()?;
-    let mut facts = gathered.clone();
+    let mut facts = Facts::gather()?;
+    output::print(&json!({ "facts": facts }));
     // A kernel may load programs that it would not attach: that is enough here.
     facts.methods = Methods {
         fentry: Support::Yes,
@@ -28,14 +29,14 @@ pub(crate) fn verify() -> Result<(), AgentError> {
         ring_bytes: 4096,
         ledger_slots: 1024,
     };
-    let mut programs = Map::new();
-    for loaded in attach::load_all(&facts, &steps, layout, sizes)? {
-        let outcome = match loaded.verified {
-            Ok(instructions) => json!({ "instructions": instructions, "load_ms": loaded.load_ms }),
-            Err(refused) => json!({ "refused": refused }),
-        };
-        programs.insert(loaded.name, outcome);
-    }
-    output::print(&json!({ "facts": gathered, "programs": programs }));
-    Ok(())
+    attach::load_all(&facts, &steps, layout, sizes, |loaded| {
+        output::print(&match loaded.verified {
+            Ok(instructions) => json!({
+                "program": loaded.name,
+                "instructions": instructions,
+                "load_ms": loaded.load_ms,
+            }),
+            Err(refused) => json!({ "program": loaded.name, "refused": refused }),
+        });
+    })
 }

@@ -3,7 +3,10 @@
 
 use std::{fs, path::Path};
 
-use aya::{programs::ProgramType, sys::is_program_supported};
+use aya::{
+    programs::ProgramType,
+    sys::{BpfHelper, is_helper_supported, is_program_supported},
+};
 use caps::{CapSet, Capability};
 use serde::{Deserialize, Serialize};
 
@@ -40,11 +43,33 @@ impl Support {
 impl Methods {
     /// Loads one trial program per way, and drops it.
     pub(crate) fn probe() -> Self {
+        if let Some(lack) = lack_of_helpers() {
+            return Self {
+                fentry: Support::No(lack.clone()),
+                kprobe: Support::No(lack),
+            };
+        }
         Self {
             fentry: fentry(),
             kprobe: kprobe(),
         }
     }
+
+    /// Why no way at all is open, each reason once; `None` if one is.
+    pub(crate) fn all_closed(&self) -> Option<String> {
+        let mut reasons = vec![self.fentry.reason()?, self.kprobe.reason()?];
+        reasons.dedup();
+        Some(reasons.join("; and "))
+    }
+}
+
+/// The probes loop through the kernel's own helper, whatever attaches them.
+/// Where even asking is refused, the ways to attach will say why.
+fn lack_of_helpers() -> Option<String> {
+    let has_loop = is_helper_supported(ProgramType::KProbe, BpfHelper::BPF_FUNC_loop);
+    matches!(has_loop, Ok(false)).then(|| {
+        "the kernel's BPF has no bpf_loop, which the probes need (Linux 5.17 brought it)".to_owned()
+    })
 }
 
 fn fentry() -> Support {
