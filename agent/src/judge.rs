@@ -11,7 +11,7 @@ pub(crate) mod race;
 
 use std::collections::HashMap;
 
-use estimator::{Estimator, Flags, Judgement, Missing, Scoreboard, Seen, judge_all};
+use estimator::{Estimator, Flags, Judgement, Missing, Observations, Scoreboard, Seen, judge_all};
 use foldhash::fast::RandomState;
 use probe_abi::{MkcleanSample, SampleFlags};
 
@@ -60,6 +60,8 @@ struct Folio {
     index: u64,
     gups: u32,
     erred: Erred,
+    /// Whether an estimator wrongly said "pinned", and no walk has ended that.
+    open: bool,
 }
 
 /// What was lost since the agent started, as far as it touches verdicts.
@@ -91,6 +93,12 @@ impl Judge {
         }
     }
 
+    /// Samples judged so far.
+    #[must_use]
+    pub fn judged(&self) -> u64 {
+        self.judged
+    }
+
     /// Takes note of what was lost so far, before the samples that came after.
     pub fn lose(&mut self, losses: Losses) {
         if losses.samples > self.losses.samples {
@@ -113,12 +121,34 @@ impl Judge {
         self.scoreboard.record(&judged);
         self.walks.note(sample);
         let answers = Answers::of(&judged);
-        let guped = guped_since != Ok(false) || sample.gups > 0;
-        self.heals.note(sample, &answers, guped);
-        let erred_before = match known {
-            Some(folio) if guped_since == Ok(false) => folio.erred,
-            Some(_) | None => Erred::default(),
-        };
+        let guped = guped_since != Ok(false) || race::gups(sample) > 0;
+        let open_before = known.map(|it| it.open);
+        let open = self.heals.note(sample, &answers, guped, open_before);
+        let mut erred = Erred::default();
+        if answers.any_wrong {
+            let before = match known {
+                Some(folio) if guped_since == Ok(false) => folio.erred,
+                Some(_) | None => Erred::default(),
+            };
+            erred = self.note_errors(sample, &answers, before, (seen, flags));
+        }
+        self.judged += 1;
+        if sample.has(SampleFlags::SETTLES) || !sample.has(SampleFlags::GUPED) {
+            self.folios.remove(&sample.folio);
+        } else {
+            self.remember(sample, flags_after, erred, open);
+        }
+        judged
+    }
+
+    #[cold]
+    fn note_errors(
+        &mut self,
+        sample: &MkcleanSample,
+        answers: &Answers,
+        before: Erred,
+        (seen, flags): (Observations, Flags),
+    ) -> Erred {
         let mut erred = Erred::default();
         for estimator in Estimator::ALL {
             let Some(error) = answers.error(estimator) else {
@@ -132,17 +162,11 @@ impl Judge {
                 sample: *sample,
                 seen,
                 flags,
-                race: Race::of(estimator, sample, &answers, erred_before.before(estimator)),
+                race: Race::of(estimator, sample, answers, before.before(estimator)),
             };
             self.errors.note(estimator, error, walk);
         }
-        self.judged += 1;
-        if sample.has(SampleFlags::SETTLES) || !sample.has(SampleFlags::GUPED) {
-            self.folios.remove(&sample.folio);
-        } else {
-            self.remember(sample, flags_after, erred);
-        }
-        judged
+        erred
     }
 
     /// The flags before the walk, and whether a GUP came since they were left so.
@@ -166,17 +190,22 @@ impl Judge {
         self.forgot = true;
     }
 
-    fn remember(&mut self, sample: &MkcleanSample, flags: Flags, erred: Erred) {
-        if self.folios.len() >= self.capacity && !self.folios.contains_key(&sample.folio) {
-            self.forget_all();
-        }
+    fn remember(&mut self, sample: &MkcleanSample, flags: Flags, erred: Erred, open: bool) {
         let folio = Folio {
             flags,
             mapping: sample.mapping,
             index: sample.index,
             gups: sample.gups_entry.wrapping_add(sample.gups),
             erred,
+            open,
         };
+        if let Some(known) = self.folios.get_mut(&sample.folio) {
+            *known = folio;
+            return;
+        }
+        if self.folios.len() >= self.capacity {
+            self.forget_all();
+        }
         self.folios.insert(sample.folio, folio);
     }
 }
@@ -371,5 +400,16 @@ mod tests {
         let ended = judge.heals.of(Estimator::TwoWalk);
         assert_eq!((ended.open, ended.healed.count()), (0, 1));
         assert_eq!(ended.healed.sum_seconds(), 0.002);
+    }
+
+    #[test]
+    fn a_reference_counted_before_its_gup_is_noted_sets_the_flag_that_ordered_took() {
+        let sample = MkcleanSample {
+            gups: 0,
+            pins_entry: 0,
+            gups_entry: 1,
+            ..pinned()
+        };
+        check(&[sample], Estimator::Ordered, &[Outcome::Pinned]);
     }
 }

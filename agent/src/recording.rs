@@ -11,7 +11,7 @@
 //! | kind | raw bytes |
 //! | --- | --- |
 //! | 1, first and once | [`Head`] as JSON |
-//! | 2 | samples, transposed: the first 32-bit word of each, then the second of each, and so on; each word XORed with that of the sample before |
+//! | 2 | samples: how many `u32`, a bit for each byte of a sample that is not the same in all `u128`, the first sample; then for each of those bytes that of every further sample, XORed with that of the one before |
 //! | 3 | [`Losses`](crate::Losses) so far: samples `u64`, pages `u64` |
 //! | 4, last and once | samples in the file, `u64` |
 //!
@@ -21,7 +21,7 @@ mod block;
 mod read;
 mod write;
 
-use probe_abi::{ABI_VERSION, MkcleanSample};
+use probe_abi::ABI_VERSION;
 use serde::{Deserialize, Serialize};
 
 use crate::Inputs;
@@ -35,20 +35,16 @@ pub const MAGIC: [u8; 8] = *b"\x89PINREC\n";
 /// The version of the file's own form.
 pub const FORMAT_VERSION: u32 = 1;
 
-/// Samples in a full block.
-const BLOCK_SAMPLES: usize = 512;
+/// Samples in a full block: unpacked, they stay in a core's first cache.
+const BLOCK_SAMPLES: usize = 256;
 
 /// No block is larger than this, whatever it claims.
 const MOST_BLOCK_BYTES: usize = 1 << 16;
 
 const PREAMBLE_BYTES: usize = 16;
 
-/// 32-bit words in a sample.
-const SAMPLE_WORDS: usize = size_of::<MkcleanSample>() / 4;
-
 // Samples are stored as they lie in memory.
 const _: () = assert!(cfg!(target_endian = "little"));
-const _: () = assert!(BLOCK_SAMPLES * size_of::<MkcleanSample>() <= MOST_BLOCK_BYTES);
 
 /// What a replay has to know besides the samples.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -50,6 +50,8 @@ pub(crate) struct Answers {
     verdicts: [Outcome; Estimator::COUNT],
     /// Whether somebody holds the folio, if that is known.
     pub(crate) held: Option<bool>,
+    /// Whether any verdict is wrong: most walks need no closer look.
+    pub(crate) any_wrong: bool,
 }
 
 impl Error {
@@ -74,7 +76,16 @@ impl Answers {
             (Outcome::NotPinned, Outcome::NotPinned) => Some(false),
             (Outcome::Uncertain, _) | (_, Outcome::Uncertain) => None,
         };
-        Self { verdicts, held }
+        let any_wrong = match held {
+            Some(true) => verdicts.contains(&Outcome::NotPinned),
+            Some(false) => verdicts.contains(&Outcome::Pinned),
+            None => false,
+        };
+        Self {
+            verdicts,
+            held,
+            any_wrong,
+        }
     }
 
     pub(crate) fn of_one(&self, estimator: Estimator) -> Outcome {

@@ -61,16 +61,27 @@ impl Heals {
         &self.ended[estimator as usize]
     }
 
-    /// Takes note of one walk; `guped` is whether a GUP came since the one before.
-    pub(super) fn note(&mut self, sample: &MkcleanSample, answers: &Answers, guped: bool) {
-        if !self.open.is_empty() {
-            self.end(sample, answers, guped);
-        }
-        for estimator in Estimator::ALL {
-            if answers.error(estimator) == Some(Error::FalsePositive) {
-                self.begin(sample, estimator);
+    /// Takes note of one walk. `guped` is whether a GUP came since the one before,
+    /// `open_before` whether that left a false positive, as far as is known.
+    /// Whether this one does is returned.
+    pub(super) fn note(
+        &mut self,
+        sample: &MkcleanSample,
+        answers: &Answers,
+        guped: bool,
+        open_before: Option<bool>,
+    ) -> bool {
+        let mut open =
+            open_before != Some(false) && !self.open.is_empty() && self.end(sample, answers, guped);
+        if answers.any_wrong && answers.held == Some(false) {
+            for estimator in Estimator::ALL {
+                if answers.error(estimator) == Some(Error::FalsePositive) {
+                    self.begin(sample, estimator);
+                    open = true;
+                }
             }
         }
+        open
     }
 
     /// Gives up what is open: walks that may have healed it were lost.
@@ -98,9 +109,10 @@ impl Heals {
         }
     }
 
-    fn end(&mut self, sample: &MkcleanSample, answers: &Answers, guped: bool) {
+    /// Ends what this walk ends, and says whether any is still open.
+    fn end(&mut self, sample: &MkcleanSample, answers: &Answers, guped: bool) -> bool {
         let Some(open) = self.open.get_mut(&sample.folio) else {
-            return;
+            return false;
         };
         let same = open.mapping == sample.mapping && open.index == sample.index;
         for (estimator, since) in Estimator::ALL.into_iter().zip(&mut open.since_ns) {
@@ -119,8 +131,10 @@ impl Heals {
             ended.open -= 1;
             *since = None;
         }
-        if open.since_ns.iter().all(Option::is_none) {
+        let none_left = open.since_ns.iter().all(Option::is_none);
+        if none_left {
             self.open.remove(&sample.folio);
         }
+        !none_left
     }
 }

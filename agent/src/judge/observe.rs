@@ -4,7 +4,7 @@
 use estimator::{Missing, Observations, Pincount, Seen};
 use probe_abi::{MkcleanSample, SampleFlags};
 
-use super::{Inputs, Losses};
+use super::{Inputs, Losses, race};
 
 /// What `sample` shows. `guped_since` is whether a GUP came since the last one.
 pub(super) fn observations(
@@ -28,7 +28,7 @@ pub(super) fn observations(
         mapcount_entry: mapcount(sample.mapcount_entry),
         pins_entry: references(sample, sample.pins_entry, sample.gets_entry),
         guped_since,
-        gups_in_walk: Ok(sample.gups),
+        gups_in_walk: Ok(race::gups(sample)),
         found: known(
             inputs.ptes && has(SampleFlags::PTES_KNOWN),
             sample.ptes_found,

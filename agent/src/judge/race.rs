@@ -66,7 +66,7 @@ impl Race {
         if (kernel, ledger) == (Outcome::Pinned, Outcome::NotPinned) {
             return Self::UnderWay;
         }
-        if sample.gups > 0 {
+        if gups(sample) > 0 {
             return Self::Gup;
         }
         if zapped(sample) {
@@ -111,6 +111,13 @@ impl Erred {
     }
 }
 
+/// GUPs between entry and exit. The ledger counts a reference before it notes its
+/// GUP, so a count that grew shows one that is not noted yet.
+pub(super) fn gups(sample: &MkcleanSample) -> u32 {
+    let grew = sample.pins_exit > sample.pins_entry || sample.gets_exit > sample.gets_entry;
+    sample.gups.max(u32::from(grew))
+}
+
 /// A zap shows in the count of decrements, where that is kept, and in a mapcount
 /// that fell: the page lock keeps new mappings out.
 fn zapped(sample: &MkcleanSample) -> bool {
@@ -148,7 +155,7 @@ impl Walks {
         if let Some(count) = &mut self.zapped {
             *count += u64::from(zapped(sample));
         }
-        let guped = u64::from(sample.gups > 0);
+        let guped = u64::from(gups(sample) > 0);
         let writeback = u64::from(sample.has(SampleFlags::WRITEBACK));
         self.guped += guped;
         self.under_writeback += writeback;

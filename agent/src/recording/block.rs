@@ -1,9 +1,9 @@
-//! One block of a recording: its header, its checksum, and samples laid out so
-//! that they compress well.
+//! One block of a recording: its header, its checksum, and samples packed so
+//! that they compress well and unpack fast.
 
 use probe_abi::MkcleanSample;
 
-use super::SAMPLE_WORDS;
+use super::{BLOCK_SAMPLES, MOST_BLOCK_BYTES};
 
 pub(super) const HEADER_BYTES: usize = 16;
 
@@ -68,33 +68,64 @@ impl Header {
     }
 }
 
-type Words = [u32; SAMPLE_WORDS];
+const SAMPLE_BYTES: usize = size_of::<MkcleanSample>();
 
-/// Lays samples out by word. Neighbours differ in few words, and those that don't
-/// become long runs of zeros.
-pub(super) fn transpose(samples: &[MkcleanSample], out: &mut Vec<u32>) {
-    let samples: &[Words] = bytemuck::cast_slice(samples);
-    out.clear();
-    for word in 0..SAMPLE_WORDS {
-        let mut before = 0;
-        out.extend(samples.iter().map(|it| {
-            let now = it[word];
-            now ^ std::mem::replace(&mut before, now)
-        }));
-    }
-}
+/// Count, bits of the columns that change, first sample.
+const SAMPLES_HEADER_BYTES: usize = 4 + 16 + SAMPLE_BYTES;
 
-/// The samples that were laid out as `columns`.
-pub(super) fn restore(columns: &[u32], out: &mut Vec<MkcleanSample>) {
-    let count = columns.len() / SAMPLE_WORDS;
+type Bytes = [u8; SAMPLE_BYTES];
+
+/// Lays samples out by byte: neighbours differ in few, and most columns vanish.
+pub(super) fn pack(samples: &[MkcleanSample], out: &mut Vec<u8>) {
+    let samples: &[Bytes] = bytemuck::cast_slice(samples);
     out.clear();
-    out.resize(count, MkcleanSample::default());
-    let samples: &mut [Words] = bytemuck::cast_slice_mut(out);
-    for (word, column) in columns.chunks_exact(count.max(1)).enumerate() {
-        let mut before = 0;
-        for (sample, changed) in samples.iter_mut().zip(column) {
-            before ^= changed;
-            sample[word] = before;
+    let Some(first) = samples.first() else { return };
+    let mut changed = 0_u128;
+    for sample in samples {
+        for (at, (now, before)) in sample.iter().zip(first).enumerate() {
+            changed |= u128::from(now != before) << at;
         }
     }
+    out.extend((samples.len() as u32).to_le_bytes());
+    out.extend(changed.to_le_bytes());
+    out.extend(first);
+    for at in columns(changed) {
+        out.extend(samples.windows(2).map(|two| two[0][at] ^ two[1][at]));
+    }
 }
+
+/// The samples that were packed, or nothing where these bytes cannot be theirs.
+pub(super) fn unpack(packed: &[u8], out: &mut Vec<MkcleanSample>) -> Option<()> {
+    out.clear();
+    let (count, rest) = packed.split_first_chunk::<4>()?;
+    let (changed, rest) = rest.split_first_chunk::<16>()?;
+    let (first, rest) = rest.split_first_chunk::<SAMPLE_BYTES>()?;
+    let count = u32::from_le_bytes(*count) as usize;
+    let changed = u128::from_le_bytes(*changed);
+    let follow = count.checked_sub(1)?;
+    let fits = count <= BLOCK_SAMPLES
+        && changed >> SAMPLE_BYTES == 0
+        && rest.len() == follow * changed.count_ones() as usize;
+    if !fits {
+        return None;
+    }
+    out.resize(count, bytemuck::pod_read_unaligned(first));
+    let samples: &mut [Bytes] = bytemuck::cast_slice_mut(out);
+    for (at, column) in columns(changed).zip(rest.chunks_exact(follow.max(1))) {
+        let mut now = first[at];
+        for (sample, difference) in samples.iter_mut().skip(1).zip(column) {
+            now ^= difference;
+            sample[at] = now;
+        }
+    }
+    Some(())
+}
+
+/// The numbers of the bits that are set.
+fn columns(changed: u128) -> impl Iterator<Item = usize> {
+    (0..SAMPLE_BYTES).filter(move |at| changed >> at & 1 == 1)
+}
+
+const _: () =
+    assert!(SAMPLES_HEADER_BYTES + (BLOCK_SAMPLES - 1) * SAMPLE_BYTES <= MOST_BLOCK_BYTES);
+const _: () = assert!(SAMPLE_BYTES <= 128, "a bit for each byte");

@@ -7,7 +7,7 @@ use probe_abi::{ABI_VERSION, MkcleanSample};
 
 use super::{
     FORMAT_VERSION, Head, MAGIC, MOST_BLOCK_BYTES, PREAMBLE_BYTES,
-    block::{HEADER_BYTES, Header, Kind, restore},
+    block::{HEADER_BYTES, Header, Kind, unpack},
 };
 use crate::Losses;
 
@@ -20,8 +20,7 @@ pub struct Reader<R> {
     seen: u64,
     ended: bool,
     stored: Vec<u8>,
-    /// In words, so that it is aligned for samples.
-    raw: Vec<u32>,
+    raw: Vec<u8>,
     samples: Vec<MkcleanSample>,
 }
 
@@ -114,28 +113,21 @@ impl<R: Read> Reader<R> {
         }
         let offset = self.offset;
         let damage = |fault| Damage { offset, fault };
-        let (kind, bytes) = self.read_block().map_err(damage)?;
-        let raw = bytemuck::cast_slice::<u32, u8>(&self.raw)
-            .get(..bytes)
-            .unwrap_or_default();
-        match kind {
+        match self.read_block().map_err(damage)? {
             Kind::Head => Err(damage(Fault::Block("is a second head"))),
             Kind::Samples => {
-                if bytes == 0 || bytes % size_of::<MkcleanSample>() != 0 {
-                    return Err(damage(Fault::Block("holds no whole number of samples")));
-                }
-                let words = self.raw.get(..bytes / 4).unwrap_or_default();
-                restore(words, &mut self.samples);
+                unpack(&self.raw, &mut self.samples)
+                    .ok_or(damage(Fault::Block("of samples has another size")))?;
                 self.seen += self.samples.len() as u64;
                 Ok(Some(Chunk::Samples(&self.samples)))
             }
             Kind::Losses => {
-                let [samples, pages] = bytemuck::try_pod_read_unaligned(raw)
+                let [samples, pages] = bytemuck::try_pod_read_unaligned(&self.raw)
                     .map_err(|_| damage(Fault::Block("of losses has another size")))?;
                 Ok(Some(Chunk::Losses(Losses { samples, pages })))
             }
             Kind::End => {
-                let count: u64 = bytemuck::try_pod_read_unaligned(raw)
+                let count: u64 = bytemuck::try_pod_read_unaligned(&self.raw)
                     .map_err(|_| damage(Fault::Block("at the end has another size")))?;
                 if count != self.seen {
                     return Err(damage(Fault::Block("at the end counts other samples")));
@@ -147,17 +139,14 @@ impl<R: Read> Reader<R> {
     }
 
     fn read_head(&mut self) -> Result<Head, Fault> {
-        let (kind, bytes) = self.read_block()?;
-        if kind != Kind::Head {
+        if self.read_block()? != Kind::Head {
             return Err(Fault::Block("stands where the head should"));
         }
-        let raw: &[u8] = bytemuck::cast_slice(&self.raw);
-        serde_json::from_slice(raw.get(..bytes).unwrap_or_default())
-            .map_err(|_| Fault::Block("is no head"))
+        serde_json::from_slice(&self.raw).map_err(|_| Fault::Block("is no head"))
     }
 
-    /// Reads a block into `raw`; says its kind and how many bytes it has.
-    fn read_block(&mut self) -> Result<(Kind, usize), Fault> {
+    /// Reads a block into `raw`, and says its kind.
+    fn read_block(&mut self) -> Result<Kind, Fault> {
         let mut header = [0; HEADER_BYTES];
         self.fill(&mut header)?;
         let header = Header::from_bytes(header);
@@ -175,11 +164,9 @@ impl<R: Read> Reader<R> {
             return Err(Fault::Checksum);
         }
         let kind = Kind::from_number(header.kind).ok_or(Fault::Block("is of an unknown kind"))?;
-        self.raw.resize(raw.div_ceil(4), 0);
-        let room = bytemuck::cast_slice_mut::<u32, u8>(&mut self.raw);
-        let room = room.get_mut(..raw).unwrap_or_default();
-        match lz4_flex::block::decompress_into(&self.stored, room) {
-            Ok(bytes) if bytes == raw => Ok((kind, raw)),
+        self.raw.resize(raw, 0);
+        match lz4_flex::block::decompress_into(&self.stored, &mut self.raw) {
+            Ok(bytes) if bytes == raw => Ok(kind),
             Ok(_) | Err(_) => Err(Fault::Block("does not unpack to the size it names")),
         }
     }

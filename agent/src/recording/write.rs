@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use probe_abi::MkcleanSample;
 
 use super::{
-    BLOCK_SAMPLES, Head, SAMPLE_WORDS,
-    block::{Header, Kind, transpose},
+    BLOCK_SAMPLES, Head,
+    block::{Header, Kind, pack},
     preamble,
 };
 use crate::Losses;
@@ -16,7 +16,7 @@ use crate::Losses;
 pub struct Writer<W: Write> {
     out: W,
     pending: Vec<MkcleanSample>,
-    columns: Vec<u32>,
+    packed: Vec<u8>,
     written: u64,
 }
 
@@ -27,7 +27,7 @@ impl<W: Write> Writer<W> {
         let mut writer = Self {
             out,
             pending: Vec::with_capacity(BLOCK_SAMPLES),
-            columns: Vec::with_capacity(BLOCK_SAMPLES * SAMPLE_WORDS),
+            packed: Vec::new(),
             written: 0,
         };
         let json = serde_json::to_vec(head).map_err(io::Error::other)?;
@@ -64,12 +64,12 @@ impl<W: Write> Writer<W> {
         if self.pending.is_empty() {
             return Ok(());
         }
-        transpose(&self.pending, &mut self.columns);
+        pack(&self.pending, &mut self.packed);
         self.written += self.pending.len() as u64;
         self.pending.clear();
-        let columns = std::mem::take(&mut self.columns);
-        let written = self.block(Kind::Samples, bytemuck::cast_slice(&columns));
-        self.columns = columns;
+        let packed = std::mem::take(&mut self.packed);
+        let written = self.block(Kind::Samples, &packed);
+        self.packed = packed;
         written
     }
 
