@@ -7,6 +7,7 @@
 mod figures;
 
 use std::{
+    collections::BTreeSet,
     env, fs,
     path::{Path, PathBuf},
     process::{Command, Output},
@@ -89,6 +90,31 @@ fn a_cut_recording_is_reported_with_its_offset_and_used_as_far_as_it_goes() {
     let report: Value = serde_json::from_slice(&said.stdout).expect("the report is whole");
     let samples = report["samples"].as_u64().expect("samples are counted");
     assert!(samples > 0);
+}
+
+/// The races of an estimator's false negatives, over the recordings whose name begins so.
+fn missed(kernel: &str, estimator: &str) -> BTreeSet<String> {
+    let mut races = BTreeSet::new();
+    for golden in goldens().iter().filter(|it| it.name.starts_with(kernel)) {
+        let report: Value = serde_json::from_str(&golden.live).expect("a report is JSON");
+        let all = report["estimators"].as_array();
+        let scored = all.into_iter().flatten();
+        for scored in scored.filter(|it| it["estimator"] == estimator) {
+            let by_race = scored["wrong"]["false_negative"].as_object();
+            races.extend(by_race.into_iter().flatten().map(|(race, _)| race.clone()));
+        }
+    }
+    races
+}
+
+#[test]
+fn what_the_document_says_in_words_is_what_the_recordings_show() {
+    let races = |names: &[&str]| names.iter().map(|it| (*it).to_owned()).collect();
+    assert_eq!(missed("", "two_walk"), races(&["gup", "under_way"]));
+    assert_eq!(missed("", "ordered"), races(&["under_way"]));
+    for kernel in ["6.12-", "7.3-"] {
+        assert_eq!(missed(kernel, "kernel"), races(&[]), "{kernel}");
+    }
 }
 
 #[test]
