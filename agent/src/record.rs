@@ -27,10 +27,12 @@ pub(crate) type Recorder = Writer<BufWriter<File>>;
 
 /// Records until told to stop, then reports the verdicts that a replay will reach.
 pub(crate) fn record(options: &RecordOptions) -> Result<(), AgentError> {
-    // Before anything is attached: a path that cannot be written ends it at once.
-    let path = &options.output;
-    let file = File::create(path).map_err(|source| cannot_write(path, source))?;
-    run::run(&options.run, AtEnd::Recording(file, path.clone()))
+    run::run(&options.run, AtEnd::Recording(options.output.clone()))
+}
+
+/// Makes the file; what it held is gone.
+pub(crate) fn create(path: &Path) -> Result<File, AgentError> {
+    File::create(path).map_err(|source| cannot_write(path, source))
 }
 
 /// Begins the recording in `file`.

@@ -1,7 +1,6 @@
 //! `pinscope run`: facts, plan, attach, then collect until told to stop.
 
 use std::{
-    fs::File,
     io,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -35,8 +34,8 @@ use crate::{
 pub(crate) enum AtEnd {
     /// Totals and verdicts are printed.
     Summary,
-    /// The recording in this file is finished.
-    Recording(File, PathBuf),
+    /// The recording at this path is finished.
+    Recording(PathBuf),
 }
 
 /// Runs the agent.
@@ -60,6 +59,11 @@ async fn run_async(options: &RunOptions, at_end: AtEnd) -> Result<(), AgentError
     }
     let listener = http::listen(options.listen).await?;
     let socket = Socket::take(&options.socket)?;
+    // Not before the agent is sure to be alone, and before anything is attached.
+    let recording = match at_end {
+        AtEnd::Summary => None,
+        AtEnd::Recording(path) => Some((record::create(&path)?, path)),
+    };
     let facts = Facts::gather()?;
     let attached = start(&facts, options)?;
     let Attached {
@@ -71,9 +75,9 @@ async fn run_async(options: &RunOptions, at_end: AtEnd) -> Result<(), AgentError
         settings: _,
     } = attached;
     let mut state = State::new(hooks, books, programs)?;
-    let recorded = match at_end {
-        AtEnd::Summary => None,
-        AtEnd::Recording(file, path) => {
+    let recorded = match recording {
+        None => None,
+        Some((file, path)) => {
             state.recorder = Some(record::begin(file, &path, &state.head)?);
             Some(path)
         }
