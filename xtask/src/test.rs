@@ -5,6 +5,7 @@ mod cargo;
 mod guests;
 mod lab;
 mod main_job;
+mod rules;
 mod tidy;
 
 use std::{process::ExitCode, time::Instant};
@@ -77,6 +78,7 @@ pub(crate) fn verb(options: &Options) -> anyhow::Result<ExitCode> {
     });
     report.check("documentation", || Count::of_one(cargo::documentation()));
     report.check("unit tests", cargo::tests);
+    report.check("alerting rules", || Count::of_one(rules::check()));
     report.check("the lab itself", lab::checks);
     report.check("the main job, scraped", main_job::check);
     report.guests(&series);
