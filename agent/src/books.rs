@@ -92,7 +92,8 @@ impl Books {
             samples_issued: sum(offset_of!(CpuCounters, samples_issued)),
             zaps_in_walk: sum(offset_of!(CpuCounters, zaps_in_walk)),
             lost,
-            reserved: [0; 3],
+            gups_in_writeback: sum(offset_of!(CpuCounters, gups_in_writeback)),
+            reserved: [0; 2],
         }
     }
 

@@ -47,6 +47,7 @@ pub(crate) struct Metrics {
     false_positives_open: IntGaugeVec,
     false_positives_unhealed: IntCounterVec,
     zaps: IntCounter,
+    gups_in_writeback: IntCounter,
     lost: IntCounterVec,
     hooks: IntGaugeVec,
     vmstat_acquired: IntCounter,
@@ -173,6 +174,11 @@ impl Metrics {
                 "Mapcount decrements of tracked folios by a zap, while a mkclean walk was under \
                  way somewhere.",
             )?,
+            gups_in_writeback: counter(
+                it,
+                "gups_in_writeback_total",
+                "Runs of references that a GUP took on a file folio under writeback.",
+            )?,
             lost: counters(
                 it,
                 "lost_total",
@@ -237,6 +243,7 @@ impl Metrics {
         set(&self.samples_delivered, state.delivered);
         set(&self.samples_judged, state.judge.judged);
         set(&self.zaps, totals.zaps_in_walk);
+        set(&self.gups_in_writeback, totals.gups_in_writeback);
         set(&self.vmstat_acquired, now.vmstat.acquired);
         set(&self.vmstat_released, now.vmstat.released);
         self.unreconciled.set(now.unreconciled);

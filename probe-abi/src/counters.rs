@@ -30,8 +30,10 @@ pub struct CpuCounters {
     pub zaps_in_walk: u64,
     /// What was lost, by [`Lost`].
     pub lost: [u64; Lost::COUNT],
+    /// Runs of references that a GUP took on a file folio under writeback.
+    pub gups_in_writeback: u64,
     /// Zero; fills the last cache line.
-    pub reserved: [u64; 3],
+    pub reserved: [u64; 2],
 }
 
 /// How a mkclean walk was dealt with; indexes [`CpuCounters::walks`].

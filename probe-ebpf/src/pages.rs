@@ -3,10 +3,10 @@
 //! Neighbouring pages of one folio cost one comparison each: the folio is
 //! looked up once, and its references are counted up before they are booked.
 
-use core::ffi::c_void;
+use core::{ffi::c_void, mem::offset_of};
 
 use aya_ebpf::{helpers::bpf_loop, macros::map, maps::Array};
-use probe_abi::{Kind, Lost, folio_key};
+use probe_abi::{CpuCounters, Kind, Lost, folio_key};
 
 use crate::{
     counters,
@@ -251,6 +251,11 @@ fn book(head: u64, run: u64, act: u64) -> u32 {
     };
     let anon = folio.is_anon();
     let n = run as u32;
+    let gup = act == Act::Pin as u64 || act == Act::Get as u64;
+    if gup && !anon && folio.head.flag(layout!(pg_writeback)) {
+        // The race that the mail has a GUP wait for.
+        counters::add(1, offset_of!(CpuCounters, gups_in_writeback));
+    }
     if act == Act::Pin as u64 {
         ledger::pin(&folio, Kind::Pin, n);
     } else if act == Act::Unpin as u64 {
