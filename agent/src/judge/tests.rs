@@ -200,3 +200,31 @@ fn a_reference_counted_before_its_gup_is_noted_sets_the_flag_that_ordered_took()
     };
     check(&[sample], Estimator::Ordered, &[Outcome::Pinned]);
 }
+
+proptest::proptest! {
+    #[test]
+    fn samples_in_any_order_of_time_never_turn_it_back(
+        walks in proptest::collection::vec((0u64..4, 0u64..1_000, 0u32..3, 0u32..3, 0u32..2), 0..64),
+    ) {
+        let mut judge = Judge::new(2, INPUTS);
+        let latest = walks.iter().map(|(_, at_ns, ..)| *at_ns).max().unwrap_or(0);
+        for (folio, at_ns, ptes_found, gups_entry, pins) in walks {
+            judge.judge(&MkcleanSample {
+                folio: folio * 64,
+                at_ns,
+                ptes_found,
+                gups_entry,
+                pins_entry: pins,
+                pins_exit: pins,
+                refcount: 3 + 1024 * pins,
+                ..quiet()
+            });
+        }
+        for estimator in Estimator::ALL {
+            let healed = &judge.heals.of(estimator).healed;
+            // A negative age would have wrapped round to centuries.
+            let most = healed.count() as f64 * latest as f64 / 1e9;
+            proptest::prop_assert!(healed.sum_seconds() <= most + 1e-9);
+        }
+    }
+}
