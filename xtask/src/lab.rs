@@ -9,6 +9,7 @@ mod forward;
 pub(crate) mod guest;
 mod initramfs;
 mod machine;
+pub(crate) mod packages;
 mod person;
 mod port;
 mod rootfs;
@@ -47,9 +48,15 @@ pub(crate) struct Options {
     /// Kernel module to load, with what it depends on
     #[arg(long, value_name = "NAME")]
     module: Vec<String>,
-    /// Guest memory
-    #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = arguments::size)]
-    memory: u64,
+    /// Debian package whose programs the guest is to have, with everything that it depends on
+    #[arg(long, value_name = "NAME[,NAME]", value_delimiter = ',')]
+    package: Vec<String>,
+    /// Debian release that the packages are from; without it the one whose kernel comes nearest
+    #[arg(long, requires = "package", value_parser = packages::SUITES)]
+    suite: Option<String>,
+    /// Guest memory; without it 1G, and what packages take
+    #[arg(long, value_name = "SIZE", value_parser = arguments::size)]
+    memory: Option<u64>,
     /// Guest CPUs
     #[arg(long, default_value_t = 2)]
     cpus: u32,
@@ -98,6 +105,11 @@ pub(crate) fn verb(options: Options) -> anyhow::Result<ExitCode> {
         setup::all()?;
     }
     let kernel = kernels::store::bring(&locked)?;
+    let suite = options
+        .suite
+        .as_deref()
+        .unwrap_or_else(|| packages::suite_of(&kernel.series));
+    let packages = packages::bring(&options.package, suite)?;
     let binaries = if options.bare {
         build::guest::init()?
     } else {
@@ -110,11 +122,15 @@ pub(crate) fn verb(options: Options) -> anyhow::Result<ExitCode> {
     } else {
         options.command
     };
+    guest.packages = packages;
     guest.copies = options.copy;
     guest.fetches = options.fetch;
     guest.disks = options.disk;
     guest.modules = options.module;
-    guest.memory = options.memory;
+    guest.memory = match options.memory {
+        Some(bytes) => bytes,
+        None => guest.memory + packages::memory(&guest.packages)?,
+    };
     guest.cpus = options.cpus;
     guest.forward = options.forward;
     guest.kvm = options.kvm;

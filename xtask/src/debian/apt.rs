@@ -182,7 +182,9 @@ impl Apt {
         process::output(
             self.command("apt-get")
                 .args(["-o", &place, "install", "--download-only", "--yes"])
-                .args(["--no-install-recommends", &format!("{name}/{suite}")]),
+                // Of what it depends on, too, the release's own version and not the newest there is.
+                .args(["--no-install-recommends", "--target-release", suite])
+                .arg(format!("{name}/{suite}")),
         )?;
         let mut count = 0;
         for entry in fs::read_dir(archives.path())?.flatten() {

@@ -1,6 +1,6 @@
 //! A guest from its description to its verdict; leaves out how one boot of it is done.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
 
@@ -21,6 +21,8 @@ pub(crate) struct Guest {
     pub(crate) kernel: Kernel,
     pub(crate) binaries: Vec<Binary>,
     pub(crate) command: Vec<String>,
+    /// Folders that hold unpacked Debian packages.
+    pub(crate) packages: Vec<PathBuf>,
     pub(crate) copies: Vec<Copy>,
     pub(crate) fetches: Vec<Fetch>,
     pub(crate) disks: Vec<Disk>,
@@ -52,6 +54,7 @@ impl Guest {
             kernel,
             binaries,
             command: Vec::new(),
+            packages: Vec::new(),
             copies: Vec::new(),
             fetches: Vec::new(),
             disks: Vec::new(),

@@ -15,6 +15,7 @@ use cpio::newc::{Builder, ModeFileType, trailer};
 pub(crate) struct Initramfs {
     out: BufWriter<File>,
     folders: BTreeSet<String>,
+    files: BTreeSet<String>,
 }
 
 impl Initramfs {
@@ -25,6 +26,7 @@ impl Initramfs {
         Ok(Self {
             out: BufWriter::new(file),
             folders: BTreeSet::new(),
+            files: BTreeSet::new(),
         })
     }
 
@@ -41,6 +43,11 @@ impl Initramfs {
             }
         }
         Ok(())
+    }
+
+    /// Whether a file or a link lies at this place already.
+    pub(crate) fn has(&self, place: &str) -> bool {
+        self.files.contains(place.trim_start_matches('/'))
     }
 
     /// A file with this content.
@@ -113,6 +120,9 @@ impl Initramfs {
         content: &mut dyn io::Read,
         bytes: u64,
     ) -> anyhow::Result<()> {
+        if !matches!(kind, ModeFileType::Directory) {
+            self.files.insert(place.trim_start_matches('/').to_owned());
+        }
         let bytes = u32::try_from(bytes)
             .with_context(|| format!("{place} is too large for an initramfs; use a disk"))?;
         let builder = Builder::new(place.trim_start_matches('/'))
@@ -140,6 +150,8 @@ mod tests {
         archive.file("/lab/job.json", 0o644, b"{}").unwrap();
         archive.file("lab/modules/xfs.ko", 0o644, b"elf").unwrap();
         archive.link("bin/sh", "busybox").unwrap();
+        assert!(archive.has("/bin/sh") && archive.has("lab/job.json"));
+        assert!(!archive.has("bin/ls") && !archive.has("lab"));
         archive.finish().unwrap();
         let mut names = Vec::new();
         let mut file = File::open(&path).unwrap();

@@ -1,11 +1,11 @@
-//! What lies in a guest's root file system: init, userland, what is copied, and its job.
+//! What lies in a guest's root file system: init, userland, packages, what is copied, and its job.
 //! Leaves out the archive's format.
 
 use std::{collections::BTreeMap, path::Path, process::Command};
 
 use lab::guest::job::{self, JOB_PATH, Job};
 
-use super::{Guest, disk, initramfs::Initramfs, stdin};
+use super::{Guest, disk, initramfs::Initramfs, packages, stdin};
 use crate::{
     kernels::modules::{self, Module},
     paths, process,
@@ -23,11 +23,23 @@ pub(crate) fn write(guest: &Guest, path: &Path) -> anyhow::Result<()> {
     let modules = modules::closure(&guest.kernel, &guest.modules)?;
     let mut root = Initramfs::create(path)?;
     for folder in [
-        "dev", "etc", "mnt", "proc", "root", "run", "sys", "tmp", "usr", "var",
+        "dev",
+        "etc",
+        "mnt",
+        "proc",
+        "root",
+        "run",
+        "sys",
+        "tmp",
+        "usr/lib",
+        "usr/lib64",
+        "var",
     ] {
         root.folder(folder)?;
     }
     for (link, to) in [
+        ("lib", "usr/lib"),
+        ("lib64", "usr/lib64"),
         ("sbin", "bin"),
         ("usr/bin", "../bin"),
         ("usr/sbin", "../bin"),
@@ -38,13 +50,7 @@ pub(crate) fn write(guest: &Guest, path: &Path) -> anyhow::Result<()> {
     root.file("etc/group", 0o644, GROUP.as_bytes())?;
     root.file("etc/hosts", 0o644, b"127.0.0.1 localhost\n")?;
     let busybox = paths::tools().join("bin/busybox");
-    let mut taken: Vec<_> = guest
-        .binaries
-        .iter()
-        .map(|binary| binary.name.clone())
-        .collect();
     root.copy(&busybox, "bin/busybox")?;
-    taken.push("busybox".to_owned());
     for binary in &guest.binaries {
         let place = if binary.name == "init" {
             "init".to_owned()
@@ -53,12 +59,14 @@ pub(crate) fn write(guest: &Guest, path: &Path) -> anyhow::Result<()> {
         };
         root.copy(&binary.path, &place)?;
     }
+    for package in &guest.packages {
+        packages::add(&mut root, package)?;
+    }
     let applets = process::text(Command::new(&busybox).arg("--list"))?;
-    for applet in applets
-        .lines()
-        .filter(|applet| !taken.iter().any(|name| name == applet))
-    {
-        root.link(&format!("bin/{applet}"), "busybox")?;
+    for place in applets.lines().map(|applet| format!("bin/{applet}")) {
+        if !root.has(&place) {
+            root.link(&place, "busybox")?;
+        }
     }
     for module in &modules {
         root.file(&place(&module.name), 0o644, &module.object)?;

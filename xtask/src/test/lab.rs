@@ -25,6 +25,10 @@ const CHECKS: &[Check] = &[
         files_and_disks,
     ),
     ("a module comes with what it needs", modules),
+    (
+        "a Debian program runs with the libraries of its release",
+        packages,
+    ),
     ("input reaches the command whole", input),
     (
         "an interrupt reaches the command, and nothing is left behind",
@@ -91,6 +95,11 @@ fn modules() -> anyhow::Result<()> {
     expect(&output, 0, "1\n")
 }
 
+fn packages() -> anyhow::Result<()> {
+    let output = lab(&["--package", "hello", "--suite", "bookworm", "--", "hello"])?;
+    expect(&output, 0, "Hello, world!\n")
+}
+
 fn input() -> anyhow::Result<()> {
     // Several windows' worth, in no pattern that a lost piece could hide in.
     let text: String = (0..20_000_u32)
@@ -145,6 +154,10 @@ fn refusals() -> anyhow::Result<()> {
             "no_such_module",
         ),
         (&["--disk", "much", "--", "true"], "much"),
+        (
+            &["--package", "no-such-package", "--", "true"],
+            "no-such-package",
+        ),
         (&["--copy", "/no/such/file", "--", "true"], "/no/such/file"),
     ] {
         let output = lab(arguments)?;
