@@ -3,6 +3,7 @@
 
 mod build;
 mod checksum;
+mod cost;
 mod debian;
 mod guard;
 mod kernels;
@@ -33,6 +34,8 @@ enum Verb {
     Test(test::Options),
     /// Search every interleaving of the modelled page, and check the document that tells of it
     Model(model::Options),
+    /// Measure what the probes cost, and write docs/cost.md anew
+    Cost(cost::Options),
     /// Boot a stock kernel under QEMU and run a command in it, or a shell
     Lab(lab::Options),
     /// Look after the lab's kernels
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Verb::Run(options) => run::verb(&options),
         Verb::Test(options) => test::verb(&options),
         Verb::Model(options) => model::verb(&options),
+        Verb::Cost(options) => cost::verb(&options),
         Verb::Lab(options) => lab::verb(options),
         Verb::Kernels(options) => kernels::verb(&options).map(|()| ExitCode::SUCCESS),
         Verb::Guard(options) => guard::verb(options),

@@ -2,6 +2,7 @@
 
 use std::iter::Sum;
 use std::ops::AddAssign;
+use std::time::Instant;
 
 use serde::Serialize;
 
@@ -35,6 +36,18 @@ pub(crate) struct Counts {
     pub(crate) walks_unpinned: u64,
     /// Ranges unmapped, thrown away or replaced.
     pub(crate) zaps: u64,
+    /// Operations that were timed by themselves, and the nanoseconds that they took together.
+    pub(crate) timed: u64,
+    pub(crate) timed_nanoseconds: u64,
+}
+
+impl Counts {
+    /// Books `operations` that began at `start` and are just over.
+    pub(crate) fn time(&mut self, operations: u64, start: Instant) {
+        let took = start.elapsed().as_nanos();
+        self.timed += operations;
+        self.timed_nanoseconds += u64::try_from(took).unwrap_or(u64::MAX);
+    }
 }
 
 impl AddAssign for Counts {
@@ -52,6 +65,8 @@ impl AddAssign for Counts {
         self.walks_referenced += other.walks_referenced;
         self.walks_unpinned += other.walks_unpinned;
         self.zaps += other.zaps;
+        self.timed += other.timed;
+        self.timed_nanoseconds += other.timed_nanoseconds;
     }
 }
 

@@ -68,6 +68,8 @@ enum Mode {
     Udmabuf(modes::udmabuf::Args),
     /// Datagrams sent with MSG_ZEROCOPY over loopback.
     Zerocopy(modes::zerocopy::Args),
+    /// One operation again and again, timed by itself.
+    Timed(modes::timed::Args),
     /// Nothing; the report then tells the kernel's two pin counters as they are now.
     Counters,
     /// All of it in turn, moderately, to look at.
@@ -135,6 +137,7 @@ impl Mode {
             Self::XdpUmem(args) => ("xdp-umem", modes::xdp_umem::run(args, session)?),
             Self::Udmabuf(args) => ("udmabuf", modes::udmabuf::run(args, session)?),
             Self::Zerocopy(args) => ("zerocopy", modes::zerocopy::run(args, session)?),
+            Self::Timed(args) => ("timed", modes::timed::run(args, session)?),
             Self::Counters => ("counters", Counts::default()),
             Self::Demo(args) => ("demo", modes::demo::run(args, session)?),
         })

@@ -8,6 +8,7 @@ pub(crate) mod dirty;
 pub(crate) mod hold;
 pub(crate) mod private;
 pub(crate) mod ring_flood;
+pub(crate) mod timed;
 pub(crate) mod udmabuf;
 pub(crate) mod uring_fixed;
 pub(crate) mod vmsplice;

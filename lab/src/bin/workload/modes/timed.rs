@@ -1,0 +1,108 @@
+//! One operation again and again, with nothing beside it and the time of nothing else: what a probe adds to it,
+//! in a guest whose clock counts instructions. It compares nothing.
+
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+
+use crate::counts::Counts;
+use crate::kernel::PAGE;
+use crate::kernel::cross_memory::{Access, PAGES_AT_ONCE, pin_and_copy};
+use crate::kernel::files::{self, WorkFile};
+use crate::kernel::folios::Folios;
+use crate::kernel::mapping::Mapping;
+use crate::kernel::memory::{Kind, Memory};
+use crate::session::Session;
+
+/// What is timed, and how much of it.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The operation.
+    #[arg(value_enum)]
+    what: Operation,
+    /// Pages of each operation.
+    #[arg(long, default_value_t = 512)]
+    pages: usize,
+    /// What memory is pinned; the other operations are on files.
+    #[arg(long, value_enum, default_value = "anon")]
+    memory: Kind,
+    /// How often.
+    #[arg(long, default_value_t = 100)]
+    times: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Operation {
+    /// `process_vm_readv` that pins the pages and gives them back.
+    Pin,
+    /// `msync` of the pages, all dirty, none pinned, a folio each; a walk counts as one operation.
+    Walk,
+    /// `munmap` of the pages of a file, all mapped.
+    Unmap,
+}
+
+/// Does it, and fills in what was timed.
+pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
+    ensure!(
+        (1..=PAGES_AT_ONCE).contains(&args.pages),
+        "--pages must be between 1 and {PAGES_AT_ONCE}"
+    );
+    match args.what {
+        Operation::Pin => pin(args, session),
+        Operation::Walk => walk(args, session),
+        Operation::Unmap => unmap(args, session),
+    }
+}
+
+fn pin(args: &Args, session: &Session) -> Result<Counts> {
+    let memory = Memory::make(args.memory, &session.dir, args.pages * PAGE)?;
+    let far = memory.mapping.part(0, args.pages);
+    let near = Mapping::anonymous(PAGE)?;
+    near.dirty(near.span(), 1);
+    let mut counts = Counts::default();
+    let pages = far.pages() as u64;
+    let start = Instant::now();
+    for _time in 0..args.times {
+        pin_and_copy(Access::Read, near.span().address, far)?;
+    }
+    counts.time(args.times, start);
+    counts.calls = args.times;
+    counts.pages_pinned = args.times * pages;
+    counts.pages_unpinned = args.times * pages;
+    Ok(counts)
+}
+
+fn walk(args: &Args, session: &Session) -> Result<Counts> {
+    let bytes = args.pages * PAGE;
+    let target = WorkFile::make(&session.dir, "target", bytes, files::Folios::Small)?;
+    let mapping = Mapping::shared(&target.file, bytes)?;
+    mapping.touch(mapping.span());
+    let folios = Folios::behind(mapping.span())?;
+    let mut counts = Counts::default();
+    for _time in 0..args.times {
+        counts.pages_dirtied += mapping.dirty(mapping.span(), 0xd1);
+        let dirty = folios.dirty()?;
+        let start = Instant::now();
+        mapping.sync(mapping.span())?;
+        counts.time(dirty, start);
+        counts.syncs += 1;
+        ensure!(folios.dirty()? == 0, "folios are dirty after msync");
+        counts.walks_unpinned += dirty;
+    }
+    Ok(counts)
+}
+
+fn unmap(args: &Args, session: &Session) -> Result<Counts> {
+    let bytes = args.pages * PAGE;
+    let target = WorkFile::make(&session.dir, "target", bytes, files::Folios::Small)?;
+    let mut counts = Counts::default();
+    for _time in 0..args.times {
+        let mapping = Mapping::shared(&target.file, bytes)?;
+        mapping.touch(mapping.span());
+        let start = Instant::now();
+        drop(mapping);
+        counts.time(1, start);
+        counts.zaps += 1;
+    }
+    Ok(counts)
+}

@@ -1,0 +1,166 @@
+//! What was measured in one boot: instructions for one operation, by observer and load.
+//! Leaves out where the numbers come from, and what they should be.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, ensure};
+
+/// What was attached while the load ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Observer {
+    /// Nothing.
+    Off,
+    /// The agent as it attaches by itself, at work.
+    Awake,
+    /// The same, stopped: its probes alone.
+    Fentry,
+    /// The agent by kprobes only, stopped.
+    Kprobe,
+    /// bpftrace, which sums the pages of each call by the name of the process, on a kretprobe.
+    Bpftrace,
+    /// An fentry and an fexit program that do nothing.
+    EmptyFexit,
+    /// A kprobe and a kretprobe program that do nothing.
+    EmptyKretprobe,
+}
+
+/// What ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Load {
+    /// A direct read of 4 KiB.
+    Io,
+    /// A call that pins one page, and gives it back.
+    Pages1,
+    /// The same of 8 pages.
+    Pages8,
+    /// The same of 512 pages, each a folio.
+    Pages512,
+    /// A call that pins one page of a folio of 512.
+    Folio1,
+    /// A call that pins all 512 pages of one folio.
+    Folio512,
+    /// A walk of mkclean, nothing pinned.
+    Walk,
+    /// `munmap` of 512 file pages.
+    Unmap,
+}
+
+impl Observer {
+    pub(crate) const ALL: [(Self, &str); 7] = [
+        (Self::Off, "off"),
+        (Self::Awake, "awake"),
+        (Self::Fentry, "fentry"),
+        (Self::Kprobe, "kprobe"),
+        (Self::Bpftrace, "bpftrace"),
+        (Self::EmptyFexit, "empty_fexit"),
+        (Self::EmptyKretprobe, "empty_kretprobe"),
+    ];
+}
+
+impl Load {
+    pub(crate) const ALL: [(Self, &str); 8] = [
+        (Self::Io, "io"),
+        (Self::Pages1, "pages1"),
+        (Self::Pages8, "pages8"),
+        (Self::Pages512, "pages512"),
+        (Self::Folio1, "folio1"),
+        (Self::Folio512, "folio512"),
+        (Self::Walk, "walk"),
+        (Self::Unmap, "unmap"),
+    ];
+}
+
+/// How often each measurement is made in one boot.
+const ROUNDS: usize = 2;
+
+/// The rounds of one measurement may differ by this part of the figure,
+const TOLERANCE: f64 = 0.005;
+
+/// or by this many instructions: fio gives its time in milliseconds, which are 5 instructions an I/O.
+const LEAST_TOLERANCE: f64 = 10.0;
+
+/// What the verifier said of one program: how many instructions it looked at, or why it refused.
+pub(crate) type Verified = Result<u64, String>;
+
+/// The figures of one boot.
+#[derive(Debug, Default)]
+pub(crate) struct Figures {
+    measured: BTreeMap<(Observer, Load), Vec<f64>>,
+    pub(crate) programs: BTreeMap<String, Verified>,
+}
+
+impl Figures {
+    /// Another round of a measurement, in instructions for one operation.
+    pub(crate) fn add(&mut self, observer: Observer, load: Load, instructions: f64) {
+        self.measured
+            .entry((observer, load))
+            .or_default()
+            .push(instructions);
+    }
+
+    /// Instructions for one operation, by the first round.
+    pub(crate) fn of(&self, observer: Observer, load: Load) -> Option<f64> {
+        self.measured.get(&(observer, load))?.first().copied()
+    }
+
+    /// What the observer adds to one operation.
+    pub(crate) fn added(&self, observer: Observer, load: Load) -> anyhow::Result<f64> {
+        let with = self.of(observer, load);
+        let without = self.of(Observer::Off, load);
+        with.zip(without)
+            .map(|(with, without)| with - without)
+            .with_context(|| format!("{load:?} was not measured with {observer:?}, or not without"))
+    }
+
+    /// Fails unless every measurement was made in every round and came out alike.
+    pub(crate) fn repeat(&self) -> anyhow::Result<()> {
+        ensure!(!self.measured.is_empty(), "nothing was measured");
+        let mut wrong = Vec::new();
+        for ((observer, load), rounds) in &self.measured {
+            let low = rounds.iter().copied().fold(f64::INFINITY, f64::min);
+            let high = rounds.iter().copied().fold(0.0, f64::max);
+            if rounds.len() != ROUNDS || high - low > (low * TOLERANCE).max(LEAST_TOLERANCE) {
+                wrong.push(format!("{load:?} with {observer:?}: {rounds:.1?}"));
+            }
+        }
+        ensure!(
+            wrong.is_empty(),
+            "{ROUNDS} rounds of one boot should differ by no more than {}%:\n  {}",
+            TOLERANCE * 100.0,
+            wrong.join("\n  ")
+        );
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rounds(rounds: &[f64]) -> Figures {
+        let mut figures = Figures::default();
+        for round in rounds {
+            figures.add(Observer::Off, Load::Io, *round);
+        }
+        figures
+    }
+
+    #[test]
+    fn rounds_that_differ_are_no_figure() {
+        assert!(rounds(&[6530.0, 6530.0]).repeat().is_ok());
+        assert!(rounds(&[100.0, 109.0]).repeat().is_ok());
+        assert!(rounds(&[6530.0, 6570.0]).repeat().is_err());
+    }
+
+    #[test]
+    fn a_round_that_is_missing_is_an_error() {
+        assert!(rounds(&[]).repeat().is_err());
+        assert!(rounds(&[6530.0]).repeat().is_err());
+    }
+
+    #[test]
+    fn what_was_not_measured_adds_nothing_by_name() {
+        let error = rounds(&[1.0, 1.0]).added(Observer::Fentry, Load::Io);
+        assert!(error.unwrap_err().to_string().contains("Io"));
+    }
+}
