@@ -56,10 +56,10 @@ pub(crate) fn verb(options: &Options) -> anyhow::Result<ExitCode> {
         let kernel = kernels::store::bring(locked)?;
         let figures = measure(&kernel.series)
             .with_context(|| format!("cannot measure on {}", kernel.release))?;
-        let kept = budget::of(&figures)?;
-        let text = table::of(&kernel.release, &figures, &kept)?;
+        let budgets = budget::of(&figures)?;
+        let text = table::of(&kernel.release, &figures, &budgets)?;
         println!("{text}");
-        for budget in kept.iter().filter(|budget| !budget.is_kept()) {
+        for budget in budgets.iter().filter(|budget| !budget.is_kept()) {
             say::step(
                 "cost",
                 format_args!("{}: exceeded: {budget}", kernel.series),
