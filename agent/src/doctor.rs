@@ -1,163 +1,136 @@
 //! `pinscope doctor`: what would work on this host, and the way out where it
-//! would not. Attaches nothing.
+//! would not. Attaches nothing that stays.
+
+mod report;
 
 use std::{fs, path::Path};
-
-use serde_json::{Value, json};
 
 use crate::{
     cli::{DoctorOptions, Format},
     error::AgentError,
-    facts::{self, Facts, Privileges},
+    facts::{self, Facts, Privileges, Support},
     kernel_layout, output, plan,
+    vmstat::Vmstat,
 };
-
-/// One thing looked at.
-struct Check {
-    name: &'static str,
-    ok: bool,
-    found: String,
-}
+use report::{Check, Report, State};
 
 /// Prints the report; `Err` if the agent could not run here.
 pub(crate) fn doctor(options: &DoctorOptions) -> Result<(), AgentError> {
-    let (checks, facts, problem) = examine();
-    let steps = facts
-        .as_ref()
-        .map(|it| plan::plan(it, options.attach))
-        .unwrap_or_default();
-    let problem = problem.or_else(|| {
-        let facts = facts.as_ref()?;
-        if let Some(step) = plan::fatal(&steps) {
-            return Some(format!(
-                "no hook for `{}` on kernel {}",
-                step.hook.name, facts.release
-            ));
-        }
-        kernel_layout::layout(facts).err().map(|it| it.to_string())
-    });
+    let report = examine(options);
     if !options.quiet {
         match options.format {
-            Format::Text => output::print(&as_text(&checks, &steps, problem.as_deref())),
-            Format::Json => output::print(&as_json(&checks, &steps, problem.as_deref())),
+            Format::Text => output::print(&report.text()),
+            Format::Json => output::print(&report.json()),
         }
     }
-    problem.map_or(Ok(()), |it| Err(AgentError::NotTraceable(it)))
+    report
+        .problem
+        .map_or(Ok(()), |it| Err(AgentError::NotTraceable(it)))
 }
 
-fn examine() -> (Vec<Check>, Option<Facts>, Option<String>) {
-    let mut checks = vec![Check {
-        name: "kernel",
-        ok: true,
-        found: facts::release(),
-    }];
+fn examine(options: &DoctorOptions) -> Report {
     let complaint = Privileges::of_this_process().complaint();
-    checks.push(Check {
-        name: "capabilities",
-        ok: complaint.is_none(),
-        found: complaint.clone().unwrap_or_else(|| "enough".to_owned()),
-    });
-    let lockdown = fs::read_to_string("/sys/kernel/security/lockdown");
-    let confidential = lockdown
-        .as_ref()
-        .is_ok_and(|it| it.contains("[confidentiality]"));
-    checks.push(Check {
-        name: "lockdown",
-        ok: !confidential,
-        found: lockdown.map_or_else(|_| "not shown".to_owned(), |it| it.trim().to_owned()),
-    });
-    let btf = Path::new("/sys/kernel/btf/vmlinux").exists();
-    checks.push(Check {
-        name: "btf",
-        ok: btf,
-        found: if btf {
-            "present"
-        } else {
-            "missing: CONFIG_DEBUG_INFO_BTF"
+    let mut checks = vec![
+        Check::new("kernel", State::Ok, facts::release()),
+        Check::either(
+            "capabilities",
+            "enough",
+            complaint.as_deref(),
+            State::Missing,
+        ),
+        lockdown(),
+        btf(),
+        tracefs(),
+    ];
+    let mut hooks = Vec::new();
+    let mut problem = complaint;
+    match Facts::gather() {
+        Err(error) => problem = problem.or_else(|| Some(reason(error))),
+        Ok(facts) => {
+            checks.push(addresses(&facts));
+            checks.extend(methods(&facts));
+            hooks = plan::plan(&facts, options.attach);
+            problem = problem
+                .or_else(|| plan::obstacle(&facts, &hooks, options.attach).map(reason))
+                .or_else(|| kernel_layout::layout(&facts).err().map(reason))
+                .or_else(|| Vmstat::read().err().map(reason));
         }
-        .to_owned(),
-    });
-    let (facts, failed) = match Facts::gather() {
-        Ok(facts) => (Some(facts), None),
-        Err(error) => (None, Some(error.to_string())),
+    }
+    checks.push(pin_counters());
+    Report::new(checks, &hooks, problem)
+}
+
+/// The agent's own words without what leads to this very report.
+fn reason(error: AgentError) -> String {
+    match error {
+        AgentError::NotTraceable(why) => why,
+        other => crate::error::chain(&other),
+    }
+}
+
+fn lockdown() -> Check {
+    match facts::lockdown().as_deref() {
+        None => Check::new("lockdown", State::Ok, "this kernel has none"),
+        Some(level @ "confidentiality") => Check::new(
+            "lockdown",
+            State::Missing,
+            format!("{level}: no program may read the kernel's memory"),
+        ),
+        Some(level) => Check::new("lockdown", State::Ok, level),
+    }
+}
+
+fn btf() -> Check {
+    let missing =
+        "missing: the kernel was built without CONFIG_DEBUG_INFO_BTF, or /sys is not mounted";
+    let missing = (!Path::new(facts::BTF).exists()).then_some(missing);
+    Check::either("btf", "present", missing, State::Missing)
+}
+
+fn tracefs() -> Check {
+    let missing = "not readable: functions that cannot be hooked are found by trying; as root, \
+                   `mount -t tracefs tracefs /sys/kernel/tracing`";
+    let missing = (!facts::tracefs_is_readable()).then_some(missing);
+    Check::either("tracefs", "readable", missing, State::Worse)
+}
+
+fn addresses(facts: &Facts) -> Check {
+    let hidden = "hidden: zaps are not told from other decrements of a mapcount; that takes \
+                  CAP_SYSLOG and kernel.kptr_restrict below 2";
+    let hidden = facts
+        .symbols
+        .values()
+        .all(|it| it.start == 0)
+        .then_some(hidden);
+    Check::either("addresses", "shown", hidden, State::Worse)
+}
+
+/// One way to attach is enough, so that neither is missing by itself.
+fn methods(facts: &Facts) -> [Check; 2] {
+    let methods = &facts.methods;
+    let without = if methods.closed(crate::cli::Attach::Auto).is_some() {
+        State::Missing
+    } else {
+        State::Worse
     };
-    if let Some(facts) = &facts {
-        for (name, method) in [
-            ("fentry", &facts.methods.fentry),
-            ("kprobe", &facts.methods.kprobe),
-        ] {
-            checks.push(Check {
-                name,
-                ok: method.usable(),
-                found: method.reason().unwrap_or("works").to_owned(),
-            });
-        }
-    }
-    let no_method = facts.as_ref().and_then(|it| it.methods.all_closed());
-    (checks, facts, complaint.or(failed).or(no_method))
+    let check = |name, support: &Support| Check::either(name, "works", support.reason(), without);
+    [
+        check("fentry", &methods.fentry),
+        check("kprobe", &methods.kprobe),
+    ]
 }
 
-fn as_text(checks: &[Check], steps: &[plan::Step], problem: Option<&str>) -> String {
-    let mut lines = Vec::new();
-    for check in checks {
-        let ok = if check.ok { "ok" } else { "NO" };
-        lines.push(format!("{ok:<4} {:<14} {}", check.name, check.found));
+fn pin_counters() -> Check {
+    let found = match Vmstat::read() {
+        Err(error) => Err((State::Missing, crate::error::chain(&error))),
+        Ok(_) if fs::File::open("/proc/sys/vm/stat_refresh").is_err() => Err((
+            State::Worse,
+            "up to a second old: only root may have the kernel fold them".to_owned(),
+        )),
+        Ok(_) => Ok(()),
+    };
+    match found {
+        Ok(()) => Check::new("pin counters", State::Ok, "exact"),
+        Err((state, why)) => Check::new("pin counters", state, why),
     }
-    if !steps.is_empty() {
-        lines.push("hooks:".to_owned());
-    }
-    for step in steps {
-        let choice = match step.usable.first() {
-            Some((candidate, methods)) => format!(
-                "{} by {}",
-                candidate.symbol,
-                methods
-                    .iter()
-                    .map(|it| it.name())
-                    .collect::<Vec<_>>()
-                    .join(" or ")
-            ),
-            None if step.not_needed => "nothing to see on this kernel".to_owned(),
-            None => "BLIND".to_owned(),
-        };
-        lines.push(format!("     {:<34} {choice}", step.hook.name));
-        if !step.not_needed {
-            for (symbol, unmet) in &step.passed_over {
-                lines.push(format!("     {:<34}   passed over {symbol}: {unmet}", ""));
-            }
-        }
-    }
-    lines.push(match problem {
-        None => "pinscope can run here".to_owned(),
-        Some(problem) => format!("pinscope cannot run here: {problem}"),
-    });
-    lines.join("\n")
-}
-
-fn as_json(checks: &[Check], steps: &[plan::Step], problem: Option<&str>) -> Value {
-    let checks: Vec<Value> = checks
-        .iter()
-        .map(|it| json!({ "name": it.name, "ok": it.ok, "found": it.found }))
-        .collect();
-    let hooks: Vec<Value> = steps
-        .iter()
-        .map(|step| {
-            let choice = step.usable.first().map(
-                |(candidate, methods)| json!({ "symbol": candidate.symbol, "methods": methods }),
-            );
-            let passed_over: Vec<Value> = step
-                .passed_over
-                .iter()
-                .map(|(symbol, unmet)| json!({ "symbol": symbol, "why": unmet.to_string() }))
-                .collect();
-            json!({
-                "hook": step.hook.name,
-                "family": step.hook.family.name(),
-                "choice": choice,
-                "not_needed": step.not_needed,
-                "passed_over": passed_over,
-            })
-        })
-        .collect();
-    json!({ "can_run": problem.is_none(), "problem": problem, "checks": checks, "hooks": hooks })
 }

@@ -7,17 +7,18 @@
 mod btf;
 mod methods;
 mod symbols;
+mod trial;
 
 use std::{collections::BTreeMap, fs, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use methods::{Methods, Privileges, Support};
+pub(crate) use methods::{Methods, Privileges, Support, lockdown};
 
 use crate::{catalogue::HOOKS, error::AgentError, kernel_layout};
 
 /// Where the kernel shows its BTF.
-const BTF: &str = "/sys/kernel/btf/vmlinux";
+pub(crate) const BTF: &str = "/sys/kernel/btf/vmlinux";
 
 /// Everything that hooks and layout are chosen from.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -45,6 +46,9 @@ pub(crate) struct Function {
     pub(crate) arguments: Option<Vec<String>>,
     /// Whether ftrace can hook it; `None` where tracefs could not be read.
     pub(crate) traceable: Option<bool>,
+    /// Whether the kernel forbids kprobes on it, as far as this process may know.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) kprobe_forbidden: bool,
 }
 
 /// From a symbol to the next one.
@@ -55,8 +59,8 @@ pub(crate) struct Range {
 }
 
 impl Facts {
-    /// Asks the running kernel. Loads trial programs to learn which ways to
-    /// attach there are, and removes them.
+    /// Asks the running kernel. Loads trial programs and opens a kprobe to learn
+    /// which ways to attach there are, and removes them.
     pub(crate) fn gather() -> Result<Self, AgentError> {
         let names: Vec<&str> = HOOKS
             .iter()
@@ -66,6 +70,7 @@ impl Facts {
         let btf = btf::KernelBtf::open(Path::new(BTF))?;
         let symbols = symbols::kallsyms(&names, kernel_layout::SYMBOLS)?;
         let traceable = symbols::traceable();
+        let forbidden = symbols::kprobe_blacklist();
         let mut functions = BTreeMap::new();
         for name in names {
             let arguments = btf.arguments(name)?;
@@ -76,15 +81,21 @@ impl Facts {
                     Function {
                         arguments,
                         traceable,
+                        kprobe_forbidden: forbidden.contains(name),
                     },
                 );
             }
         }
+        let probed = functions
+            .iter()
+            .find(|(_, it): &(_, &Function)| it.traceable != Some(false) && !it.kprobe_forbidden)
+            .map(|(name, _)| name.as_str());
+        let methods = Methods::probe(probed);
         let mut facts = Self {
             release: release(),
             functions,
             symbols,
-            methods: Methods::probe(),
+            methods,
             ..Self::default()
         };
         for (structure, member) in kernel_layout::MEMBERS {
@@ -106,6 +117,11 @@ impl Facts {
         }
         Ok(facts)
     }
+}
+
+/// Whether tracefs says which functions can be hooked.
+pub(crate) fn tracefs_is_readable() -> bool {
+    symbols::traceable().is_some()
 }
 
 /// `uname -r`, for messages.

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::{
     catalogue::{At, Candidate, Family, HOOKS, Hook, Need},
     cli::Attach,
+    error::AgentError,
     facts::{Facts, Function},
 };
 
@@ -44,7 +45,10 @@ pub(crate) enum Unmet {
         found: String,
     },
     NoAddress,
-    NoMethod,
+    AddressHidden,
+    /// Why the ways to attach that were asked for are closed.
+    NoMethod(String),
+    KprobeForbidden,
     /// Attaching was tried and failed.
     Refused(String),
 }
@@ -62,7 +66,17 @@ impl fmt::Display for Unmet {
                 write!(f, "argument {argument} is `{found}`, expected `{expected}`")
             }
             Self::NoAddress => write!(f, "no such symbol"),
-            Self::NoMethod => write!(f, "no way to attach is open"),
+            Self::AddressHidden => write!(
+                f,
+                "its address is hidden from this process: that takes CAP_SYSLOG and \
+                 kernel.kptr_restrict below 2"
+            ),
+            Self::NoMethod(why) => write!(f, "{why}"),
+            Self::KprobeForbidden => write!(
+                f,
+                "the kernel forbids kprobes on it (/sys/kernel/debug/kprobes/blacklist), and \
+                 fentry is not open"
+            ),
             Self::Refused(why) => write!(f, "refused: {why}"),
         }
     }
@@ -128,10 +142,10 @@ fn check(candidate: &Candidate, facts: &Facts, attach: Attach) -> Result<Vec<Met
             .symbols
             .get(candidate.symbol)
             .ok_or(Unmet::NoAddress)?;
-        return if range.end > range.start {
-            Ok(vec![Method::Stack])
-        } else {
-            Err(Unmet::NoAddress)
+        return match (range.start, range.end) {
+            (0, _) => Err(Unmet::AddressHidden),
+            (start, end) if end > start => Ok(vec![Method::Stack]),
+            (_, _) => Err(Unmet::NoAddress),
         };
     }
     let function = facts
@@ -143,7 +157,7 @@ fn check(candidate: &Candidate, facts: &Facts, attach: Attach) -> Result<Vec<Met
     }
     check_prototype(candidate, function)?;
     let fentry = function.arguments.is_some() && facts.methods.fentry.usable();
-    let kprobe = facts.methods.kprobe.usable();
+    let kprobe = facts.methods.kprobe.usable() && !function.kprobe_forbidden;
     let methods: Vec<Method> = match attach {
         Attach::Auto => vec![(Method::Fentry, fentry), (Method::Kprobe, kprobe)],
         Attach::Fentry => vec![(Method::Fentry, fentry)],
@@ -152,10 +166,15 @@ fn check(candidate: &Candidate, facts: &Facts, attach: Attach) -> Result<Vec<Met
     .into_iter()
     .filter_map(|(method, open)| open.then_some(method))
     .collect();
-    if methods.is_empty() {
-        Err(Unmet::NoMethod)
-    } else {
-        Ok(methods)
+    match methods.is_empty() {
+        false => Ok(methods),
+        true if function.kprobe_forbidden => Err(Unmet::KprobeForbidden),
+        true => Err(Unmet::NoMethod(
+            facts
+                .methods
+                .closed(attach)
+                .unwrap_or_else(|| "its types are not in BTF".to_owned()),
+        )),
     }
 }
 
@@ -195,6 +214,19 @@ pub(crate) fn fatal(steps: &[Step]) -> Option<&Step> {
     })
 }
 
+/// Why the plan cannot work, if it cannot: what stands behind it first.
+pub(crate) fn obstacle(facts: &Facts, steps: &[Step], attach: Attach) -> Option<AgentError> {
+    if let Some(closed) = facts.methods.closed(attach) {
+        return Some(AgentError::NotTraceable(closed));
+    }
+    let step = fatal(steps)?;
+    Some(AgentError::no_hook(
+        facts,
+        step.hook.name,
+        &step.passed_over,
+    ))
+}
+
 #[cfg(test)]
 mod kernels;
 
@@ -207,6 +239,7 @@ mod tests {
         Function {
             arguments: Some(arguments.iter().map(|it| (*it).to_owned()).collect()),
             traceable: Some(true),
+            ..Function::default()
         }
     }
 
@@ -282,6 +315,59 @@ mod tests {
             mkclean(&facts, Attach::Auto).usable[0].0.symbol,
             "page_mkclean"
         );
+    }
+
+    #[test]
+    fn a_function_on_the_blacklist_of_kprobes_is_served_by_fentry_or_named() {
+        let mut facts = capable();
+        facts.functions.remove("page_mkclean");
+        let walk = facts.functions.get_mut("folio_mkclean").unwrap();
+        walk.kprobe_forbidden = true;
+        assert_eq!(mkclean(&facts, Attach::Auto).usable[0].1, [Method::Fentry]);
+        let steps = plan(&facts, Attach::Kprobe);
+        let told = obstacle(&facts, &steps, Attach::Kprobe)
+            .unwrap()
+            .to_string();
+        assert!(
+            told.contains("folio_mkclean") && told.contains("blacklist"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn a_way_that_is_closed_is_told_with_the_one_that_is_open() {
+        let mut facts = capable();
+        facts.methods.kprobe = Support::No("they are off".to_owned());
+        let told = |facts: &Facts, attach| {
+            let steps = plan(facts, attach);
+            obstacle(facts, &steps, attach)
+                .map(|it| it.to_string())
+                .unwrap_or_default()
+        };
+        let kprobe = told(&facts, Attach::Kprobe);
+        assert!(
+            kprobe.contains("they are off; fentry works here"),
+            "{kprobe}"
+        );
+        assert!(!told(&facts, Attach::Auto).contains("they are off"));
+        facts.methods.fentry = Support::No("they are off".to_owned());
+        assert_eq!(
+            told(&facts, Attach::Auto).matches("they are off").count(),
+            1
+        );
+    }
+
+    #[test]
+    fn a_hidden_address_is_not_taken_for_a_missing_symbol() {
+        let mut facts = capable();
+        for name in ["zap_pte_range", "__zap_vma_range", "unmap_page_range"] {
+            facts
+                .symbols
+                .insert(name.to_owned(), crate::facts::Range::default());
+        }
+        let steps = plan(&facts, Attach::Auto);
+        let zap = steps.iter().find(|step| step.hook.name == "zap").unwrap();
+        assert_eq!(zap.passed_over[0].1, Unmet::AddressHidden);
     }
 
     #[test]

@@ -13,11 +13,6 @@ use clap::Subcommand;
 use crate::{debian::apt::Apt, paths, refused, say, setup};
 pub(crate) use lock::{Locked, Package};
 
-/// Every series that the project supports, oldest first.
-pub(crate) const SERIES: [&str; 11] = [
-    "5.10", "6.1", "6.12", "6.16", "6.17", "6.18", "6.19", "7.0", "7.1", "7.2", "7.3",
-];
-
 /// What to do about the kernels.
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -42,7 +37,7 @@ pub(crate) fn verb(options: &Options) -> anyhow::Result<()> {
     match &options.verb {
         Verb::List => list(),
         Verb::Update => update(),
-        Verb::Fetch { series } if series.is_empty() => fetch(&SERIES),
+        Verb::Fetch { series } if series.is_empty() => fetch(&self::series()?),
         Verb::Fetch { series } => fetch(series),
     }
 }
@@ -70,6 +65,21 @@ pub(crate) fn list() -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+/// Every series that the project supports, oldest first: those of the lock.
+pub(crate) fn series() -> anyhow::Result<Vec<String>> {
+    let mut series: Vec<_> = lock::read()?.into_iter().map(|it| it.series).collect();
+    series.sort_by_key(|it| order(it));
+    Ok(series)
+}
+
+/// By which series are sorted: `6.9` comes before `6.12`.
+pub(crate) fn order(series: &str) -> Vec<u32> {
+    series
+        .split('.')
+        .map(|number| number.parse().unwrap_or(u32::MAX))
+        .collect()
 }
 
 /// The lock's entry for a series that a person named.
@@ -100,26 +110,22 @@ fn update() -> anyhow::Result<()> {
     let _only_one = setup::lock()?;
     let apt = Apt::ready()?;
     apt.update()?;
-    let before = lock::read().unwrap_or_default();
     let mut now = Vec::new();
-    for series in SERIES {
-        let old = before.iter().find(|locked| locked.series == series);
+    for old in lock::read()? {
+        let series = &old.series;
         let found = archive::newest(&apt, series)?;
-        match (old, &found) {
-            (Some(old), Some(new)) if old == new => {}
-            (Some(old), Some(new)) => {
-                say::step(
-                    "kernels",
-                    format_args!("{series}: {} instead of {}", new.release, old.release),
-                );
-            }
-            (None, Some(new)) => say::step("kernels", format_args!("{series}: {}", new.release)),
-            (_, None) => say::step(
+        match &found {
+            Some(new) if *new == old => {}
+            Some(new) => say::step(
+                "kernels",
+                format_args!("{series}: {} instead of {}", new.release, old.release),
+            ),
+            None => say::step(
                 "kernels",
                 format_args!("{series}: the archive has none any more"),
             ),
         }
-        now.extend(found.or_else(|| old.cloned()));
+        now.push(found.unwrap_or(old));
     }
     lock::write(&now)
 }

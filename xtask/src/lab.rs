@@ -81,6 +81,9 @@ pub(crate) struct Options {
     /// Build nothing: a guest with busybox and what is copied
     #[arg(long)]
     bare: bool,
+    /// Build nothing: take the agent and the lab's programs as they were built last
+    #[arg(long, conflicts_with = "bare")]
+    built: bool,
     /// What to run; without it a shell
     #[arg(last = true)]
     command: Vec<String>,
@@ -99,7 +102,7 @@ pub(crate) fn verb(options: Options) -> anyhow::Result<ExitCode> {
     let locked = kernels::locked(&options.kernel)?;
     // Before any work: a busy port is found in a millisecond, not after minutes of set-up.
     drop(options.forward.map(Forward::bind).transpose()?);
-    if options.bare {
+    if options.bare || options.built {
         setup::for_lab()?;
     } else {
         setup::all()?;
@@ -112,6 +115,8 @@ pub(crate) fn verb(options: Options) -> anyhow::Result<ExitCode> {
     let packages = packages::bring(&options.package, suite)?;
     let binaries = if options.bare {
         build::guest::init()?
+    } else if options.built {
+        build::guest::built()?
     } else {
         build::all()?
     };

@@ -8,6 +8,7 @@ mod debian;
 mod guard;
 mod kernels;
 mod lab;
+mod matrix;
 mod model;
 mod paths;
 mod process;
@@ -32,6 +33,8 @@ enum Verb {
     Run(run::Options),
     /// Run every check and every test, on several kernels too
     Test(test::Options),
+    /// Run the kernel tests on every kernel of the lab, attached in either way
+    Matrix(matrix::Options),
     /// Search every interleaving of the modelled page, and check the document that tells of it
     Model(model::Options),
     /// Measure what the probes cost, and write docs/cost.md anew
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
             .map(|_| ExitCode::SUCCESS),
         Verb::Run(options) => run::verb(&options),
         Verb::Test(options) => test::verb(&options),
+        Verb::Matrix(options) => matrix::verb(&options),
         Verb::Model(options) => model::verb(&options),
         Verb::Cost(options) => cost::verb(&options),
         Verb::Lab(options) => lab::verb(options),

@@ -20,7 +20,8 @@ impl KernelBtf {
     pub(crate) fn open(path: &Path) -> Result<Self, AgentError> {
         if !path.exists() {
             return Err(AgentError::NotTraceable(format!(
-                "it shows no BTF at {} (CONFIG_DEBUG_INFO_BTF)",
+                "it shows no BTF at {}; boot a kernel built with CONFIG_DEBUG_INFO_BTF=y, \
+                 and see that /sys is mounted",
                 path.display()
             )));
         }

@@ -1,7 +1,7 @@
 //! Which ways to attach the kernel grants this caller, and the privileges that
 //! they take.
 
-use std::{fs, path::Path};
+use std::{fs, io::ErrorKind, path::Path};
 
 use aya::{
     programs::ProgramType,
@@ -9,6 +9,11 @@ use aya::{
 };
 use caps::{CapSet, Capability};
 use serde::{Deserialize, Serialize};
+
+use super::trial;
+use crate::{cli::Attach, error::chain};
+
+const PARANOID: &str = "/proc/sys/kernel/perf_event_paranoid";
 
 /// Ways to attach.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -41,26 +46,61 @@ impl Support {
 }
 
 impl Methods {
-    /// Loads one trial program per way, and drops it.
-    pub(crate) fn probe() -> Self {
-        if let Some(lack) = lack_of_helpers() {
+    /// Loads one trial program per way and drops it; opens one kprobe on `function`, and closes it.
+    pub(crate) fn probe(function: Option<&str>) -> Self {
+        if let Some(closed) = closed_to_this_process().or_else(lack_of_helpers) {
             return Self {
-                fentry: Support::No(lack.clone()),
-                kprobe: Support::No(lack),
+                fentry: Support::No(closed.clone()),
+                kprobe: Support::No(closed),
             };
         }
         Self {
             fentry: fentry(),
-            kprobe: kprobe(),
+            kprobe: kprobe(function),
         }
     }
 
-    /// Why no way at all is open, each reason once; `None` if one is.
+    /// Why no way at all is open; `None` if one is.
     pub(crate) fn all_closed(&self) -> Option<String> {
-        let mut reasons = vec![self.fentry.reason()?, self.kprobe.reason()?];
-        reasons.dedup();
-        Some(reasons.join("; and "))
+        self.closed(Attach::Auto)
     }
+
+    /// Why none of the ways that `attach` allows is open, each reason once; `None` if one is.
+    pub(crate) fn closed(&self, attach: Attach) -> Option<String> {
+        let (mut reasons, other) = match attach {
+            Attach::Auto => (vec![self.fentry.reason()?, self.kprobe.reason()?], None),
+            Attach::Fentry => (vec![self.fentry.reason()?], Some(("kprobe", &self.kprobe))),
+            Attach::Kprobe => (vec![self.kprobe.reason()?], Some(("fentry", &self.fentry))),
+        };
+        reasons.dedup();
+        let reasons = reasons.join("; and ");
+        Some(match other {
+            Some((name, support)) if support.usable() => {
+                format!("{reasons}; {name} works here (--attach {name}, or auto)")
+            }
+            Some(_) | None => reasons,
+        })
+    }
+}
+
+/// What keeps this process from any way to attach, whatever the kernel offers.
+fn closed_to_this_process() -> Option<String> {
+    let missing = Privileges::of_this_process().missing;
+    if missing.contains(&"CAP_BPF") || missing.contains(&"CAP_PERFMON") {
+        return Some("not tried, for want of capabilities".to_owned());
+    }
+    (lockdown().as_deref() == Some("confidentiality")).then(|| {
+        "the kernel is locked down (confidentiality), so that no program may read its memory; \
+         boot with lockdown=integrity or without lockdown="
+            .to_owned()
+    })
+}
+
+/// The level in force: `none`, `integrity` or `confidentiality`; `None` where it is not shown.
+pub(crate) fn lockdown() -> Option<String> {
+    let text = fs::read_to_string("/sys/kernel/security/lockdown").ok()?;
+    let (_, rest) = text.split_once('[')?;
+    Some(rest.split_once(']')?.0.to_owned())
 }
 
 /// The probes loop through the kernel's own helper, whatever attaches them.
@@ -75,12 +115,12 @@ fn lack_of_helpers() -> Option<String> {
 fn fentry() -> Support {
     trial(
         ProgramType::Tracing,
-        "the kernel refuses tracing programs (fentry): it is locked down, or built without \
+        "the kernel refuses tracing programs (fentry): it is built without \
          CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS",
     )
 }
 
-fn kprobe() -> Support {
+fn kprobe(function: Option<&str>) -> Support {
     if !Path::new("/sys/bus/event_source/devices/kprobe/type").exists() {
         return Support::No(
             "the kernel has no kprobes (CONFIG_KPROBE_EVENTS is off: \
@@ -94,14 +134,35 @@ fn kprobe() -> Support {
                 .to_owned(),
         );
     }
-    trial(ProgramType::KProbe, "the kernel refuses kprobe programs")
+    match trial(ProgramType::KProbe, "the kernel refuses kprobe programs") {
+        Support::Yes => function.map_or(Support::Yes, opened),
+        closed => closed,
+    }
+}
+
+/// A program that loads may still not be attached.
+fn opened(function: &str) -> Support {
+    let Err(error) = trial::open_kprobe(function) else {
+        return Support::Yes;
+    };
+    let paranoid = fs::read_to_string(PARANOID).unwrap_or_default();
+    Support::No(match paranoid.trim().parse() {
+        Ok(3..) if error.kind() == ErrorKind::PermissionDenied => format!(
+            "kernel.perf_event_paranoid is {}, which refuses kprobes to all but root; \
+             `sysctl kernel.perf_event_paranoid=2` allows them to CAP_PERFMON",
+            paranoid.trim()
+        ),
+        Ok::<i32, _>(_) | Err(_) => {
+            format!("the kernel refuses to open a kprobe on {function} ({error})")
+        }
+    })
 }
 
 fn trial(kind: ProgramType, refusal: &str) -> Support {
     match is_program_supported(kind) {
         Ok(true) => Support::Yes,
         Ok(false) => Support::No(refusal.to_owned()),
-        Err(error) => Support::No(format!("{refusal} ({error})")),
+        Err(error) => Support::No(format!("{refusal} ({})", chain(&error))),
     }
 }
 

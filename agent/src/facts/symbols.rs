@@ -14,6 +14,8 @@ const KALLSYMS: &str = "/proc/kallsyms";
 /// Where tracefs may be mounted.
 const TRACEFS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
 
+const BLACKLIST: &str = "/sys/kernel/debug/kprobes/blacklist";
+
 /// Address ranges of the named functions and data, empty where addresses are
 /// hidden from the caller (they read as zero).
 pub(crate) fn kallsyms(
@@ -75,6 +77,16 @@ pub(crate) fn traceable() -> Option<BTreeSet<String>> {
             .map(str::to_owned)
             .collect(),
     )
+}
+
+/// Functions that the kernel forbids kprobes on; empty where the list cannot be read.
+pub(crate) fn kprobe_blacklist() -> BTreeSet<String> {
+    let text = fs::read_to_string(BLACKLIST).unwrap_or_default();
+    // `0xffff…-0xffff…	name`
+    text.lines()
+        .filter_map(|line| line.split_whitespace().last())
+        .map(str::to_owned)
+        .collect()
 }
 
 #[cfg(test)]

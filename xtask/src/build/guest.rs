@@ -28,6 +28,11 @@ pub(crate) fn init() -> anyhow::Result<Vec<Binary>> {
 /// Everything that goes onto a guest's `PATH`.
 pub(crate) fn all() -> anyhow::Result<Vec<Binary>> {
     cargo(&["--package", "lab", "--package", "pinscope", "--bins"])?;
+    built()
+}
+
+/// What [`all`] built last.
+pub(crate) fn built() -> anyhow::Result<Vec<Binary>> {
     let sources =
         fs::read_dir(paths::root().join("lab/src/bin")).context("the lab has no programs")?;
     let mut binaries: Vec<_> = sources

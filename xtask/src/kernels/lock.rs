@@ -103,13 +103,16 @@ mod tests {
     }
 
     #[test]
-    fn the_lock_in_the_repository_names_every_supported_series() {
-        let series: Vec<_> = read()
-            .unwrap()
-            .into_iter()
-            .map(|locked| locked.series)
+    fn the_agent_has_the_facts_of_every_kernel_in_the_lock_and_of_no_other() {
+        let facts = fs::read_dir(paths::root().join("agent/facts")).unwrap();
+        let mut facts: Vec<_> = facts
+            .filter_map(|it| {
+                let name = it.unwrap().file_name().into_string().unwrap();
+                Some(name.strip_suffix(".json")?.to_owned())
+            })
             .collect();
-        assert_eq!(series, crate::kernels::SERIES);
+        facts.sort_by_key(|series| crate::kernels::order(series));
+        assert_eq!(facts, crate::kernels::series().unwrap());
     }
 
     #[test]

@@ -17,6 +17,9 @@ use crate::{guard, setup};
 /// How long QEMU may take to end once the guest has said its last word.
 const POWER_OFF_WITHIN: Duration = Duration::from_secs(20);
 
+/// An emulated timer on a busy machine fails the kernel's check of it, and the kernel then panics.
+const COMMAND_LINE: &str = "console=ttyS0 panic=-1 quiet no_timer_check";
+
 /// The files and sockets that a machine is started with.
 pub(crate) struct Parts<'a> {
     pub(crate) initramfs: &'a Path,
@@ -66,10 +69,7 @@ impl Machine {
             .arg(&guest.kernel.image)
             .arg("-initrd")
             .arg(parts.initramfs)
-            .args([
-                "-append",
-                &format!("console=ttyS0 panic=-1 quiet {}", guest.append),
-            ])
+            .args(["-append", &format!("{COMMAND_LINE} {}", guest.append)])
             .args([
                 "-chardev",
                 &format!("file,id=console,path={}", disk::escaped(parts.console)),

@@ -1,87 +1,59 @@
-//! The kernel tests in guests, one for each kernel, side by side as far as there are CPUs.
-//! Leaves out the tests themselves, which are the lab's `kernel-tests`.
-
-use std::{
-    io::{BufRead as _, BufReader},
-    process::Stdio,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
-    thread,
-    time::Instant,
-};
-
-use anyhow::{Context as _, ensure};
+//! The kernel tests in guests, side by side as far as there are CPUs: every test on the kernels that
+//! every change is tested on, a few on one that is far from them.
+//! Leaves out the other kernels and the other ways to attach, which is `cargo xtask matrix`.
 
 use super::Count;
-use crate::{guard, paths, say};
+use crate::matrix::{
+    absent,
+    cell::{Cell, Mode, Work},
+    pool,
+};
 
-/// Seconds after which a guest counts as hung.
-const TIMEOUT: &str = "1500";
+/// A kernel with other functions and another preemption than the usual ones, and the way to
+/// attach that those do not take.
+const SMOKE: (&str, Mode) = ("7.3", Mode::Kprobe);
 
-/// Tests every kernel and gives its count and its seconds, in the order asked for.
-pub(super) fn test(series: &[String]) -> Vec<(String, Count, f32)> {
-    let cpus = thread::available_parallelism().map_or(1, usize::from);
-    let next = AtomicUsize::new(0);
-    let results = Mutex::new(Vec::new());
-    thread::scope(|scope| {
-        // A guest has two CPUs and keeps about one of ours busy.
-        for _ in 0..cpus.min(series.len()) {
-            scope.spawn(|| {
-                while let Some(series) = series.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let start = Instant::now();
-                    let count = test_one(series);
-                    let row = (series.clone(), count, start.elapsed().as_secs_f32());
-                    results
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .push(row);
-                }
-            });
-        }
-    });
-    let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
-    results.sort_by_key(|(name, ..)| series.iter().position(|wanted| wanted == name));
-    results
+/// One of each kind: hooks are there, walks are judged, totals are right.
+const SMOKE_TESTS: [&str; 3] = [
+    "every_family_of_hooks",
+    "held_pins_across_fsync",
+    "references_are_counted",
+];
+
+/// Tests every kernel and gives its name, count and seconds, in the order asked for.
+pub(super) fn test(series: &[String], smoke: bool) -> anyhow::Result<Vec<(String, Count, f32)>> {
+    let known = absent::Record::read()?;
+    let cell = |kernel: &str, mode, tests: &[&str]| Cell {
+        kernel: kernel.to_owned(),
+        mode,
+        work: Work {
+            tests: Some(tests.iter().map(|it| (*it).to_owned()).collect()),
+            verifier: false,
+        },
+    };
+    let mut cells: Vec<_> = series
+        .iter()
+        .map(|kernel| cell(kernel, Mode::Auto, &[]))
+        .collect();
+    if smoke {
+        cells.insert(0, cell(SMOKE.0, SMOKE.1, &SMOKE_TESTS));
+    }
+    let done = pool::run(cells, pool::usual());
+    Ok(done
+        .into_iter()
+        .map(|(cell, mut outcome)| {
+            known.hold(&cell, &mut outcome);
+            let count = Count {
+                passed: outcome.passed.len() as u32,
+                failed: outcome.failed.len() as u32,
+            };
+            let name = format!("{} {}", cell.kernel, cell.mode);
+            (name, count, outcome.seconds)
+        })
+        .collect())
 }
 
-fn test_one(series: &str) -> Count {
-    let mut count = Count::default();
-    if let Err(error) = run(series, &mut count) {
-        say::step("test", format_args!("FAILED on {series}: {error:#}"));
-        // A guest that ended early has tests that nobody counted.
-        count.failed = count.failed.max(1);
-    }
-    count
-}
-
-/// The very command that a person would give, so that a failure is repeated by hand.
-fn run(series: &str, count: &mut Count) -> anyhow::Result<()> {
-    let xtask = std::env::current_exe().context("cannot find xtask itself")?;
-    // Under the guard it ends with this process, and QEMU with it.
-    let mut child = guard::command(&xtask)?
-        .args([
-            "lab", "--kernel", series, "--disk", "1G:ext4", "--memory", "2G",
-        ])
-        .args(["--timeout", TIMEOUT, "--", "kernel-tests"])
-        .current_dir(paths::root())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("cannot start the lab")?;
-    let output = child.stdout.take().context("the lab has no output")?;
-    for line in BufReader::new(output).lines() {
-        let line = line?;
-        println!("{series:<5} {line}");
-        match line.split(' ').next() {
-            Some("ok") => count.passed += 1,
-            Some("FAIL") => count.failed += 1,
-            _ => {}
-        }
-    }
-    let status = child.wait()?;
-    ensure!(status.success(), "the lab ended with {status}");
-    ensure!(count.passed > 0, "no kernel test ran");
-    Ok(())
+/// The kernel of [`SMOKE`].
+pub(super) fn smoke_kernel() -> &'static str {
+    SMOKE.0
 }

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{Read, Seek};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
@@ -19,7 +20,7 @@ pub(crate) struct Agent {
     log: File,
     output: File,
     address: SocketAddr,
-    bench: Bench,
+    patience: Duration,
 }
 
 /// An agent's end.
@@ -42,6 +43,8 @@ impl Agent {
         arguments: &[&str],
         last_word: impl FnOnce(&mut Command),
     ) -> Result<Self> {
+        bench.needs_an_agent()?;
+        bench.end_shared()?;
         let address = free_address()?;
         let mut command = run_command(bench, address, arguments);
         last_word(&mut command);
@@ -51,7 +54,7 @@ impl Agent {
             log,
             output,
             address,
-            bench: bench.clone(),
+            patience: bench.patience,
         };
         match agent.wait_for_first_answer() {
             Ok(()) => Ok(agent),
@@ -60,7 +63,7 @@ impl Agent {
     }
 
     fn wait_for_first_answer(&mut self) -> Result<()> {
-        until("the agent's first answer", self.bench.patience, || {
+        until("the agent's first answer", self.patience, || {
             if let Some(status) = self.child.try_wait()? {
                 bail!(
                     "the agent ended with {status}: {}",
@@ -79,6 +82,11 @@ impl Agent {
         self.address
     }
 
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it says now. Kernel counters are read for each scrape, so after a quiet
     /// point this is exact.
     pub(crate) fn scrape(&self) -> Result<Metrics> {
@@ -91,7 +99,7 @@ impl Agent {
         what: &str,
         mut look: impl FnMut(&Metrics) -> Result<Look<T>>,
     ) -> Result<T> {
-        until(what, self.bench.patience, || look(&self.scrape()?))
+        until(what, self.patience, || look(&self.scrape()?))
     }
 
     /// Sends it a signal.
@@ -120,7 +128,7 @@ impl Agent {
 
     /// Waits until it has ended by itself.
     pub(crate) fn wait_for_end(&mut self) -> Result<Ended> {
-        let status = wait_for(&mut self.child, &self.bench)?;
+        let status = wait_for(&mut self.child, self.patience)?;
         Ok(Ended {
             status,
             output: read_all(&mut self.output)?,
@@ -147,7 +155,7 @@ pub(crate) fn run_to_end(
     command.args(arguments);
     last_word(&mut command);
     let (mut child, mut output, mut log) = spawn(&mut command)?;
-    let status = wait_for(&mut child, bench);
+    let status = wait_for(&mut child, bench.patience);
     if status.is_err() {
         child.kill()?;
         child.wait()?;
@@ -158,6 +166,15 @@ pub(crate) fn run_to_end(
         output: read_all(&mut output)?,
         log: read_all(&mut log)?,
     })
+}
+
+/// Why the agent cannot run here, asked of its doctor; `None` if it can.
+pub(crate) fn cannot_run(bench: &Bench) -> Result<Option<String>> {
+    let arguments = ["doctor", "--format", "json", "--attach", &bench.attach];
+    let ended = run_to_end(bench, &arguments, |_command| {})?;
+    let report: serde_json::Value = serde_json::from_str(&ended.output)
+        .with_context(|| format!("the doctor's report is no JSON: {}", ended.output))?;
+    Ok(report["problem"].as_str().map(str::to_owned))
 }
 
 /// An address of loopback that nobody listens at.
@@ -212,8 +229,8 @@ fn read_all(file: &mut File) -> Result<String> {
     Ok(String::from_utf8_lossy(&text).trim().to_owned())
 }
 
-fn wait_for(child: &mut Child, bench: &Bench) -> Result<ExitStatus> {
-    until("the agent's end", bench.patience, || {
+fn wait_for(child: &mut Child, patience: Duration) -> Result<ExitStatus> {
+    until("the agent's end", patience, || {
         Ok(match child.try_wait().map_err(|error| anyhow!(error))? {
             Some(status) => Look::Done(status),
             None => Look::NotYet("it still runs".to_owned()),

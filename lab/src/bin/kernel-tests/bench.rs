@@ -1,14 +1,82 @@
-//! Where the programs under test are and how patient a test may be. It starts nothing.
+//! Where the programs under test are, how patient a test may be, and the agent that tests share.
+//! It leaves out how an agent is started.
 
+use std::cell::RefCell;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
 
+use anyhow::{Context, Result};
+
+use crate::absent::absent;
+use crate::agent::Agent;
+
 /// What every test is given.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Bench {
     pub(crate) agent: PathBuf,
     pub(crate) workload: PathBuf,
     pub(crate) dir: PathBuf,
     pub(crate) attach: String,
     pub(crate) patience: Duration,
+    /// Why the agent cannot run on this kernel in this mode, in its own words.
+    pub(crate) cannot_run: Option<String>,
+    pub(crate) shared: RefCell<Option<Shared>>,
+}
+
+/// An agent that one test has started and the next may use: most of a test's time is the
+/// verifier's, which looks at the same programs each time.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    arguments: Vec<String>,
+    agent: Rc<Agent>,
+}
+
+impl Bench {
+    /// A running `pinscope run` with these arguments, which other tests have used or will. What
+    /// it says counts from its start, so that a test looks at differences.
+    pub(crate) fn shared_agent(&self, arguments: &[&str]) -> Result<Rc<Agent>> {
+        if let Some(shared) = &*self.shared.borrow()
+            && shared.arguments == arguments
+        {
+            return Ok(Rc::clone(&shared.agent));
+        }
+        let agent = Rc::new(Agent::start(self, arguments)?);
+        *self.shared.borrow_mut() = Some(Shared {
+            arguments: arguments.iter().map(|it| (*it).to_owned()).collect(),
+            agent: Rc::clone(&agent),
+        });
+        Ok(agent)
+    }
+
+    /// Ends the shared agent, and demands a clean end.
+    pub(crate) fn end_shared(&self) -> Result<()> {
+        match self.take_shared()? {
+            Some(agent) => agent.end().context("the agent that tests shared"),
+            None => Ok(()),
+        }
+    }
+
+    /// The shared agent, if there is one, for a test that is its last.
+    pub(crate) fn take_shared(&self) -> Result<Option<Agent>> {
+        let Some(shared) = self.shared.take() else {
+            return Ok(None);
+        };
+        Rc::into_inner(shared.agent)
+            .context("a test still has the shared agent")
+            .map(Some)
+    }
+
+    /// Ends it after a test that failed: the next one starts afresh.
+    pub(crate) fn drop_shared(&self) {
+        drop(self.shared.take());
+    }
+
+    /// Fails as absent where no agent can run.
+    pub(crate) fn needs_an_agent(&self) -> Result<()> {
+        match &self.cannot_run {
+            Some(why) => Err(absent(format!("the agent cannot run here: {why}"))),
+            None => Ok(()),
+        }
+    }
 }

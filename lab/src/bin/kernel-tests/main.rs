@@ -2,16 +2,20 @@
 //! compares what the agent says with counts that are not the agent's. For guests of the lab.
 //! It leaves out everything that a unit test can show.
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
 
+use absent::Absent;
 use bench::Bench;
 
+mod absent;
 mod agent;
 mod bench;
+mod caller;
 mod metrics;
 mod tests;
 mod wait;
@@ -39,7 +43,7 @@ struct Cli {
     #[arg(long, default_value = "auto")]
     attach: String,
     /// How long to wait for a condition before a test fails, in seconds.
-    #[arg(long, default_value_t = 60)]
+    #[arg(long, default_value_t = 120)]
     patience: u64,
 }
 
@@ -65,34 +69,72 @@ fn main() -> ExitCode {
         }
         return ExitCode::SUCCESS;
     }
-    let bench = Bench {
+    let mut bench = Bench {
         agent: cli.agent,
         workload: cli.workload,
         dir: cli.dir,
         attach: cli.attach,
         patience: Duration::from_secs(cli.patience),
+        cannot_run: None,
+        shared: RefCell::default(),
     };
-    let failed = tests.iter().filter(|test| !passes(test, &bench)).count();
-    println!("{} passed, {failed} failed", tests.len() - failed);
-    if failed == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
+    let mut tally = Tally::default();
+    match agent::cannot_run(&bench) {
+        Ok(why) => bench.cannot_run = why,
+        Err(why) => tally.add("the_doctor_answers", Err(why)),
     }
+    for test in &tests {
+        let started = Instant::now();
+        let outcome = (test.run)(&bench);
+        if outcome.is_err() {
+            bench.drop_shared();
+        }
+        tally.add(test.name, outcome.map(|()| started.elapsed()));
+    }
+    if let Err(why) = bench.end_shared() {
+        tally.add("the_shared_agent_ends_cleanly", Err(why));
+    }
+    tally.print()
 }
 
-fn passes(test: &tests::Test, bench: &Bench) -> bool {
-    let started = Instant::now();
-    let outcome = (test.run)(bench);
-    let seconds = started.elapsed().as_secs_f32();
-    match outcome {
-        Ok(()) => {
-            println!("ok   {} ({seconds:.1} s)", test.name);
-            true
+/// How many tests ended how.
+#[derive(Debug, Default)]
+struct Tally {
+    passed: u32,
+    failed: u32,
+    absent: u32,
+}
+
+impl Tally {
+    /// Counts one and says so, on a line whose first word the host goes by.
+    fn add(&mut self, name: &str, outcome: anyhow::Result<Duration>) {
+        match outcome {
+            Ok(took) => {
+                self.passed += 1;
+                println!("ok   {name} ({:.1} s)", took.as_secs_f32());
+            }
+            Err(why) if why.is::<Absent>() => {
+                self.absent += 1;
+                println!("absent {name}: {why}");
+            }
+            Err(why) => {
+                self.failed += 1;
+                println!("FAIL {name}: {why:#}");
+            }
         }
-        Err(why) => {
-            println!("FAIL {}: {why:#}", test.name);
-            false
+    }
+
+    fn print(&self) -> ExitCode {
+        let Self {
+            passed,
+            failed,
+            absent,
+        } = self;
+        println!("{passed} passed, {failed} failed, {absent} absent");
+        if *failed == 0 {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
         }
     }
 }

@@ -26,7 +26,7 @@ pub(super) fn pins_for_reading_are_seen_like_pins_for_writing(bench: &Bench) -> 
 }
 
 fn check_held(bench: &Bench, arguments: &[&str]) -> Result<()> {
-    let agent = Agent::start(bench, &[])?;
+    let agent = bench.shared_agent(&[])?;
     let before = agent.scrape()?;
     let mut workload = Stepped::start(bench, arguments)?;
 
@@ -73,13 +73,13 @@ fn check_held(bench: &Bench, arguments: &[&str]) -> Result<()> {
     );
     workload.go_on_to("settled")?;
     workload.finish()?;
-    agent.end()
+    Ok(())
 }
 
 /// A pin that came and went leaves the mail's flag set; a private mapping then looks like
 /// a pin to whoever compares counts, at every walk.
 pub(super) fn a_private_mapping_misleads_two_walk_and_not_the_kernel(bench: &Bench) -> Result<()> {
-    let agent = Agent::start(bench, &[])?;
+    let agent = bench.shared_agent(&[])?;
     let before = agent.scrape()?;
     let counts = workload::run(bench, &["private", "--after-pin", "--folios", "small"])?;
     let now = wait_for_judged(&agent, &before, counts.walks_unpinned)?;
@@ -101,7 +101,7 @@ pub(super) fn a_private_mapping_misleads_two_walk_and_not_the_kernel(bench: &Ben
         "the kernel called a folio pinned that nobody held; {}",
         now.show(VERDICTS)
     );
-    agent.end()
+    Ok(())
 }
 
 /// The samples come through a ring, a moment after the walks.

@@ -2,11 +2,10 @@
 
 use anyhow::{Result, ensure};
 
-use crate::agent::Agent;
 use crate::bench::Bench;
 
 pub(super) fn every_family_of_hooks_is_attached(bench: &Bench) -> Result<()> {
-    let agent = Agent::start(bench, &[])?;
+    let agent = bench.shared_agent(&[])?;
     let now = agent.scrape()?;
     let symbols = now.label_values("pinscope_hook_attached", "symbol");
     for (family, any_of) in [
@@ -32,5 +31,5 @@ pub(super) fn every_family_of_hooks_is_attached(bench: &Bench) -> Result<()> {
             "no hook of the family {family} is attached; attached are {symbols:?}"
         );
     }
-    agent.end()
+    Ok(())
 }

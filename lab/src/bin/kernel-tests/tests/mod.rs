@@ -4,8 +4,10 @@ use anyhow::Result;
 
 use crate::bench::Bench;
 
+mod doctor;
 mod held_pins;
 mod hooks;
+mod lockdown;
 mod nothing_pinned;
 mod reconciliation;
 mod refusals;
@@ -23,29 +25,42 @@ pub(crate) struct Test {
     pub(crate) run: Run,
 }
 
-/// All of them, in the order in which they run.
+/// All of them, in the order in which they run: those that share an agent side by side.
 pub(crate) fn all() -> Vec<Test> {
     vec![
         test(hooks::every_family_of_hooks_is_attached),
+        // Before folios that others have pinned come into its hands.
+        test(held_pins::a_private_mapping_misleads_two_walk_and_not_the_kernel),
         test(held_pins::held_pins_across_fsync_are_seen_by_kernel_and_two_walk),
         test(held_pins::held_pins_of_large_folios_are_seen_by_kernel_and_two_walk),
         test(held_pins::pins_for_reading_are_seen_like_pins_for_writing),
-        test(held_pins::a_private_mapping_misleads_two_walk_and_not_the_kernel),
         test(reconciliation::at_quiet_points_ledger_and_totals_equal_the_kernels_over_400000_pages),
         test(reconciliation::long_pins_are_outstanding_until_they_are_released),
         test(reconciliation::a_race_of_unmapping_syncs_and_reads_leaves_no_page_outstanding),
         test(reconciliation::references_are_counted_apart_from_pins),
         test(reconciliation::direct_reads_are_booked_as_the_kernel_took_them),
-        test(nothing_pinned::nothing_pinned_means_no_pinned_verdict_and_an_empty_ledger),
+        test(
+            nothing_pinned::nothing_pinned_means_no_pinned_verdict_and_a_ledger_that_stays_as_it_is,
+        ),
+        test(refusals::a_second_agent_is_refused_and_named_the_first),
         test(ring::a_4_kib_ring_under_load_delivers_or_counts_every_sample),
         test(ring::samples_for_a_stopped_agent_are_counted_as_lost),
+        test(service::sigint_ends_it_cleanly),
         test(refusals::without_privileges_it_names_what_is_missing_and_the_way_out),
+        test(refusals::kprobes_that_a_setting_keeps_from_a_service_are_told_with_the_setting),
+        test(refusals::kprobes_that_are_switched_off_are_told_with_the_switch),
+        test(refusals::a_hook_on_the_blacklist_of_kprobes_is_told_with_the_list),
+        test(refusals::a_kernel_without_btf_is_named),
         test(refusals::a_busy_port_is_one_clear_line),
-        test(refusals::a_second_agent_is_refused),
         test(refusals::bad_arguments_are_refused_by_name),
-        test(service::sigterm_and_sigint_end_it_cleanly),
-        test(service::a_time_limit_ends_it_with_a_summary),
-        test(service::the_service_manager_hears_ready_and_stopping),
+        test(service::a_time_limit_ends_it_with_a_summary_and_tracefs_is_not_needed),
+        test(service::sigterm_ends_it_cleanly_and_the_service_manager_hears_ready_and_stopping),
+        test(doctor::the_doctor_tells_root_whether_the_agent_can_run),
+        test(doctor::the_doctor_tells_nobody_what_is_missing),
+        test(doctor::the_doctor_tells_a_service_what_settings_keep_from_it),
+        test(doctor::the_doctor_tells_that_tracefs_is_not_mounted),
+        test(lockdown::a_kernel_locked_down_for_integrity_can_be_traced),
+        test(lockdown::a_kernel_locked_down_for_confidentiality_is_refused_by_that_name),
     ]
 }
 

@@ -2,14 +2,15 @@
 
 use anyhow::{Result, ensure};
 
-use crate::agent::Agent;
 use crate::bench::Bench;
 use crate::workload;
 
-pub(super) fn nothing_pinned_means_no_pinned_verdict_and_an_empty_ledger(
+const VERDICTS: &str = "pinscope_verdicts_total";
+
+pub(super) fn nothing_pinned_means_no_pinned_verdict_and_a_ledger_that_stays_as_it_is(
     bench: &Bench,
 ) -> Result<()> {
-    let agent = Agent::start(bench, &[])?;
+    let agent = bench.shared_agent(&[])?;
     let before = agent.scrape()?;
     let counts = workload::run(bench, &["dirty", "--folios", "small"])?;
     let race = workload::run(bench, &["zap-race", "--readers", "0", "--race", "1s"])?;
@@ -25,19 +26,23 @@ pub(super) fn nothing_pinned_means_no_pinned_verdict_and_an_empty_ledger(
         "the workload caused {} walks, the agent saw {grown}",
         counts.walks_unpinned
     );
-    let pinned = now.sum_with("pinscope_verdicts_total", &[("kernel", "pinned")]);
+    let pinned = [("kernel", "pinned")];
+    let said = now.sum_with(VERDICTS, &pinned) - before.sum_with(VERDICTS, &pinned);
     ensure!(
-        pinned == 0,
-        "the kernel said pinned {pinned} times: {}",
-        now.show("pinscope_verdicts_total")
+        said == 0,
+        "the kernel said pinned {said} times: {}",
+        now.show(VERDICTS)
     );
     for gauge in [
         "pinscope_pinned_pages",
         "pinscope_pinned_folios",
         "pinscope_pinned_bytes",
     ] {
-        let value = now.sum(gauge)?;
-        ensure!(value == 0, "{gauge} is {value} with nothing pinned");
+        let (was, is) = (before.sum(gauge)?, now.sum(gauge)?);
+        ensure!(
+            is == was,
+            "{gauge} went from {was} to {is} with nothing pinned"
+        );
     }
-    agent.end()
+    Ok(())
 }

@@ -3,27 +3,90 @@
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 use anyhow::{Result, ensure};
+use rustix::thread::CapabilitySet;
 
-use crate::agent::{Agent, Ended, free_address, run_to_end};
+use crate::agent::{Ended, free_address, run_to_end};
 use crate::bench::Bench;
+use crate::caller::{HandedOn, NOBODY, SERVICE, Setting, after_mounts};
 
-/// The user and group `nobody` of every distribution.
-const NOBODY: u32 = 65534;
+const WALK: [&str; 2] = ["folio_mkclean", "page_mkclean"];
 
 pub(super) fn without_privileges_it_names_what_is_missing_and_the_way_out(
     bench: &Bench,
 ) -> Result<()> {
-    let address = free_address()?.to_string();
-    let ended = run_to_end(bench, &["run", "--listen", &address], |command| {
+    let ended = refused_run(bench, &[], |command| {
         command.uid(NOBODY).gid(NOBODY);
     })?;
-    check_refused(&ended, "CAP_")?;
-    let way_out = ["root", "sudo", "setcap", "AmbientCapabilities"];
+    check_refused(&ended, "CAP_BPF, CAP_PERFMON, CAP_SYSLOG")?;
     ensure!(
-        way_out.iter().any(|way| ended.log.contains(way)),
+        ended.log.contains("root") && ended.log.contains("AmbientCapabilities"),
         "no way out is named: {}",
+        ended.log
+    );
+    for (missing, name) in [
+        (CapabilitySet::BPF, "CAP_BPF;"),
+        (CapabilitySet::PERFMON, "CAP_PERFMON;"),
+        (CapabilitySet::SYSLOG, "CAP_SYSLOG;"),
+    ] {
+        let rest = HandedOn::new(SERVICE.difference(missing))?;
+        let ended = refused_run(bench, &[], |command| rest.to(command))?;
+        check_refused(&ended, &format!("this process lacks {name}"))?;
+    }
+    Ok(())
+}
+
+/// Debian's default, which keeps kprobes from a service and leaves it fentry.
+pub(super) fn kprobes_that_a_setting_keeps_from_a_service_are_told_with_the_setting(
+    bench: &Bench,
+) -> Result<()> {
+    bench.needs_an_agent()?;
+    let _paranoid = Setting::set("/proc/sys/kernel/perf_event_paranoid", "3")?;
+    let handed = HandedOn::new(SERVICE)?;
+    // The usual place for it is root's, or made by the service manager.
+    let socket = std::env::temp_dir().join("kernel-tests-service.sock");
+    let socket = socket.to_string_lossy();
+    let arguments = ["--attach", "kprobe", "--socket", &*socket];
+    let ended = refused_run(bench, &arguments, |command| handed.to(command))?;
+    check_refused(&ended, "sysctl kernel.perf_event_paranoid=2")?;
+    ensure!(
+        ended.log.contains("fentry works here"),
+        "the other way is not named: {}",
+        ended.log
+    );
+    Ok(())
+}
+
+pub(super) fn a_kernel_without_btf_is_named(bench: &Bench) -> Result<()> {
+    let ended = refused_in(bench, "mount -t tmpfs none /sys/kernel/btf", &[])?;
+    check_refused(&ended, "CONFIG_DEBUG_INFO_BTF=y")
+}
+
+pub(super) fn kprobes_that_are_switched_off_are_told_with_the_switch(bench: &Bench) -> Result<()> {
+    bench.needs_an_agent()?;
+    let _off = Setting::set("/sys/kernel/debug/kprobes/enabled", "0")?;
+    let ended = refused_run(bench, &["--attach", "kprobe"], |_command| {})?;
+    check_refused(&ended, "echo 1 > /sys/kernel/debug/kprobes/enabled")
+}
+
+/// No function of the catalogue is on any kernel's list, and nobody can add one: the agent is
+/// shown a list that has it.
+pub(super) fn a_hook_on_the_blacklist_of_kprobes_is_told_with_the_list(
+    bench: &Bench,
+) -> Result<()> {
+    bench.needs_an_agent()?;
+    let script = format!(
+        "printf '0x1-0x2\\t%s\\n' {} > /tmp/blacklist; \
+         mount --bind /tmp/blacklist /sys/kernel/debug/kprobes/blacklist",
+        WALK.join(" ")
+    );
+    let ended = refused_in(bench, &script, &["--attach", "kprobe"])?;
+    check_refused(&ended, "/sys/kernel/debug/kprobes/blacklist")?;
+    ensure!(
+        WALK.iter().any(|symbol| ended.log.contains(symbol)),
+        "the function is not named: {}",
         ended.log
     );
     Ok(())
@@ -36,14 +99,18 @@ pub(super) fn a_busy_port_is_one_clear_line(bench: &Bench) -> Result<()> {
     check_refused(&ended, &address)
 }
 
-pub(super) fn a_second_agent_is_refused(bench: &Bench) -> Result<()> {
-    let first = Agent::start(bench, &[])?;
-    let address = first.address().to_string();
-    let ended = run_to_end(bench, &["run", "--listen", &address], |_command| {})?;
-    check_refused(&ended, &address)?;
+pub(super) fn a_second_agent_is_refused_and_named_the_first(bench: &Bench) -> Result<()> {
+    let first = bench.shared_agent(&[])?;
+    let at_its_port = first.address().to_string();
+    let elsewhere = free_address()?.to_string();
+    let number = first.pid().to_string();
+    for (address, named) in [(&at_its_port, &at_its_port), (&elsewhere, &number)] {
+        let ended = run_to_end(bench, &["run", "--listen", address], |_command| {})?;
+        check_refused(&ended, named)?;
+    }
     // The first one is none the worse for it.
     first.scrape()?;
-    first.end()
+    Ok(())
 }
 
 pub(super) fn bad_arguments_are_refused_by_name(bench: &Bench) -> Result<()> {
@@ -64,6 +131,25 @@ pub(super) fn bad_arguments_are_refused_by_name(bench: &Bench) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// `pinscope run` with these arguments besides, which is to be refused.
+fn refused_run(
+    bench: &Bench,
+    arguments: &[&str],
+    last_word: impl FnOnce(&mut Command),
+) -> Result<Ended> {
+    bench.end_shared()?;
+    let address = free_address()?.to_string();
+    let arguments = [&["run", "--log", "error", "--listen", &address], arguments].concat();
+    run_to_end(bench, &arguments, last_word)
+}
+
+/// The same in surroundings that `script` makes.
+fn refused_in(bench: &Bench, script: &str, arguments: &[&str]) -> Result<Ended> {
+    refused_run(bench, arguments, |command| {
+        *command = after_mounts(command, script);
+    })
 }
 
 fn check_refused(ended: &Ended, named: &str) -> Result<()> {

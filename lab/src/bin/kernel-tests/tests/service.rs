@@ -8,26 +8,28 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 
-use crate::agent::{Agent, free_address, run_to_end};
+use crate::agent::{Agent, Ended, free_address, run_to_end};
 use crate::bench::Bench;
+use crate::caller::after_mounts;
 
-pub(super) fn sigterm_and_sigint_end_it_cleanly(bench: &Bench) -> Result<()> {
-    for signal in [Signal::TERM, Signal::INT] {
-        let ended = Agent::start(bench, &[])?.end_by(signal)?;
-        ensure!(
-            ended.status.success(),
-            "after {signal:?} it ended with {}: {}",
-            ended.status,
-            ended.log
-        );
-    }
-    Ok(())
+pub(super) fn sigint_ends_it_cleanly(bench: &Bench) -> Result<()> {
+    let agent = match bench.take_shared()? {
+        Some(agent) => agent,
+        None => Agent::start(bench, &[])?,
+    };
+    check_clean(&agent.end_by(Signal::INT)?)
 }
 
-pub(super) fn a_time_limit_ends_it_with_a_summary(bench: &Bench) -> Result<()> {
+pub(super) fn a_time_limit_ends_it_with_a_summary_and_tracefs_is_not_needed(
+    bench: &Bench,
+) -> Result<()> {
+    bench.needs_an_agent()?;
+    bench.end_shared()?;
     let address = free_address()?.to_string();
     let arguments = [
         "run",
+        "--attach",
+        &bench.attach,
         "--listen",
         &address,
         "--for",
@@ -35,20 +37,20 @@ pub(super) fn a_time_limit_ends_it_with_a_summary(bench: &Bench) -> Result<()> {
         "--summary",
         "json",
     ];
-    let ended = run_to_end(bench, &arguments, |_command| {})?;
-    ensure!(
-        ended.status.success(),
-        "it ended with {}: {}",
-        ended.status,
-        ended.log
-    );
+    let hidden = "mount -t tmpfs none /sys/kernel/debug; mount -t tmpfs none /sys/kernel/tracing";
+    let ended = run_to_end(bench, &arguments, |command| {
+        *command = after_mounts(command, hidden);
+    })?;
+    check_clean(&ended)?;
     let summary: serde_json::Value = serde_json::from_str(&ended.output)
         .with_context(|| format!("the summary is not JSON: {}", ended.output))?;
     ensure!(summary.is_object(), "the summary is no object: {summary}");
     Ok(())
 }
 
-pub(super) fn the_service_manager_hears_ready_and_stopping(bench: &Bench) -> Result<()> {
+pub(super) fn sigterm_ends_it_cleanly_and_the_service_manager_hears_ready_and_stopping(
+    bench: &Bench,
+) -> Result<()> {
     let manager = Manager::listen(bench.patience)?;
     let agent = Agent::start_with(bench, &[], |command| {
         command.env("NOTIFY_SOCKET", &manager.path);
@@ -56,6 +58,16 @@ pub(super) fn the_service_manager_hears_ready_and_stopping(bench: &Bench) -> Res
     manager.hear("READY=1")?;
     agent.end()?;
     manager.hear("STOPPING=1")
+}
+
+fn check_clean(ended: &Ended) -> Result<()> {
+    ensure!(
+        ended.status.success(),
+        "it ended with {}: {}",
+        ended.status,
+        ended.log
+    );
+    Ok(())
 }
 
 /// The service manager's end of the notification socket.

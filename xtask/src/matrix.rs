@@ -1,0 +1,147 @@
+//! `cargo xtask matrix`: the kernel tests on every kernel of the lab, attached in either way.
+//! Leaves out every check that needs no guest, which is `cargo xtask test`.
+
+pub(crate) mod absent;
+pub(crate) mod cell;
+pub(crate) mod pool;
+mod report;
+pub(crate) mod verifier;
+
+use std::{process::ExitCode, time::Instant};
+
+use clap::ValueEnum;
+
+use crate::{build, kernels, say, setup};
+use cell::{Cell, Mode, Outcome, Work};
+use report::Report;
+
+/// What to run, and where.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Kernels to boot; all of them if none is named
+    #[arg(long, value_name = "SERIES")]
+    kernel: Vec<String>,
+    /// Ways to attach; fentry and kprobe if none is named
+    #[arg(long, value_name = "MODE")]
+    attach: Vec<Mode>,
+    /// Guests at once; one for each CPU of this machine if not said
+    #[arg(long, value_name = "NUMBER")]
+    parallel: Option<usize>,
+    /// Only what the verifier makes of each program, no test
+    #[arg(long, conflicts_with = "tests")]
+    verifier: bool,
+    /// Write what is absent and what the verifier counted into the repository
+    #[arg(long)]
+    record: bool,
+    /// How the result is printed
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    format: Format,
+    /// Only tests whose names contain one of these
+    #[arg(value_name = "TEST")]
+    tests: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+pub(crate) fn verb(options: &Options) -> anyhow::Result<ExitCode> {
+    let start = Instant::now();
+    let cells = cells(options)?;
+    let known_absent = absent::Record::read()?;
+    let known_verified = verifier::Record::read()?;
+    setup::all()?;
+    for cell in &cells {
+        kernels::store::bring(&kernels::locked(&cell.kernel)?)?;
+    }
+    build::all()?;
+    let parallel = options.parallel.unwrap_or_else(pool::usual);
+    say::step(
+        "matrix",
+        format_args!("{} guests, {parallel} at once", cells.len()),
+    );
+    let mut outcomes = pool::run(cells, parallel);
+    if options.record {
+        record(&outcomes, known_absent, known_verified)?;
+        return finish(options, report(outcomes, start)?);
+    }
+    for (cell, outcome) in &mut outcomes {
+        known_absent.hold(cell, outcome);
+    }
+    finish(options, report(outcomes, start)?)
+}
+
+fn cells(options: &Options) -> anyhow::Result<Vec<Cell>> {
+    let series = match options.kernel.as_slice() {
+        [] => kernels::series()?,
+        named => named.to_vec(),
+    };
+    for series in &series {
+        kernels::locked(series)?;
+    }
+    let modes = match options.attach.as_slice() {
+        // The programs of both are loaded in one guest.
+        [] if options.verifier => &[Mode::Fentry],
+        [] => &[Mode::Fentry, Mode::Kprobe][..],
+        named => named,
+    };
+    let everything = options.tests.is_empty();
+    let mut cells = Vec::new();
+    for kernel in series {
+        for (number, mode) in modes.iter().enumerate() {
+            cells.push(Cell {
+                kernel: kernel.clone(),
+                mode: *mode,
+                work: Work {
+                    tests: (!options.verifier).then(|| options.tests.clone()),
+                    verifier: everything && number == 0,
+                },
+            });
+        }
+    }
+    Ok(cells)
+}
+
+fn record(
+    outcomes: &[(Cell, Outcome)],
+    mut absent: absent::Record,
+    mut verified: verifier::Record,
+) -> anyhow::Result<()> {
+    absent.update(outcomes);
+    absent.write()?;
+    verified.update(outcomes);
+    verified.write()
+}
+
+fn report(outcomes: Vec<(Cell, Outcome)>, start: Instant) -> anyhow::Result<Report> {
+    let known = absent::Record::read()?;
+    let no_longer_absent = outcomes
+        .iter()
+        .flat_map(|(cell, outcome)| {
+            let passing = known.passing(cell, outcome);
+            passing
+                .into_iter()
+                .map(move |test| format!("{} {} {test}", cell.kernel, cell.mode))
+        })
+        .collect();
+    Ok(Report {
+        verifier: verifier::Record::read()?.check(&outcomes),
+        no_longer_absent,
+        seconds: start.elapsed().as_secs_f32(),
+        outcomes,
+    })
+}
+
+fn finish(options: &Options, report: Report) -> anyhow::Result<ExitCode> {
+    match options.format {
+        Format::Text => println!("\n{}", report.text()),
+        Format::Json => println!("{}", serde_json::to_string_pretty(&report.json())?),
+    }
+    Ok(if report.is_good() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}

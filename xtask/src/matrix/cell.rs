@@ -1,0 +1,194 @@
+//! One cell of the matrix: the kernel tests in a guest of one kernel, attached in one way.
+//! Leaves out the tests themselves, which are the lab's `kernel-tests`, and what is expected of them.
+
+use std::{
+    fmt,
+    io::{BufRead as _, BufReader},
+    process::Stdio,
+    time::Instant,
+};
+
+use anyhow::{Context as _, ensure};
+use clap::ValueEnum;
+use serde::Serialize;
+
+use super::verifier::{Program, program};
+use crate::{guard, paths, say};
+
+/// Seconds after which a guest counts as hung.
+const TIMEOUT: &str = "1500";
+
+/// How the agent is told to attach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Mode {
+    /// As it likes best
+    Auto,
+    /// By BPF trampolines only
+    Fentry,
+    /// By kprobes only
+    Kprobe,
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Auto => "auto",
+            Self::Fentry => "fentry",
+            Self::Kprobe => "kprobe",
+        })
+    }
+}
+
+/// What is done in the guest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Work {
+    /// Tests whose names contain one of these; all of them if there is none, no test if absent.
+    pub(crate) tests: Option<Vec<String>>,
+    /// Whether each program is loaded once, to ask what the verifier makes of it.
+    pub(crate) verifier: bool,
+}
+
+/// One guest.
+#[derive(Clone, Debug)]
+pub(crate) struct Cell {
+    pub(crate) kernel: String,
+    pub(crate) mode: Mode,
+    pub(crate) work: Work,
+}
+
+/// A test that did not pass, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Told {
+    pub(crate) test: String,
+    pub(crate) why: String,
+}
+
+/// What became of a cell.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct Outcome {
+    pub(crate) passed: Vec<String>,
+    pub(crate) failed: Vec<Told>,
+    /// Tests that do not apply there.
+    pub(crate) absent: Vec<Told>,
+    #[serde(skip)]
+    pub(crate) programs: Vec<Program>,
+    pub(crate) seconds: f32,
+}
+
+impl Cell {
+    /// Boots the guest and follows it. What goes wrong with the guest itself is a failure, too.
+    pub(crate) fn run(&self) -> Outcome {
+        let start = Instant::now();
+        let mut outcome = Outcome::default();
+        if let Err(error) = self.follow(&mut outcome) {
+            say::step(
+                "guest",
+                format_args!("FAILED {} {}: {error:#}", self.kernel, self.mode),
+            );
+            // A guest that ended early has tests that nobody counted; one that
+            // counted a failure ends in one for that very reason.
+            if outcome.failed.is_empty() {
+                outcome.failed.push(Told {
+                    test: "the_guest_comes_to_its_end".to_owned(),
+                    why: format!("{error:#}"),
+                });
+            }
+        }
+        outcome.seconds = start.elapsed().as_secs_f32();
+        outcome
+    }
+
+    /// The very command that a person would give, so that a failure is repeated by hand.
+    fn follow(&self, outcome: &mut Outcome) -> anyhow::Result<()> {
+        let xtask = std::env::current_exe().context("cannot find xtask itself")?;
+        // Under the guard it ends with this process, and QEMU with it.
+        let mut child = guard::command(&xtask)?
+            .args(["lab", "--built", "--kernel", &self.kernel])
+            .args(["--disk", "1G:ext4", "--memory", "2G", "--timeout", TIMEOUT])
+            .args(["--", "sh", "-ec", &self.script(), "kernel-tests"])
+            .args(self.work.tests.iter().flatten())
+            .current_dir(paths::root())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot start the lab")?;
+        let output = child.stdout.take().context("the lab has no output")?;
+        for line in BufReader::new(output).lines() {
+            self.hear(&line?, outcome)?;
+        }
+        let status = child.wait()?;
+        ensure!(status.success(), "the lab ended with {status}");
+        let told = outcome.passed.len() + outcome.absent.len();
+        ensure!(self.work.tests.is_none() || told > 0, "no kernel test ran");
+        Ok(())
+    }
+
+    fn script(&self) -> String {
+        let mut script = String::new();
+        if self.work.verifier {
+            script += "pinscope verify; ";
+        }
+        if self.work.tests.is_some() {
+            script += &format!("kernel-tests --attach {} \"$@\"", self.mode);
+        }
+        script
+    }
+
+    fn hear(&self, line: &str, outcome: &mut Outcome) -> anyhow::Result<()> {
+        if line.starts_with('{') {
+            outcome.programs.extend(program(line)?);
+            return Ok(());
+        }
+        eprintln!("{:<5} {:<6} {line}", self.kernel, self.mode);
+        let told = |rest: &str| {
+            let (test, why) = rest.split_once(": ").unwrap_or((rest, ""));
+            Told {
+                test: test.to_owned(),
+                why: why.to_owned(),
+            }
+        };
+        match line.split_once(' ') {
+            Some(("ok", rest)) => {
+                let name = rest.trim_start().split(' ').next().unwrap_or_default();
+                outcome.passed.push(name.to_owned());
+            }
+            Some(("FAIL", rest)) => outcome.failed.push(told(rest)),
+            Some(("absent", rest)) => outcome.absent.push(told(rest)),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lines_of_the_kernel_tests_are_understood() {
+        let cell = Cell {
+            kernel: "6.12".into(),
+            mode: Mode::Kprobe,
+            work: Work {
+                tests: Some(Vec::new()),
+                verifier: true,
+            },
+        };
+        let mut outcome = Outcome::default();
+        for line in [
+            "ok   a_test (1.5 s)",
+            "FAIL another: because: of this",
+            "absent third: the kernel has none",
+            r#"{"program":"zap_kprobe","instructions":7,"load_ms":1}"#,
+            "1 passed, 1 failed, 1 absent",
+        ] {
+            cell.hear(line, &mut outcome).unwrap();
+        }
+        assert_eq!(outcome.passed, ["a_test"]);
+        assert_eq!(outcome.failed[0].test, "another");
+        assert_eq!(outcome.failed[0].why, "because: of this");
+        assert_eq!(outcome.absent[0].why, "the kernel has none");
+        assert_eq!(outcome.programs.len(), 1);
+    }
+}
