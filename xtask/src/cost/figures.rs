@@ -73,8 +73,9 @@ impl Load {
 /// How often each measurement is made in one boot.
 const ROUNDS: usize = 2;
 
-/// The rounds of one measurement may differ by this part of the figure,
-const TOLERANCE: f64 = 0.005;
+/// The rounds of one measurement may differ by this part of the figure: the longer a bucket of the ledger is
+/// searched for fio's one page, the more a read takes,
+const TOLERANCE: f64 = 0.01;
 
 /// or by this many instructions: fio gives its time in milliseconds, which are 5 instructions an I/O.
 const LEAST_TOLERANCE: f64 = 10.0;
@@ -149,7 +150,7 @@ mod tests {
     fn rounds_that_differ_are_no_figure() {
         assert!(rounds(&[6530.0, 6530.0]).repeat().is_ok());
         assert!(rounds(&[100.0, 109.0]).repeat().is_ok());
-        assert!(rounds(&[6530.0, 6570.0]).repeat().is_err());
+        assert!(rounds(&[6530.0, 6600.0]).repeat().is_err());
     }
 
     #[test]

@@ -46,11 +46,11 @@ measure_io() {
 
 measure_all() {
     measure_io
-    timed pages1 pin --pages 1 --times 20000
-    timed pages8 pin --pages 8 --times 10000
+    timed pages1 pin --pages 1 --among 512 --times 20480
+    timed pages8 pin --pages 8 --among 512 --times 10240
     timed pages512 pin --pages 512 --times 1000
-    timed folio1 pin --pages 1 --memory thp --times 20000
-    timed folio512 pin --pages 512 --memory thp --times 2000
+    timed folio1 pin --pages 1 --among 4096 --memory thp --times 20480
+    timed folio512 pin --pages 512 --among 4096 --memory thp --times 2000
     timed walk walk --pages 256 --times 20
     timed unmap unmap --pages 512 --times 40
 }

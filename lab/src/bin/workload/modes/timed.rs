@@ -23,6 +23,9 @@ pub(crate) struct Args {
     /// Pages of each operation.
     #[arg(long, default_value_t = 512)]
     pages: usize,
+    /// Pages that the calls which pin go round over: what one costs depends on where its folio lies in tables.
+    #[arg(long)]
+    among: Option<usize>,
     /// What memory is pinned; the other operations are on files.
     #[arg(long, value_enum, default_value = "anon")]
     memory: Kind,
@@ -55,15 +58,23 @@ pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
 }
 
 fn pin(args: &Args, session: &Session) -> Result<Counts> {
-    let memory = Memory::make(args.memory, &session.dir, args.pages * PAGE)?;
-    let far = memory.mapping.part(0, args.pages);
+    let among = args.among.unwrap_or(args.pages);
+    ensure!(
+        among >= args.pages && among.is_multiple_of(args.pages),
+        "--among must be a multiple of --pages"
+    );
+    let memory = Memory::make(args.memory, &session.dir, among * PAGE)?;
+    let calls: Vec<_> = (0..among)
+        .step_by(args.pages)
+        .map(|first| memory.mapping.part(first, args.pages))
+        .collect();
     let near = Mapping::anonymous(PAGE)?;
     near.dirty(near.span(), 1);
     let mut counts = Counts::default();
-    let pages = far.pages() as u64;
+    let pages = args.pages as u64;
     let start = Instant::now();
-    for _time in 0..args.times {
-        pin_and_copy(Access::Read, near.span().address, far)?;
+    for (far, _time) in calls.iter().cycle().zip(0..args.times) {
+        pin_and_copy(Access::Read, near.span().address, *far)?;
     }
     counts.time(args.times, start);
     counts.calls = args.times;
