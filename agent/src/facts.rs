@@ -49,7 +49,13 @@ pub(crate) struct Function {
     /// Whether the kernel forbids kprobes on it, as far as this process may know.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) kprobe_forbidden: bool,
+    /// Whether the kernel has no trampoline for so many arguments.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) fentry_refused: bool,
 }
+
+/// Every kernel's trampolines pass as many arguments on: x86-64 has them in registers.
+const SURE_ARGUMENTS: usize = 6;
 
 /// From a symbol to the next one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,6 +88,7 @@ impl Facts {
                         arguments,
                         traceable,
                         kprobe_forbidden: forbidden.contains(name),
+                        fentry_refused: false,
                     },
                 );
             }
@@ -98,6 +105,7 @@ impl Facts {
             methods,
             ..Self::default()
         };
+        facts.try_long_functions(&btf);
         for (structure, member) in kernel_layout::MEMBERS {
             if let Some(offset) = btf.offset(structure, member)? {
                 facts
@@ -116,6 +124,23 @@ impl Facts {
             }
         }
         Ok(facts)
+    }
+}
+
+impl Facts {
+    /// Where trampolines take few arguments, a program for a function of many loads and is then
+    /// refused.
+    fn try_long_functions(&mut self, btf: &btf::KernelBtf) {
+        if !self.methods.fentry.usable() {
+            return;
+        }
+        for (name, function) in &mut self.functions {
+            let arguments = function.arguments.as_ref().map_or(0, Vec::len);
+            if arguments > SURE_ARGUMENTS && function.traceable != Some(false) {
+                let id = btf.function_id(name);
+                function.fentry_refused = id.is_some_and(|id| trial::attach_fentry(id).is_err());
+            }
+        }
     }
 }
 

@@ -49,6 +49,7 @@ pub(crate) enum Unmet {
     /// Why the ways to attach that were asked for are closed.
     NoMethod(String),
     KprobeForbidden,
+    TooManyArguments(usize),
     /// Attaching was tried and failed.
     Refused(String),
 }
@@ -72,6 +73,11 @@ impl fmt::Display for Unmet {
                  kernel.kptr_restrict below 2"
             ),
             Self::NoMethod(why) => write!(f, "{why}"),
+            Self::TooManyArguments(number) => write!(
+                f,
+                "it has {number} arguments, for which this kernel has no fentry, and kprobes are \
+                 not open"
+            ),
             Self::KprobeForbidden => write!(
                 f,
                 "the kernel forbids kprobes on it (/sys/kernel/debug/kprobes/blacklist), and \
@@ -156,7 +162,8 @@ fn check(candidate: &Candidate, facts: &Facts, attach: Attach) -> Result<Vec<Met
         return Err(Unmet::NotTraceable);
     }
     check_prototype(candidate, function)?;
-    let fentry = function.arguments.is_some() && facts.methods.fentry.usable();
+    let fentry =
+        function.arguments.is_some() && facts.methods.fentry.usable() && !function.fentry_refused;
     let kprobe = facts.methods.kprobe.usable() && !function.kprobe_forbidden;
     let methods: Vec<Method> = match attach {
         Attach::Auto => vec![(Method::Fentry, fentry), (Method::Kprobe, kprobe)],
@@ -168,6 +175,9 @@ fn check(candidate: &Candidate, facts: &Facts, attach: Attach) -> Result<Vec<Met
     .collect();
     match methods.is_empty() {
         false => Ok(methods),
+        true if function.fentry_refused => Err(Unmet::TooManyArguments(
+            function.arguments.as_ref().map_or(0, Vec::len),
+        )),
         true if function.kprobe_forbidden => Err(Unmet::KprobeForbidden),
         true => Err(Unmet::NoMethod(
             facts
@@ -332,6 +342,17 @@ mod tests {
             told.contains("folio_mkclean") && told.contains("blacklist"),
             "{told}"
         );
+    }
+
+    #[test]
+    fn a_function_of_more_arguments_than_a_trampoline_takes_needs_a_kprobe() {
+        let mut facts = capable();
+        let walk = facts.functions.get_mut("folio_mkclean").unwrap();
+        walk.fentry_refused = true;
+        assert_eq!(mkclean(&facts, Attach::Auto).usable[0].1, [Method::Kprobe]);
+        let step = mkclean(&facts, Attach::Fentry);
+        assert_eq!(step.usable[0].0.symbol, "page_mkclean");
+        assert_eq!(step.passed_over[0].1, Unmet::TooManyArguments(1));
     }
 
     #[test]

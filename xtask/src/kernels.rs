@@ -1,7 +1,10 @@
 //! The lab's kernels: which there are, what the lock file pins, and keeping them under `target/kernels`.
 //! Leaves out booting them.
 
+pub(crate) mod add;
 mod archive;
+mod changes;
+pub(crate) mod facts;
 mod lock;
 pub(crate) mod modules;
 pub(crate) mod store;
@@ -26,6 +29,11 @@ enum Verb {
     List,
     /// Write the newest release of every series into xtask/kernels.lock
     Update,
+    /// Bring a series into the lab: lock its newest release, boot it, write its facts, say what changed
+    Add {
+        /// Such as 7.4; one that is there already is renewed
+        series: String,
+    },
     /// Fetch kernels ahead of their first use
     Fetch {
         /// Series, such as 6.12; all of them if none is named
@@ -37,6 +45,7 @@ pub(crate) fn verb(options: &Options) -> anyhow::Result<()> {
     match &options.verb {
         Verb::List => list(),
         Verb::Update => update(),
+        Verb::Add { series } => add::add(series),
         Verb::Fetch { series } if series.is_empty() => fetch(&self::series()?),
         Verb::Fetch { series } => fetch(series),
     }

@@ -30,7 +30,7 @@ pub(crate) struct Options {
     /// Only what the verifier makes of each program, no test
     #[arg(long, conflicts_with = "tests")]
     verifier: bool,
-    /// Write what is absent and what the verifier counted into the repository
+    /// Write what is absent, what the verifier counted and the kernels' facts into the repository
     #[arg(long)]
     record: bool,
     /// How the result is printed
@@ -112,7 +112,13 @@ fn record(
     absent.update(outcomes);
     absent.write()?;
     verified.update(outcomes);
-    verified.write()
+    verified.write()?;
+    for (cell, outcome) in outcomes {
+        if let Some(facts) = &outcome.facts {
+            kernels::facts::write(&cell.kernel, facts)?;
+        }
+    }
+    kernels::add::write_document()
 }
 
 fn report(outcomes: Vec<(Cell, Outcome)>, start: Instant) -> anyhow::Result<Report> {

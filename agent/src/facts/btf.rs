@@ -65,6 +65,13 @@ impl KernelBtf {
         Ok(None)
     }
 
+    /// By which a program names the function that it is attached to.
+    pub(crate) fn function_id(&self, name: &str) -> Option<u32> {
+        let ids = self.btf.resolve_ids_by_name(name).unwrap_or_default();
+        ids.into_iter()
+            .find(|id| matches!(self.btf.resolve_type_by_id(*id), Ok(Type::Func(_))))
+    }
+
     fn structure(&self, name: &str) -> Result<Option<Struct>, AgentError> {
         for id in self.btf.resolve_ids_by_name(name).unwrap_or_default() {
             if let Type::Struct(it) | Type::Union(it) = self.btf.resolve_type_by_id(id)? {

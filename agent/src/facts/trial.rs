@@ -1,12 +1,13 @@
-//! Opens a kprobe and closes it, to learn whether this process may. Leaves out why it may not.
+//! Attaches what does nothing and detaches it, to learn whether this process may and this kernel
+//! can. Leaves out why not.
 
 use std::{
     ffi::CString,
     fs, io, mem,
-    os::fd::{FromRawFd as _, OwnedFd},
+    os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
 };
 
-use aya_obj::generated::perf_event_attr;
+use aya_obj::generated::{bpf_attach_type, bpf_attr, bpf_cmd, bpf_prog_type, perf_event_attr};
 
 /// The kind of perf event that is a kprobe.
 const KIND: &str = "/sys/bus/event_source/devices/kprobe/type";
@@ -35,10 +36,46 @@ pub(crate) fn open_kprobe(function: &str) -> io::Result<()> {
             CLOSE_ON_EXEC,
         )
     };
-    let Ok(fd @ 0..) = i32::try_from(opened) else {
+    owned(opened).map(drop)
+}
+
+/// Attaches a program that returns to the function with this BTF id. A kernel may load it and then
+/// have no trampoline for a function of so many arguments.
+pub(crate) fn attach_fentry(function: u32) -> io::Result<()> {
+    /// `r0 = 0; exit`
+    const RETURN: [u64; 2] = [0xb7, 0x95];
+    // SAFETY: plain integers, for which zero is a value.
+    let mut load: bpf_attr = unsafe { mem::zeroed() };
+    load.__bindgen_anon_3.prog_type = bpf_prog_type::BPF_PROG_TYPE_TRACING as u32;
+    load.__bindgen_anon_3.expected_attach_type = bpf_attach_type::BPF_TRACE_FENTRY as u32;
+    load.__bindgen_anon_3.attach_btf_id = function;
+    load.__bindgen_anon_3.insns = RETURN.as_ptr() as u64;
+    load.__bindgen_anon_3.insn_cnt = RETURN.len() as u32;
+    load.__bindgen_anon_3.license = c"GPL".as_ptr() as u64;
+    let program = bpf(bpf_cmd::BPF_PROG_LOAD, &load)?;
+    // SAFETY: as above.
+    let mut attach: bpf_attr = unsafe { mem::zeroed() };
+    attach.raw_tracepoint.prog_fd = program.as_raw_fd().cast_unsigned();
+    bpf(bpf_cmd::BPF_RAW_TRACEPOINT_OPEN, &attach).map(drop)
+}
+
+fn bpf(command: bpf_cmd, attributes: &bpf_attr) -> io::Result<OwnedFd> {
+    // SAFETY: the kernel reads the attributes and what they point to, which outlive the call.
+    owned(unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            command as libc::c_long,
+            &raw const *attributes,
+            size_of::<bpf_attr>(),
+        )
+    })
+}
+
+/// The descriptor that a system call gave, or its error.
+fn owned(given: libc::c_long) -> io::Result<OwnedFd> {
+    let Ok(fd @ 0..) = i32::try_from(given) else {
         return Err(io::Error::last_os_error());
     };
     // SAFETY: the kernel has just given it to us alone.
-    drop(unsafe { OwnedFd::from_raw_fd(fd) });
-    Ok(())
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }

@@ -65,7 +65,7 @@ fn render(kernels: &[Locked]) -> anyhow::Result<String> {
         kernel: kernels.to_vec(),
     })?;
     Ok(format!(
-        "# Written by `cargo xtask kernels update`.\n\n{body}"
+        "# Written by `cargo xtask kernels update` and `cargo xtask kernels add`.\n\n{body}"
     ))
 }
 

@@ -11,8 +11,9 @@ use std::{
 use anyhow::{Context as _, ensure};
 use clap::ValueEnum;
 use serde::Serialize;
+use serde_json::Value;
 
-use super::verifier::{Program, program};
+use super::verifier::{Line, Program};
 use crate::{guard, paths, say};
 
 /// Seconds after which a guest counts as hung.
@@ -71,6 +72,9 @@ pub(crate) struct Outcome {
     pub(crate) failed: Vec<Told>,
     /// Tests that do not apply there.
     pub(crate) absent: Vec<Told>,
+    /// What the agent's choice is made from there, where the verifier was asked.
+    #[serde(skip)]
+    pub(crate) facts: Option<Value>,
     #[serde(skip)]
     pub(crate) programs: Vec<Program>,
     pub(crate) seconds: f32,
@@ -137,7 +141,10 @@ impl Cell {
 
     fn hear(&self, line: &str, outcome: &mut Outcome) -> anyhow::Result<()> {
         if line.starts_with('{') {
-            outcome.programs.extend(program(line)?);
+            match Line::read(line)? {
+                Line::Facts(facts) => outcome.facts = Some(facts),
+                Line::Program(program) => outcome.programs.push(program),
+            }
             return Ok(());
         }
         eprintln!("{:<5} {:<6} {line}", self.kernel, self.mode);

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use serde::Deserialize;
+use serde_json::Value;
 
 use super::cell::{Cell, Outcome};
 use crate::{kernels, paths};
@@ -46,23 +46,27 @@ impl fmt::Display for Verified {
 /// A program by its name.
 pub(crate) type Program = (String, Verified);
 
-#[derive(Deserialize)]
-struct Line {
-    program: Option<String>,
-    instructions: Option<u64>,
-    refused: Option<String>,
+/// What a line of `pinscope verify` tells.
+pub(crate) enum Line {
+    Facts(Value),
+    Program(Program),
 }
 
-/// The program that a line of `pinscope verify` tells of; the line of facts tells of none.
-pub(crate) fn program(line: &str) -> anyhow::Result<Option<Program>> {
-    let line: Line =
-        serde_json::from_str(line).with_context(|| format!("no line of a verifier: {line}"))?;
-    let verified = match (line.refused, line.instructions) {
-        (Some(_), _) => Verified::Refused,
-        (None, Some(number)) => Verified::Instructions(number),
-        (None, None) => Verified::Unsaid,
-    };
-    Ok(line.program.map(|name| (name, verified)))
+impl Line {
+    pub(crate) fn read(line: &str) -> anyhow::Result<Self> {
+        let mut told: Value =
+            serde_json::from_str(line).with_context(|| format!("not of a verifier: {line}"))?;
+        if let Some(facts) = told.get_mut("facts") {
+            return Ok(Self::Facts(facts.take()));
+        }
+        let name = told["program"].as_str().context("a program has a name")?;
+        let verified = match (told.get("refused"), told["instructions"].as_u64()) {
+            (Some(_), _) => Verified::Refused,
+            (None, Some(number)) => Verified::Instructions(number),
+            (None, None) => Verified::Unsaid,
+        };
+        Ok(Self::Program((name.to_owned(), verified)))
+    }
 }
 
 /// The whole table: kernel to program to what became of it.
@@ -146,6 +150,26 @@ impl Record {
                 self.add(&cell.kernel, program, *verified);
             }
         }
+    }
+
+    /// Programs that one kernel's verifier takes and the other does not, or at another price.
+    pub(crate) fn between(&self, old: &str, new: &str) -> Vec<String> {
+        let nothing = BTreeMap::new();
+        let of = |kernel| self.0.get(kernel).unwrap_or(&nothing);
+        let (old, new) = (of(old), of(new));
+        let names: BTreeSet<_> = old.keys().chain(new.keys()).collect();
+        let mut lines = Vec::new();
+        for name in names {
+            match (old.get(name), new.get(name)) {
+                (None, Some(now)) => lines.push(format!("{name}: new, {now}")),
+                (Some(_), None) => lines.push(format!("{name}: not asked for")),
+                (Some(before), Some(now)) if is_worse(*before, *now) || is_worse(*now, *before) => {
+                    lines.push(format!("{name}: {before} -> {now}"));
+                }
+                (Some(_), Some(_)) | (None, None) => {}
+            }
+        }
+        lines
     }
 
     /// Holds `outcomes` against the table.

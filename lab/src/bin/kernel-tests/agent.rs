@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::bench::Bench;
+use crate::bench::{Bench, Outlook};
 use crate::metrics::Metrics;
 use crate::wait::{Look, until};
 
@@ -168,13 +168,25 @@ pub(crate) fn run_to_end(
     })
 }
 
-/// Why the agent cannot run here, asked of its doctor; `None` if it can.
-pub(crate) fn cannot_run(bench: &Bench) -> Result<Option<String>> {
+/// What the agent's doctor says of this kernel in this mode.
+pub(crate) fn ask_doctor(bench: &Bench) -> Result<Outlook> {
     let arguments = ["doctor", "--format", "json", "--attach", &bench.attach];
     let ended = run_to_end(bench, &arguments, |_command| {})?;
     let report: serde_json::Value = serde_json::from_str(&ended.output)
         .with_context(|| format!("the doctor's report is no JSON: {}", ended.output))?;
-    Ok(report["problem"].as_str().map(str::to_owned))
+    let hooks = report["hooks"].as_array().map_or(&[][..], Vec::as_slice);
+    let blind = hooks.iter().filter(|it| it["state"] == "blind");
+    let told = |it: &serde_json::Value| {
+        let why = it["passed_over"][0]["why"].as_str().unwrap_or_default();
+        (
+            it["hook"].as_str().unwrap_or_default().to_owned(),
+            why.to_owned(),
+        )
+    };
+    Ok(Outlook {
+        cannot_run: report["problem"].as_str().map(str::to_owned),
+        blind: blind.map(told).collect(),
+    })
 }
 
 /// An address of loopback that nobody listens at.

@@ -2,6 +2,7 @@
 //! It leaves out how an agent is started.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -19,9 +20,17 @@ pub(crate) struct Bench {
     pub(crate) dir: PathBuf,
     pub(crate) attach: String,
     pub(crate) patience: Duration,
-    /// Why the agent cannot run on this kernel in this mode, in its own words.
-    pub(crate) cannot_run: Option<String>,
+    pub(crate) outlook: Outlook,
     pub(crate) shared: RefCell<Option<Shared>>,
+}
+
+/// What this kernel in this mode has for the agent, in its own words.
+#[derive(Debug, Default)]
+pub(crate) struct Outlook {
+    /// Why it cannot run at all.
+    pub(crate) cannot_run: Option<String>,
+    /// Hooks that nothing serves, and why.
+    pub(crate) blind: BTreeMap<String, String>,
 }
 
 /// An agent that one test has started and the next may use: most of a test's time is the
@@ -74,8 +83,16 @@ impl Bench {
 
     /// Fails as absent where no agent can run.
     pub(crate) fn needs_an_agent(&self) -> Result<()> {
-        match &self.cannot_run {
+        match &self.outlook.cannot_run {
             Some(why) => Err(absent(format!("the agent cannot run here: {why}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Fails as absent where the agent is blind at a hook that the workload goes through.
+    pub(crate) fn needs_hook(&self, hook: &str) -> Result<()> {
+        match self.outlook.blind.get(hook) {
+            Some(why) => Err(absent(format!("nothing serves {hook} here: {why}"))),
             None => Ok(()),
         }
     }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 
 use absent::Absent;
-use bench::Bench;
+use bench::{Bench, Outlook};
 
 mod absent;
 mod agent;
@@ -75,12 +75,12 @@ fn main() -> ExitCode {
         dir: cli.dir,
         attach: cli.attach,
         patience: Duration::from_secs(cli.patience),
-        cannot_run: None,
+        outlook: Outlook::default(),
         shared: RefCell::default(),
     };
     let mut tally = Tally::default();
-    match agent::cannot_run(&bench) {
-        Ok(why) => bench.cannot_run = why,
+    match agent::ask_doctor(&bench) {
+        Ok(outlook) => bench.outlook = outlook,
         Err(why) => tally.add("the_doctor_answers", Err(why)),
     }
     for test in &tests {

@@ -13,10 +13,10 @@ use crate::caller::{HandedOn, NOBODY, SERVICE, Setting, after_mounts};
 pub(super) fn the_doctor_tells_root_whether_the_agent_can_run(bench: &Bench) -> Result<()> {
     let report = ask(bench, |_command| {})?;
     ensure!(
-        report["problem"].as_str() == bench.cannot_run.as_deref(),
+        report["problem"].as_str() == bench.outlook.cannot_run.as_deref(),
         "{report}"
     );
-    if bench.cannot_run.is_none() {
+    if bench.outlook.cannot_run.is_none() {
         for check in report["checks"].as_array().context("no checks")? {
             ensure!(check["state"] == "ok", "root is not content: {check}");
         }
@@ -82,7 +82,7 @@ pub(super) fn the_doctor_tells_that_tracefs_is_not_mounted(bench: &Bench) -> Res
     let report = ask(bench, |command| *command = after_mounts(command, hidden))?;
     ensure!(state_of(&report, "tracefs") == "worse", "{report}");
     ensure!(
-        report["problem"].as_str() == bench.cannot_run.as_deref(),
+        report["problem"].as_str() == bench.outlook.cannot_run.as_deref(),
         "{report}"
     );
     Ok(())

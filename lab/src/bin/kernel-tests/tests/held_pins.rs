@@ -9,6 +9,9 @@ use crate::metrics::Metrics;
 use crate::wait::Look;
 use crate::workload::{self, Stepped};
 
+/// `process_vm_readv()` and its like.
+const WORKLOADS_PIN: &str = "pin_user_pages_remote";
+
 const VERDICTS: &str = "pinscope_verdicts_total";
 
 pub(super) fn held_pins_across_fsync_are_seen_by_kernel_and_two_walk(bench: &Bench) -> Result<()> {
@@ -26,6 +29,7 @@ pub(super) fn pins_for_reading_are_seen_like_pins_for_writing(bench: &Bench) -> 
 }
 
 fn check_held(bench: &Bench, arguments: &[&str]) -> Result<()> {
+    bench.needs_hook(WORKLOADS_PIN)?;
     let agent = bench.shared_agent(&[])?;
     let before = agent.scrape()?;
     let mut workload = Stepped::start(bench, arguments)?;
@@ -79,6 +83,7 @@ fn check_held(bench: &Bench, arguments: &[&str]) -> Result<()> {
 /// A pin that came and went leaves the mail's flag set; a private mapping then looks like
 /// a pin to whoever compares counts, at every walk.
 pub(super) fn a_private_mapping_misleads_two_walk_and_not_the_kernel(bench: &Bench) -> Result<()> {
+    bench.needs_hook(WORKLOADS_PIN)?;
     let agent = bench.shared_agent(&[])?;
     let before = agent.scrape()?;
     let counts = workload::run(bench, &["private", "--after-pin", "--folios", "small"])?;

@@ -88,6 +88,8 @@ impl Start {
 pub(super) fn at_quiet_points_ledger_and_totals_equal_the_kernels_over_400000_pages(
     bench: &Bench,
 ) -> Result<()> {
+    // Which `process_vm_readv()` pins by.
+    bench.needs_hook("pin_user_pages_remote")?;
     let agent = bench.shared_agent(&[])?;
     let start = Start::now(bench, &agent)?;
     let mut own = Counts::default();

@@ -1,0 +1,114 @@
+//! `cargo xtask kernels add`: a series comes into the lab, and the agent learns its facts.
+//! Leaves out what is decided from them, which is the agent's plan.
+
+use std::{fs, process::Command};
+
+use anyhow::{Context as _, bail};
+use serde_json::Value;
+
+use super::{Locked, archive, changes, facts, lock, order, store};
+use crate::{
+    build,
+    debian::apt::Apt,
+    matrix::{
+        cell::{Cell, Mode, Outcome, Work},
+        verifier,
+    },
+    paths, process, refused, say, setup,
+};
+
+/// Locks the newest release of the series, boots it, writes what it is like into the repository
+/// and prints what changed from the series before it.
+pub(crate) fn add(series: &str) -> anyhow::Result<()> {
+    let locked = lock_newest(series)?;
+    setup::all()?;
+    store::bring(&locked)?;
+    build::all()?;
+    say::step("kernels", format_args!("booting {}", locked.release));
+    let (cell, outcome) = boot(series);
+    let found = outcome
+        .facts
+        .clone()
+        .with_context(|| format!("the guest of {series} gave no facts"))?;
+    if let Some(told) = outcome.failed.first() {
+        bail!("{}", told.why);
+    }
+    facts::write(series, &found)?;
+    let mut verified = verifier::Record::read()?;
+    verified.update(&[(cell, outcome)]);
+    verified.write()?;
+    write_document()?;
+    print_changes(series, &found, &verified)
+}
+
+fn lock_newest(series: &str) -> anyhow::Result<Locked> {
+    let _only_one = setup::lock()?;
+    let apt = Apt::ready()?;
+    apt.update()?;
+    let newest = archive::newest(&apt, series)?.ok_or_else(|| {
+        refused(format!(
+            "Debian's archive has no cloud kernel of series {series}"
+        ))
+    })?;
+    let mut all = lock::read()?;
+    all.retain(|locked| locked.series != series);
+    all.push(newest.clone());
+    all.sort_by_key(|locked| order(&locked.series));
+    lock::write(&all)?;
+    say::step(
+        "kernels",
+        format_args!("{series}: locked {}", newest.release),
+    );
+    Ok(newest)
+}
+
+fn boot(series: &str) -> (Cell, Outcome) {
+    let cell = Cell {
+        kernel: series.to_owned(),
+        mode: Mode::Auto,
+        work: Work {
+            tests: None,
+            verifier: true,
+        },
+    };
+    let outcome = cell.run();
+    (cell, outcome)
+}
+
+/// The agent's own test writes it: the plan is the agent's.
+pub(crate) fn write_document() -> anyhow::Result<()> {
+    process::output(
+        Command::new("cargo")
+            .args(["test", "--quiet", "--package", "pinscope", "--lib"])
+            .arg("the_document_says_what_each_kernel_gives")
+            .env("PINSCOPE_WRITE_DOCS", "1")
+            .current_dir(paths::root()),
+    )
+    .context("cannot write docs/kernels.md")
+    .map(drop)
+}
+
+fn print_changes(series: &str, found: &Value, verified: &verifier::Record) -> anyhow::Result<()> {
+    let all = super::series()?;
+    let place = all.iter().position(|it| it == series).unwrap_or_default();
+    let Some(before) = place.checked_sub(1).and_then(|it| all.get(it)) else {
+        println!("{series} is the oldest: there is nothing to compare it with");
+        return Ok(());
+    };
+    let old = facts::read(before)?;
+    let document = fs::read_to_string(paths::root().join("docs/kernels.md"))?;
+    for (title, lines) in [
+        ("facts", changes::of_facts(&old, found)),
+        ("plan", changes::of_document(&document, before, series)),
+        ("verifier", verified.between(before, series)),
+    ] {
+        println!("{title}, {series} against {before}:");
+        if lines.is_empty() {
+            println!("  nothing changed");
+        }
+        for line in lines {
+            println!("  {line}");
+        }
+    }
+    Ok(())
+}
