@@ -43,7 +43,7 @@ struct Cli {
     #[arg(long, default_value = "auto")]
     attach: String,
     /// How long to wait for a condition before a test fails, in seconds.
-    #[arg(long, default_value_t = 120)]
+    #[arg(long, default_value_t = 300)]
     patience: u64,
 }
 
