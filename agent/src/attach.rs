@@ -3,18 +3,20 @@
 //! Walks the plan, and goes on to the next way where the kernel refuses one.
 
 mod misses;
+mod resolver;
 
 use std::{io, os::fd::AsRawFd, time::Instant};
 
 use aya::{
     Btf, Ebpf, EbpfLoader,
-    maps::{Array, Map, MapData, RingBuf},
+    maps::{Map, MapData, RingBuf},
     programs::{Program, ProgramError},
 };
 use aya_log::EbpfLogger;
 use log::{debug, info, warn};
 pub(crate) use misses::Programs;
 use probe_abi::{BUCKET_SLOTS, Layout};
+pub(crate) use resolver::Resolver;
 use tokio::io::{Interest, unix::AsyncFd};
 
 use crate::{
@@ -22,7 +24,9 @@ use crate::{
     catalogue::{At, Candidate, Need},
     error::{AgentError, chain},
     facts::Facts,
+    owners::Owners,
     plan::{Method, Step, Unmet},
+    settings::Settings,
 };
 
 /// The object for kernels whose verifier takes compare-and-swap and `bpf_loop`.
@@ -34,6 +38,8 @@ pub(crate) struct Sizes {
     pub(crate) ring_bytes: u32,
     /// A power of two.
     pub(crate) ledger_slots: u32,
+    /// A power of two.
+    pub(crate) owners: u32,
 }
 
 /// The programs, attached for as long as this lives.
@@ -44,18 +50,9 @@ pub(crate) struct Attached {
     pub(crate) logger: EbpfLogger<&'static dyn log::Log>,
     pub(crate) programs: Programs,
     pub(crate) settings: Settings,
-}
-
-/// What the probes are told once they run.
-pub(crate) struct Settings(Array<MapData, u64>);
-
-impl Settings {
-    /// The ledger key of a page whose pins do not count.
-    pub(crate) fn leave_out(&mut self, zero_page: u64) -> Result<(), AgentError> {
-        self.0
-            .set(0, zero_page, 0)
-            .map_err(|it| unusable("SETTINGS", &it))
-    }
+    pub(crate) owners: Owners,
+    /// Absent where the kernel does not take it: files have no names then.
+    pub(crate) resolver: Option<Resolver>,
 }
 
 /// What became of one hook.
@@ -105,10 +102,18 @@ pub(crate) fn attach(
         .take_map("SAMPLES")
         .ok_or_else(|| missing("SAMPLES"))
         .and_then(|it| RingBuf::try_from(it).map_err(|it| unusable("SAMPLES", &it)))?;
-    let settings = ebpf
-        .take_map("SETTINGS")
-        .ok_or_else(|| missing("SETTINGS"))
-        .and_then(|it| Array::try_from(it).map_err(|it| unusable("SETTINGS", &it)))?;
+    let settings = Settings::map(map_data(&ebpf, "SETTINGS")?)?;
+    let owners = Owners::map(map_data(&ebpf, "OWNERS")?, sizes.owners as usize)?;
+    let resolver = match resolver(&mut ebpf) {
+        Ok(resolver) => Some(resolver),
+        Err(error) => {
+            warn!(
+                "files and memory cgroups will have no names: {}",
+                chain(&error)
+            );
+            None
+        }
+    };
     let btf = kernel_btf()?;
 
     let mut hooks = Vec::new();
@@ -128,8 +133,25 @@ pub(crate) fn attach(
         samples,
         logger,
         programs: Programs::new(ebpf),
-        settings: Settings(settings),
+        settings,
+        owners,
+        resolver,
     })
+}
+
+fn resolver(ebpf: &mut Ebpf) -> Result<Resolver, AgentError> {
+    const PROGRAM: &str = "resolve";
+    let refused = |it: &dyn std::error::Error| AgentError::Map {
+        name: "ANSWER",
+        reason: chain(it),
+    };
+    let program = match ebpf.program_mut(PROGRAM) {
+        Some(Program::RawTracePoint(it)) => it,
+        _ => return Err(missing(PROGRAM)),
+    };
+    program.load().map_err(|it| refused(&it))?;
+    let fd = program.fd().and_then(|it| Ok(it.try_clone()?));
+    Resolver::new(fd.map_err(|it| refused(&it))?, map_data(ebpf, "ANSWER")?)
 }
 
 /// Loads the programs that `steps` would attach, attaches none, and tells of each.
@@ -171,6 +193,7 @@ fn object(
     let buckets = (sizes.ledger_slots / BUCKET_SLOTS as u32).max(1);
     let cpus = possible_cpus()?;
     layout.ledger_mask = buckets - 1;
+    layout.owners_mask = sizes.owners - 1;
     layout.ptes_hooked = u32::from(planned(steps, "ptes_found"));
     let zap = steps
         .iter()
@@ -185,6 +208,7 @@ fn object(
         .override_global("LAYOUT", bytemuck::bytes_of(&layout), true)
         .map_max_entries("COUNTERS", cpus)
         .map_max_entries("LEDGER", buckets)
+        .map_max_entries("OWNERS", sizes.owners)
         .map_max_entries("SAMPLES", sizes.ring_bytes)
         .load(MODERN)
         .map_err(|it| AgentError::Load(Box::new(it)))?;

@@ -1,41 +1,63 @@
-//! The kernel side's counters and ledger, mapped read-only: reading them makes
-//! no system call and stops no probe.
+//! The kernel side's counters and ledger, mapped: reading them makes no system
+//! call and stops no probe.
 
-use std::{
-    collections::{HashMap, HashSet},
-    mem::offset_of,
-};
+use std::{collections::HashSet, mem::offset_of, sync::atomic::Ordering};
 
 use aya::maps::MapData;
-use probe_abi::{BUCKET_SLOTS, Bucket, CpuCounters, Kind, Lost, SlotNote, WALK_KINDS, Word};
+use probe_abi::{BUCKET_SLOTS, Bucket, CpuCounters, Kind, Lost, STRATA, SlotNote, Word, stratum};
 
-use crate::{error::AgentError, mapped::Mapped};
+use crate::{
+    error::AgentError,
+    mapped::{Mapped, Shared},
+};
 
 /// Both tables.
 pub(crate) struct Books {
     counters: Mapped,
     cpus: usize,
-    ledger: Mapped,
+    ledger: Shared,
     buckets: usize,
     /// What the counters held when counting began.
     origin: CpuCounters,
 }
 
-/// What is outstanding now, from one pass over the ledger.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Outstanding {
-    /// Pins not yet released, in pages.
-    pub(crate) pinned_pages: u64,
-    /// Folios with at least one pin.
-    pub(crate) pinned_folios: u64,
-    /// Pages of those folios, pinned or not: the memory that cannot move.
-    pub(crate) held_pages: u64,
+/// Pins of one owner on one folio, not yet released.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Hold {
+    /// The folio's key in the ledger.
+    pub(crate) key: u64,
+    /// Index of the owner's record.
+    pub(crate) owner: u32,
+    /// Pins, in pages.
+    pub(crate) pins: u32,
+    /// Pages of the folio.
+    pub(crate) pages: u32,
+    /// `bpf_ktime_get_ns` when this owner's count last left zero.
+    pub(crate) since_ns: u64,
+    /// `folio->mapping` then, tag bits included.
+    pub(crate) mapping: u64,
+    /// The memory cgroup charged for it, as the kernel keeps it.
+    pub(crate) memcg: u64,
+}
+
+impl Hold {
+    /// The folio's stratum, see [`probe_abi::stratum`].
+    pub(crate) fn stratum(&self) -> usize {
+        stratum(self.key) as usize
+    }
+}
+
+/// One pass over the ledger.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Holds {
+    /// Pins outstanding, a line for each owner of a folio.
+    pub(crate) pins: Vec<Hold>,
     /// Plain references not yet seen released, on file folios.
     pub(crate) references: u64,
     /// Slots in use, those that only remember included.
     pub(crate) slots_used: u64,
-    /// `since_ns` of the oldest outstanding pin.
-    pub(crate) oldest_pin_ns: Option<u64>,
+    /// Every owner that a slot names, whatever its count.
+    pub(crate) owners: HashSet<u32>,
 }
 
 impl Books {
@@ -48,7 +70,7 @@ impl Books {
         Ok(Self {
             counters: Mapped::new(counters, "COUNTERS", cpus * size_of::<CpuCounters>())?,
             cpus,
-            ledger: Mapped::new(ledger, "LEDGER", buckets * size_of::<Bucket>())?,
+            ledger: Shared::new(ledger, "LEDGER", buckets * size_of::<Bucket>())?,
             buckets,
             origin: CpuCounters::default(),
         })
@@ -64,85 +86,119 @@ impl Books {
     /// Totals over all CPUs since [`Self::begin`].
     pub(crate) fn totals(&self) -> CpuCounters {
         let origin = bytemuck::bytes_of(&self.origin);
-        let sum = |offset: usize| {
-            let counter = |cpu: usize| cpu * size_of::<CpuCounters>() + offset;
-            let total: u64 = (0..self.cpus)
-                .map(|cpu| self.counters.u64_at(counter(cpu)))
-                .sum();
+        let mut totals = CpuCounters::default();
+        let words = bytemuck::bytes_of_mut(&mut totals).chunks_exact_mut(8);
+        for (index, bytes) in words.enumerate() {
+            let offset = index * 8;
+            let total = (0..self.cpus)
+                .map(|cpu| {
+                    self.counters
+                        .u64_at(cpu * size_of::<CpuCounters>() + offset)
+                })
+                // One counter may fall: only the sum over all CPUs has a meaning.
+                .fold(0, u64::wrapping_add);
             let begun = origin[offset..].first_chunk().copied().unwrap_or_default();
-            total - u64::from_ne_bytes(begun)
-        };
-        let mut walks = [0; WALK_KINDS];
-        for (kind, walks) in walks.iter_mut().enumerate() {
-            *walks = sum(offset_of!(CpuCounters, walks) + kind * 8);
+            bytes.copy_from_slice(&total.wrapping_sub(u64::from_ne_bytes(begun)).to_ne_bytes());
         }
-        let mut lost = [0; Lost::COUNT];
-        for (cause, lost) in lost.iter_mut().enumerate() {
-            *lost = sum(offset_of!(CpuCounters, lost) + cause * 8);
-        }
-        CpuCounters {
-            pages_pinned: sum(offset_of!(CpuCounters, pages_pinned)),
-            pages_unpinned: sum(offset_of!(CpuCounters, pages_unpinned)),
-            pages_referenced: sum(offset_of!(CpuCounters, pages_referenced)),
-            pages_unreferenced: sum(offset_of!(CpuCounters, pages_unreferenced)),
-            gup_calls: sum(offset_of!(CpuCounters, gup_calls)),
-            unpin_calls: sum(offset_of!(CpuCounters, unpin_calls)),
-            pages_undone: sum(offset_of!(CpuCounters, pages_undone)),
-            walks,
-            samples_issued: sum(offset_of!(CpuCounters, samples_issued)),
-            zaps_in_walk: sum(offset_of!(CpuCounters, zaps_in_walk)),
-            lost,
-            gups_in_writeback: sum(offset_of!(CpuCounters, gups_in_writeback)),
-            reserved: [0; 2],
-        }
+        totals
     }
 
-    /// Adds the ledger up.
-    pub(crate) fn outstanding(&self) -> Outstanding {
-        let mut sum = Outstanding::default();
-        // A folio's slots may lie in two buckets: count it once.
-        let mut folios: HashMap<u64, u32> = HashMap::new();
-        for bucket in 0..self.buckets {
-            let bucket = bucket * size_of::<Bucket>();
-            for slot in 0..BUCKET_SLOTS {
-                let at = bucket + offset_of!(Bucket, words) + slot * 8;
-                let word = Word(self.ledger.u64_at(at));
-                if word.is_empty() {
-                    continue;
-                }
-                sum.slots_used += 1;
-                if word.count() == 0 || word.is_busy() {
-                    continue;
-                }
-                if word.kind() == Kind::Get {
-                    sum.references += u64::from(word.count());
-                    continue;
-                }
-                // A note may be a moment older than its word.
-                let note = bucket + offset_of!(Bucket, notes) + slot * size_of::<SlotNote>();
-                let since_ns = self.ledger.u64_at(note + offset_of!(SlotNote, since_ns));
-                let pages = self.ledger.u32_at(note + offset_of!(SlotNote, pages));
-                sum.pinned_pages += u64::from(word.count());
-                sum.oldest_pin_ns = Some(sum.oldest_pin_ns.map_or(since_ns, |it| it.min(since_ns)));
-                folios.insert(word.key(), pages);
+    /// Reads the ledger.
+    pub(crate) fn holds(&self) -> Holds {
+        let mut holds = Holds::default();
+        for (bucket, slot) in self.slots() {
+            let word = self.word(bucket, slot);
+            if word.is_empty() {
+                continue;
+            }
+            holds.slots_used += 1;
+            // A note may be a moment older than its word.
+            let note = self.note(bucket, slot);
+            holds.owners.insert(note.owner);
+            if word.count() == 0 || word.is_busy() {
+                continue;
+            }
+            if word.kind() == Kind::Get {
+                holds.references += u64::from(word.count());
+                continue;
+            }
+            holds.pins.push(Hold {
+                key: word.key(),
+                owner: note.owner,
+                pins: word.count(),
+                pages: note.pages,
+                since_ns: note.since_ns,
+                mapping: note.mapping,
+                memcg: note.memcg,
+            });
+        }
+        holds
+    }
+
+    /// Takes the pins of folios of one stratum out of the ledger; how many pages.
+    pub(crate) fn sweep(&self, swept: usize) -> u64 {
+        let mut pages = 0;
+        for (bucket, slot) in self.slots() {
+            let word = self.word(bucket, slot);
+            let mine = stratum(word.key()) as usize == swept && !word.is_busy();
+            if word.is_empty() || !mine {
+                continue;
+            }
+            let at = self.ledger.word(word_offset(bucket, slot));
+            let taken = at.compare_exchange(word.0, 0, Ordering::AcqRel, Ordering::Acquire);
+            if taken.is_ok() && word.kind() == Kind::Pin {
+                pages += u64::from(word.count());
             }
         }
-        sum.pinned_folios = folios.len() as u64;
-        sum.held_pages = folios.values().map(|pages| u64::from(*pages)).sum();
-        sum
+        pages
     }
 
     /// Keys of every slot in use, whatever its count.
     pub(crate) fn keys(&self) -> HashSet<u64> {
-        let words = (0..self.buckets).flat_map(|bucket| {
-            let at = bucket * size_of::<Bucket>() + offset_of!(Bucket, words);
-            (0..BUCKET_SLOTS).map(move |slot| Word(self.ledger.u64_at(at + slot * 8)))
-        });
-        words.filter(|it| !it.is_empty()).map(Word::key).collect()
+        self.slots()
+            .map(|(bucket, slot)| self.word(bucket, slot))
+            .filter(|it| !it.is_empty())
+            .map(Word::key)
+            .collect()
     }
 
     /// Slots there are.
     pub(crate) fn capacity(&self) -> u64 {
         (self.buckets * BUCKET_SLOTS) as u64
     }
+
+    fn slots(&self) -> impl Iterator<Item = (usize, usize)> {
+        (0..self.buckets).flat_map(|bucket| (0..BUCKET_SLOTS).map(move |slot| (bucket, slot)))
+    }
+
+    fn word(&self, bucket: usize, slot: usize) -> Word {
+        let at = self.ledger.word(word_offset(bucket, slot));
+        Word(at.load(Ordering::Acquire))
+    }
+
+    fn note(&self, bucket: usize, slot: usize) -> SlotNote {
+        let notes = bucket * size_of::<Bucket>() + offset_of!(Bucket, notes);
+        self.ledger.copy(notes + slot * size_of::<SlotNote>())
+    }
 }
+
+fn word_offset(bucket: usize, slot: usize) -> usize {
+    bucket * size_of::<Bucket>() + offset_of!(Bucket, words) + slot * 8
+}
+
+/// Pages that are pinned and not in the ledger, by stratum; negative where more
+/// were released than the probes saw pinned.
+pub(crate) fn untracked(totals: &CpuCounters) -> [i64; STRATA] {
+    totals.untracked.map(u64::cast_signed)
+}
+
+/// Causes of loss after which the ledger may lack pages that are pinned.
+pub(crate) const LEDGER_LOSSES: [usize; 7] = [
+    Lost::LEDGER_FULL,
+    Lost::UNREADABLE,
+    Lost::THREADS_FULL,
+    Lost::RETURN_MISSED,
+    Lost::TRUNCATED,
+    Lost::CONTENDED,
+    Lost::HOOK_MISSED,
+];

@@ -3,6 +3,9 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::{Deserialize, Serialize};
+
+use crate::pins::By;
 
 /// Where the agent answers, and where it is asked.
 const SOCKET: &str = "/run/pinscope/pinscope.sock";
@@ -29,6 +32,8 @@ pub(crate) enum Command {
     Record(RecordOptions),
     /// Judge a recording, or a trace of the model, with the code that judges live.
     Replay(ReplayOptions),
+    /// Ask the running agent who holds pins: how much, since when, and on whose behalf.
+    Pins(PinsOptions),
     /// Ask the running agent how good each estimator is.
     Verdicts(VerdictsOptions),
     /// Say what would work on this host and what is missing, changing nothing.
@@ -57,13 +62,28 @@ pub(crate) struct RunOptions {
     pub(crate) ring_bytes: u32,
 
     /// Folios that the ledger can hold, rounded up to a power of two; one takes
-    /// 40 bytes of kernel memory.
+    /// 48 bytes of kernel memory. When it is full, it keeps a sample of folios.
     #[arg(long, env = "PINSCOPE_LEDGER_FOLIOS", default_value_t = 1 << 18, value_parser = ledger_folios)]
     pub(crate) ledger_folios: u32,
 
-    /// Socket that answers `pinscope verdicts`; one agent a socket.
+    /// Owners that can be told apart at once, rounded up to a power of two; one
+    /// takes 512 bytes of kernel memory.
+    #[arg(long, env = "PINSCOPE_OWNERS", default_value_t = 1 << 12, value_parser = owners)]
+    pub(crate) owners: u32,
+
+    /// Socket that answers `pinscope pins` and `pinscope verdicts`; one agent a socket.
     #[arg(long, env = "PINSCOPE_SOCKET", default_value = SOCKET)]
     pub(crate) socket: PathBuf,
+
+    /// Pins held for longer than this make their owner a suspect (30s, 10m, 1h).
+    #[arg(
+        long,
+        value_name = "TIME",
+        env = "PINSCOPE_SUSPECT_AFTER",
+        default_value = "1h",
+        value_parser = duration
+    )]
+    pub(crate) suspect_after: Duration,
 
     /// Form of the summary at the end.
     #[arg(long, default_value = "text")]
@@ -85,6 +105,33 @@ pub(crate) struct ReplayOptions {
     /// A recording, or a trace as the model prints it.
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
+
+    /// Form of the report.
+    #[arg(long, default_value = "text")]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PinsOptions {
+    /// What the rows stand for.
+    #[arg(long, default_value = "process")]
+    pub(crate) by: By,
+
+    /// Only what has been held for at least so long (500ms, 10s, 5m).
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) older: Option<Duration>,
+
+    /// Only owners that are suspected of a leak.
+    #[arg(long)]
+    pub(crate) suspects: bool,
+
+    /// Rows at most; the others are added up in one.
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) top: usize,
+
+    /// Socket of the agent.
+    #[arg(long, env = "PINSCOPE_SOCKET", default_value = SOCKET)]
+    pub(crate) socket: PathBuf,
 
     /// Form of the report.
     #[arg(long, default_value = "text")]
@@ -129,9 +176,11 @@ pub(crate) enum Attach {
 }
 
 /// Form of what is printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Format {
     /// For people.
+    #[value(alias = "table")]
     Text,
     /// For programs.
     Json,
@@ -179,6 +228,17 @@ fn ledger_folios(text: &str) -> Result<u32, String> {
         Ok(folios.next_power_of_two())
     } else {
         Err("the ledger holds between 64 and 67108864 folios".to_owned())
+    }
+}
+
+fn owners(text: &str) -> Result<u32, String> {
+    let owners: u32 = text
+        .parse()
+        .map_err(|_| format!("`{text}` is not a number of owners"))?;
+    if (16..=1 << 16).contains(&owners) {
+        Ok(owners.next_power_of_two())
+    } else {
+        Err("between 16 and 65536 owners can be told apart".to_owned())
     }
 }
 

@@ -67,6 +67,9 @@ pub(crate) enum AgentError {
         source: io::Error,
     },
 
+    #[error("the agent refused: {0}")]
+    Refused(String),
+
     #[error("cannot use all of {}", path.display())]
     Recording {
         path: PathBuf,
@@ -126,7 +129,8 @@ impl AgentError {
             | Self::NoAgent { .. }
             | Self::NotInBtf(_)
             | Self::Btf(_) => true,
-            Self::Read { .. }
+            Self::Refused(_)
+            | Self::Read { .. }
             | Self::Write { .. }
             | Self::Recording { .. }
             | Self::Trace { .. }

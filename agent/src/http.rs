@@ -57,8 +57,8 @@ async fn metrics(Shared(view): Shared<View>) -> Response {
 }
 
 fn render(view: &View) -> Result<Vec<u8>, AgentError> {
-    let state = crate::run::lock(&view.state);
+    let mut state = crate::run::lock(&view.state);
     let now = state.snapshot()?;
-    view.metrics.update(&state, &now);
+    view.metrics.update(&mut state, &now);
     Ok(view.metrics.encode()?)
 }

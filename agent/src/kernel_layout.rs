@@ -34,6 +34,26 @@ pub(crate) const MEMBERS: &[(&str, &str)] = &[
     ("bio_vec", "bv_len"),
     ("bio_vec", "bv_offset"),
     ("pcpu_hot", "preempt_count"),
+    ("page", "memcg_data"),
+    ("page", "mem_cgroup"),
+    ("task_struct", "group_leader"),
+    ("task_struct", "start_boottime"),
+    ("task_struct", "comm"),
+    ("inode", "i_dentry"),
+    ("dentry", "d_u"),
+    ("dentry", "d_alias"),
+    ("dentry", "d_parent"),
+    ("dentry", "d_name"),
+    ("qstr", "name"),
+    ("super_block", "s_type"),
+    ("super_block", "s_id"),
+    ("file_system_type", "name"),
+    ("mem_cgroup", "css"),
+    ("obj_cgroup", "memcg"),
+    ("cgroup", "self"),
+    ("cgroup", "kn"),
+    ("cgroup_subsys_state", "cgroup"),
+    ("kernfs_node", "id"),
 ];
 
 /// Structures whose sizes are asked for.
@@ -53,13 +73,18 @@ pub(crate) const ENUMERATORS: &[&str] = &[
 pub(crate) const SYMBOLS: &[&str] = &["__preempt_count", "pcpu_hot", "__per_cpu_offset"];
 
 /// The layout, except for what the plan and the options add (`ledger_mask`,
-/// `ptes_hooked`, `zaps_hooked`, the bounds of the zap).
+/// `owners_mask`, `ptes_hooked`, `zaps_hooked`, the bounds of the zap).
 pub(crate) fn layout(facts: &Facts) -> Result<Layout, AgentError> {
     let member = |name: &str| facts.members.get(name).copied();
     let first = |names: &[&str]| names.iter().find_map(|name| member(name)).unwrap_or(ABSENT);
     let need = |names: &[&str]| match first(names) {
         ABSENT => Err(AgentError::NotInBtf(names.join(" or "))),
         offset => Ok(offset),
+    };
+    // A member of a structure that is a member itself.
+    let inside = |outer: &str, inner: &str| match (member(outer), member(inner)) {
+        (Some(outer), Some(inner)) => outer + inner,
+        _ => ABSENT,
     };
     let bit = |name: &str| facts.enumerators.get(name).map_or(ABSENT, |it| *it as u32);
     let need_bit = |name: &str| match bit(name) {
@@ -123,7 +148,23 @@ pub(crate) fn layout(facts: &Facts) -> Result<Layout, AgentError> {
         ledger_mask: 0,
         ptes_hooked: 0,
         zaps_hooked: 0,
-        reserved: 0,
+        owners_mask: 0,
+        memcg: first(&["page.memcg_data", "page.mem_cgroup"]),
+        task_leader: need(&["task_struct.group_leader"])?,
+        task_start: need(&["task_struct.start_boottime"])?,
+        task_comm: need(&["task_struct.comm"])?,
+        inode_dentry: first(&["inode.i_dentry"]),
+        dentry_alias: first(&["dentry.d_alias", "dentry.d_u"]),
+        dentry_parent: first(&["dentry.d_parent"]),
+        dentry_name: inside("dentry.d_name", "qstr.name"),
+        sb_type: first(&["super_block.s_type"]),
+        sb_id: first(&["super_block.s_id"]),
+        fs_name: first(&["file_system_type.name"]),
+        memcg_cgroup: inside("mem_cgroup.css", "cgroup_subsys_state.cgroup"),
+        objcg_memcg: first(&["obj_cgroup.memcg"]),
+        cgroup_self: inside("cgroup.self", "cgroup_subsys_state.cgroup"),
+        cgroup_kn: first(&["cgroup.kn"]),
+        kn_id: first(&["kernfs_node.id"]),
     };
     inside_the_page(&layout)?;
     Ok(layout)
@@ -131,7 +172,8 @@ pub(crate) fn layout(facts: &Facts) -> Result<Layout, AgentError> {
 
 /// The probes copy one `struct page` of 64 bytes and read these from the copy.
 fn inside_the_page(layout: &Layout) -> Result<(), AgentError> {
-    let words = [layout.flags, layout.compound, layout.mapping, layout.index];
+    let mut words = vec![layout.flags, layout.compound, layout.mapping, layout.index];
+    words.extend((layout.memcg != ABSENT).then_some(layout.memcg));
     let halves = [layout.mapcount, layout.refcount];
     let fits = layout.page_size == 64
         && words.iter().all(|it| it % 8 == 0 && *it <= 56)

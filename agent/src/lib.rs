@@ -11,12 +11,15 @@ mod doctor;
 mod error;
 mod facts;
 mod histogram;
+mod holders;
 mod http;
 mod judge;
 mod kernel_layout;
 mod mapped;
 mod metrics;
 mod output;
+mod owners;
+mod pins;
 mod plan;
 mod record;
 pub mod recording;
@@ -24,6 +27,7 @@ pub mod replay;
 mod report;
 mod run;
 mod selftest;
+mod settings;
 mod socket;
 mod state;
 mod summary;
@@ -47,6 +51,7 @@ pub fn main() -> ExitCode {
         Command::Run(options) => run::run(options, AtEnd::Summary),
         Command::Record(options) => record::record(options),
         Command::Replay(options) => replay::replay(options),
+        Command::Pins(options) => pins::pins(options),
         Command::Verdicts(options) => verdicts::verdicts(options),
         Command::Doctor(options) => doctor::doctor(options),
         Command::Verify => verify::verify(),

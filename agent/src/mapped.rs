@@ -1,18 +1,21 @@
-//! A BPF array mapped read-only. The kernel writes on while we read, so every
-//! read is of one atomic word.
+//! A BPF array mapped into the agent. The kernel reads and writes on meanwhile,
+//! so every access is to one atomic word.
 
 use std::{
     os::fd::{AsFd, AsRawFd},
-    sync::atomic::{AtomicU32, AtomicU64, Ordering},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use aya::maps::MapData;
-use memmap2::{Mmap, MmapOptions};
+use memmap2::{Mmap, MmapOptions, MmapRaw};
 
 use crate::error::AgentError;
 
-/// The array's values, side by side.
+/// The array's values, side by side, to be read.
 pub(crate) struct Mapped(Mmap);
+
+/// The same, to be changed as well.
+pub(crate) struct Shared(MmapRaw);
 
 impl Mapped {
     pub(crate) fn new(
@@ -40,12 +43,42 @@ impl Mapped {
         let word = unsafe { AtomicU64::from_ptr(bytes.as_ptr().cast_mut().cast()) };
         word.load(Ordering::Acquire)
     }
+}
 
-    /// The half word at a byte offset, a multiple of 4.
-    pub(crate) fn u32_at(&self, offset: usize) -> u32 {
-        let bytes = &self.0[offset..offset + size_of::<u32>()];
-        // SAFETY: as above, for multiples of 4.
-        let word = unsafe { AtomicU32::from_ptr(bytes.as_ptr().cast_mut().cast()) };
-        word.load(Ordering::Acquire)
+impl Shared {
+    pub(crate) fn new(
+        data: &MapData,
+        name: &'static str,
+        bytes: usize,
+    ) -> Result<Self, AgentError> {
+        let fd = data.fd().as_fd().as_raw_fd();
+        MmapOptions::new()
+            .len(bytes)
+            .map_raw(fd)
+            .map(Self)
+            .map_err(|it| AgentError::Map {
+                name,
+                reason: format!("cannot map it: {it}"),
+            })
+    }
+
+    /// The word at a byte offset, a multiple of 8 inside the array.
+    pub(crate) fn word(&self, offset: usize) -> &AtomicU64 {
+        assert!(offset.is_multiple_of(8) && offset + 8 <= self.0.len());
+        let at = self.0.as_mut_ptr().wrapping_add(offset);
+        // SAFETY: in bounds and aligned, see above; mapped for as long as `self`
+        // lives, and nobody makes a reference to its bytes.
+        unsafe { AtomicU64::from_ptr(at.cast()) }
+    }
+
+    /// A value of the array, each of its words read by itself.
+    pub(crate) fn copy<T: bytemuck::Pod>(&self, offset: usize) -> T {
+        let mut value = T::zeroed();
+        let words = bytemuck::bytes_of_mut(&mut value).chunks_exact_mut(8);
+        for (index, bytes) in words.enumerate() {
+            let word = self.word(offset + index * 8).load(Ordering::Acquire);
+            bytes.copy_from_slice(&word.to_ne_bytes());
+        }
+        value
     }
 }

@@ -2,6 +2,7 @@
 //! bounded.
 
 mod durations;
+mod holders;
 mod register;
 mod verdicts;
 
@@ -12,6 +13,7 @@ use prometheus::{
 };
 
 use durations::Durations;
+use holders::HolderMetrics;
 use register::{counter, counters, gauge, gauges, histograms};
 
 use crate::{
@@ -53,6 +55,7 @@ pub(crate) struct Metrics {
     vmstat_acquired: IntCounter,
     vmstat_released: IntCounter,
     unreconciled: IntGauge,
+    holders: HolderMetrics,
 }
 
 impl Metrics {
@@ -90,11 +93,7 @@ impl Metrics {
                 "GUP calls that took at least one page.",
             )?,
             unpin_calls: counter(it, "unpin_calls_total", "Calls that release pins.")?,
-            pinned_pages: gauge(
-                it,
-                "pinned_pages",
-                "Pins outstanding in the ledger, in pages.",
-            )?,
+            pinned_pages: gauge(it, "pinned_pages", "Pins outstanding, in pages.")?,
             pinned_folios: gauge(it, "pinned_folios", "Folios with at least one pin.")?,
             pinned_bytes: gauge(it, "pinned_bytes", "Memory of the folios that are pinned.")?,
             references: gauge(
@@ -107,8 +106,8 @@ impl Metrics {
             walks: counters(
                 it,
                 "mkclean_walks_total",
-                "Walks of folio_mkclean() or page_mkclean(): unmapped, settled (nothing to judge) \
-                 or sampled.",
+                "Walks of folio_mkclean() or page_mkclean(): unmapped, settled (nothing to judge), \
+                 sampled, or of a folio that the ledger does not track.",
                 &["outcome"],
             )?,
             samples_issued: counter(
@@ -207,6 +206,7 @@ impl Metrics {
                 "unreconciled_pages",
                 "Pins counted here less pins counted by the kernel; should be 0 at rest.",
             )?,
+            holders: HolderMetrics::new(it)?,
             registry,
         };
         metrics.at_zero();
@@ -230,7 +230,9 @@ impl Metrics {
     }
 
     /// Brings every metric to what `state` holds now.
-    pub(crate) fn update(&self, state: &State, now: &Snapshot) {
+    pub(crate) fn update(&self, state: &mut State, now: &Snapshot) {
+        self.holders.update(&mut state.holders, now);
+        let state = &*state;
         let totals = &now.totals;
         set(&self.pages_pinned, totals.pages_pinned);
         set(&self.pages_unpinned, totals.pages_unpinned);
@@ -259,6 +261,7 @@ impl Metrics {
             ("unmapped", WalkKind::UNMAPPED),
             ("settled", WalkKind::SETTLED),
             ("sampled", WalkKind::SAMPLED),
+            ("untracked", WalkKind::UNTRACKED),
         ] {
             set(&self.walks.with_label_values(&[name]), totals.walks[kind]);
         }

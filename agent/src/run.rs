@@ -13,7 +13,8 @@ use log::{info, warn};
 use sd_notify::NotifyState;
 use tokio::{
     signal::unix::{SignalKind, signal},
-    time::sleep,
+    task::spawn_blocking,
+    time::{MissedTickBehavior, interval, sleep},
 };
 
 use crate::{
@@ -21,6 +22,7 @@ use crate::{
     cli::RunOptions,
     error::AgentError,
     facts::{Facts, Privileges},
+    holders::{Holders, file::Files, symbols::Symbols},
     http::{self, View},
     kernel_layout,
     metrics::Metrics,
@@ -72,9 +74,22 @@ async fn run_async(options: &RunOptions, at_end: AtEnd) -> Result<(), AgentError
         samples,
         logger,
         programs,
-        settings: _,
+        settings,
+        owners,
+        resolver,
     } = attached;
-    let mut state = State::new(hooks, books, programs)?;
+    let longterm_flag = facts
+        .enumerators
+        .get("FOLL_LONGTERM")
+        .and_then(|it| u32::try_from(*it).ok());
+    let holders = Holders::new(
+        owners,
+        settings,
+        Files::new(resolver),
+        longterm_flag,
+        options.suspect_after,
+    );
+    let mut state = State::new(hooks, books, programs, holders)?;
     let recorded = match recording {
         None => None,
         Some((file, path)) => {
@@ -91,6 +106,7 @@ async fn run_async(options: &RunOptions, at_end: AtEnd) -> Result<(), AgentError
     let asked = tokio::spawn(socket.serve(Arc::clone(&state)));
     let collector = tokio::spawn(collect(samples, Arc::clone(&state)));
     let log = tokio::spawn(relay_log(logger));
+    let clock = tokio::spawn(tick(Arc::clone(&state)));
     info!("serving http://{}/metrics", options.listen);
     notify(NotifyState::Ready);
 
@@ -103,6 +119,7 @@ async fn run_async(options: &RunOptions, at_end: AtEnd) -> Result<(), AgentError
         it = asked => Err(stopped("the socket's server stopped", it)),
         it = collector => Err(stopped("the collector stopped", it)),
         it = log => Err(stopped("the log relay stopped", it)),
+        it = clock => Err(stopped("the clock stopped", it)),
     };
     notify(NotifyState::Stopping);
     outcome?;
@@ -132,6 +149,7 @@ fn start(facts: &Facts, options: &RunOptions) -> Result<Attached, AgentError> {
     let sizes = Sizes {
         ring_bytes: options.ring_bytes,
         ledger_slots: options.ledger_folios,
+        owners: options.owners,
     };
     let mut attached = attach::attach(facts, &steps, layout, sizes)?;
     self_test(&mut attached)?;
@@ -154,10 +172,10 @@ fn self_test(attached: &mut Attached) -> Result<(), AgentError> {
             findings.made, findings.pinned, findings.unpinned
         );
     }
-    match findings.uncounted_zero_page {
-        Some(key) => attached.settings.leave_out(key),
-        None => Ok(()),
+    if let Some(key) = findings.uncounted_zero_page {
+        attached.settings.leave_out(key);
     }
+    Ok(())
 }
 
 /// Says the reason that stands behind a plan that cannot work.
@@ -175,6 +193,33 @@ async fn collect(samples: RingBuf<MapData>, state: Arc<Mutex<State>>) -> io::Res
         let mut ready = ring.readable_mut().await?;
         lock(&state).drain(ready.get_inner_mut())?;
         ready.clear_ready();
+    }
+}
+
+/// Keeps the view of owners up to date, and reads the kernel's list of functions
+/// when there are addresses that it has no name for.
+async fn tick(state: Arc<Mutex<State>>) -> io::Result<()> {
+    const EVERY: Duration = Duration::from_secs(1);
+    /// A module's functions get their names so much later at most.
+    const SYMBOLS_EVERY: u32 = 10;
+    let mut clock = interval(EVERY);
+    clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut since_symbols = SYMBOLS_EVERY;
+    loop {
+        clock.tick().await;
+        since_symbols += 1;
+        let wanted = {
+            let mut state = lock(&state);
+            state.tick();
+            since_symbols >= SYMBOLS_EVERY && state.holders.wants_symbols()
+        };
+        if wanted {
+            since_symbols = 0;
+            match spawn_blocking(Symbols::read).await? {
+                Ok(symbols) => lock(&state).holders.learn_symbols(symbols),
+                Err(error) => warn!("call paths have no names: /proc/kallsyms: {error}"),
+            }
+        }
     }
 }
 

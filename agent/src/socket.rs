@@ -1,25 +1,32 @@
 //! The local socket of the running agent: who may open the file may ask. Beside it
 //! lies a lock, so that a second agent is refused and told of the first.
 //!
-//! One request a connection: a line, answered with a report, and closed.
+//! One request a connection: a line of JSON, answered with a report, and closed.
 
 use std::{
     fs::{self, File, Permissions, TryLockError},
     io::{self, Read as _, Seek as _, Write as _},
-    os::unix::fs::PermissionsExt as _,
+    os::unix::{fs::PermissionsExt as _, net::UnixStream as UnixClient},
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use log::{debug, warn};
+use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::{UnixListener, UnixStream},
     time::timeout,
 };
 
-use crate::{cli::Format, error::AgentError, report::Report, state::State};
+use crate::{
+    cli::Format,
+    error::AgentError,
+    pins::{self, Wanted},
+    report::Report,
+    state::State,
+};
 
 /// Owner and group may ask.
 const MODE: u32 = 0o660;
@@ -28,7 +35,7 @@ const MODE: u32 = 0o660;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// No request is longer.
-const MOST_REQUEST_BYTES: u64 = 64;
+const MOST_REQUEST_BYTES: u64 = 1024;
 
 /// The socket, taken for as long as this lives.
 #[derive(Debug)]
@@ -88,13 +95,40 @@ impl Drop for Socket {
     }
 }
 
-/// The request for the verdicts in this form.
-pub(crate) fn request(format: Format) -> &'static str {
-    match format {
-        Format::Text => "verdicts text\n",
-        Format::Json => "verdicts json\n",
+/// What can be asked.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Request {
+    /// How good each estimator is.
+    Verdicts { format: Format },
+    /// Who holds pins.
+    Pins { wanted: Wanted, format: Format },
+}
+
+/// Asks the agent at `path`; its answer.
+pub(crate) fn ask(path: &Path, request: &Request) -> Result<String, AgentError> {
+    let mut reply = String::new();
+    UnixClient::connect(path)
+        .and_then(|mut agent| {
+            agent.set_read_timeout(Some(2 * PATIENCE))?;
+            let mut line = serde_json::to_string(request)?;
+            line.push('\n');
+            agent.write_all(line.as_bytes())?;
+            agent.read_to_string(&mut reply)
+        })
+        .map_err(|source| AgentError::NoAgent {
+            socket: path.to_owned(),
+            source,
+        })?;
+    // An answer is marked, so that a refusal is not taken for a report.
+    match reply.split_once('\n') {
+        Some((OK, report)) => Ok(report.to_owned()),
+        _ => Err(AgentError::Refused(reply.trim().to_owned())),
     }
 }
+
+/// First line of an answer that is a report.
+const OK: &str = "ok";
 
 async fn answer(mut client: UnixStream, state: &Mutex<State>) -> io::Result<()> {
     let mut line = String::new();
@@ -102,19 +136,24 @@ async fn answer(mut client: UnixStream, state: &Mutex<State>) -> io::Result<()> 
     BufReader::new(input.take(MOST_REQUEST_BYTES))
         .read_line(&mut line)
         .await?;
-    let format = [Format::Text, Format::Json]
-        .into_iter()
-        .find(|it| request(*it) == line);
-    let reply = match format {
-        Some(format) => {
-            let state = crate::run::lock(state);
-            Report::of(&state.head, &state.judge).format(format)
-        }
-        None => "unknown request".to_owned(),
+    let reply = match report(&line, state) {
+        Ok(report) => format!("{OK}\n{report}\n"),
+        Err(refusal) => format!("{refusal}\n"),
     };
     output.write_all(reply.as_bytes()).await?;
-    output.write_all(b"\n").await?;
     output.shutdown().await
+}
+
+fn report(line: &str, state: &Mutex<State>) -> Result<String, String> {
+    let request: Request =
+        serde_json::from_str(line).map_err(|it| format!("the request is not understood: {it}"))?;
+    let mut state = crate::run::lock(state);
+    match request {
+        Request::Verdicts { format } => Ok(Report::of(&state.head, &state.judge).format(format)),
+        Request::Pins { wanted, format } => pins::Report::of(&mut state, &wanted)
+            .map(|report| report.format(format))
+            .map_err(|error| crate::error::chain(&error)),
+    }
 }
 
 fn lock(socket: &Path) -> Result<File, AgentError> {

@@ -1,7 +1,7 @@
 //! The one in-memory state that everything a user sees is a view on. The
 //! collector alone writes it.
 
-use std::io;
+use std::{collections::HashMap, io};
 
 use aya::maps::{MapData, RingBuf};
 use log::{debug, warn};
@@ -9,24 +9,14 @@ use probe_abi::{CpuCounters, Lost, MkcleanSample};
 
 use crate::{
     attach::{HookState, Programs},
-    books::{Books, Outstanding},
+    books::{Books, LEDGER_LOSSES},
     error::AgentError,
+    holders::Holders,
     judge::{Inputs, Judge, Losses},
     record::{self, Recorder},
     recording::Head,
     vmstat::{self, Vmstat},
 };
-
-/// Causes of loss after which the ledger may lack pages that are pinned.
-const LEDGER_LOSSES: [usize; 7] = [
-    Lost::LEDGER_FULL,
-    Lost::UNREADABLE,
-    Lost::THREADS_FULL,
-    Lost::RETURN_MISSED,
-    Lost::TRUNCATED,
-    Lost::CONTENDED,
-    Lost::HOOK_MISSED,
-];
 
 /// The agent's state.
 pub(crate) struct State {
@@ -37,9 +27,28 @@ pub(crate) struct State {
     pub(crate) recorder: Option<Recorder>,
     /// Samples that came out of the ring and could be read.
     pub(crate) delivered: u64,
+    pub(crate) holders: Holders,
     books: Books,
     programs: Programs,
     start: Baseline,
+}
+
+/// What is outstanding now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Outstanding {
+    /// Pins not yet released, in pages: those in the ledger, and those that
+    /// sampling keeps out of it.
+    pub(crate) pinned_pages: u64,
+    /// Of those, what sampling keeps out of the ledger.
+    pub(crate) untracked_pages: u64,
+    /// Folios in the ledger with at least one pin.
+    pub(crate) pinned_folios: u64,
+    /// Pages of those folios, pinned or not: the memory that cannot move.
+    pub(crate) held_pages: u64,
+    /// Plain references not yet seen released, on file folios.
+    pub(crate) references: u64,
+    /// Slots in use, those that only remember included.
+    pub(crate) slots_used: u64,
 }
 
 /// Both counts at the same moment; what follows is compared as growth.
@@ -65,6 +74,7 @@ impl State {
         hooks: Vec<HookState>,
         books: Books,
         programs: Programs,
+        holders: Holders,
     ) -> Result<Self, AgentError> {
         let serves = |name| {
             hooks
@@ -84,6 +94,7 @@ impl State {
             head,
             recorder: None,
             delivered: 0,
+            holders,
             books,
             programs,
             start,
@@ -120,8 +131,14 @@ impl State {
         Ok(())
     }
 
+    /// One second has passed.
+    pub(crate) fn tick(&mut self) {
+        self.holders.tick(&self.books);
+    }
+
     /// Reads everything.
-    pub(crate) fn snapshot(&self) -> Result<Snapshot, AgentError> {
+    pub(crate) fn snapshot(&mut self) -> Result<Snapshot, AgentError> {
+        self.holders.refresh(&self.books);
         let mut snapshot = self.read()?;
         if snapshot.unreconciled != 0 {
             // Perhaps only a CPU's pending difference: ask for those, once.
@@ -140,11 +157,27 @@ impl State {
         let theirs = vmstat.acquired as i64 - vmstat.released as i64;
         Ok(Snapshot {
             totals,
-            outstanding: self.books.outstanding(),
+            outstanding: self.outstanding(&totals),
             ledger_slots: self.books.capacity(),
             vmstat,
             unreconciled: pinned - unpinned - theirs,
         })
+    }
+}
+
+impl State {
+    fn outstanding(&self, totals: &CpuCounters) -> Outstanding {
+        let holds = &self.holders.holds;
+        // Several owners of a folio, or two slots of one, are one folio.
+        let folios: HashMap<u64, u32> = holds.pins.iter().map(|it| (it.key, it.pages)).collect();
+        Outstanding {
+            pinned_pages: self.holders.pinned_pages(totals),
+            untracked_pages: self.holders.untracked_pages(totals),
+            pinned_folios: folios.len() as u64,
+            held_pages: folios.values().map(|pages| u64::from(*pages)).sum(),
+            references: holds.references,
+            slots_used: holds.slots_used,
+        }
     }
 }
 

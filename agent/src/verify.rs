@@ -28,6 +28,7 @@ pub(crate) fn verify() -> Result<(), AgentError> {
     let sizes = Sizes {
         ring_bytes: 4096,
         ledger_slots: 1024,
+        owners: 1024,
     };
     attach::load_all(&facts, &steps, layout, sizes, |loaded| {
         output::print(&match loaded.verified {

@@ -2,6 +2,8 @@
 //!
 //! Never reset: readers take differences.
 
+use crate::strata::STRATA;
+
 /// Everything the probes count on one CPU. 64-byte aligned so that two CPUs
 /// never share a cache line.
 #[repr(C, align(64))]
@@ -32,8 +34,10 @@ pub struct CpuCounters {
     pub lost: [u64; Lost::COUNT],
     /// Runs of references that a GUP took on a file folio under writeback.
     pub gups_in_writeback: u64,
-    /// Zero; fills the last cache line.
-    pub reserved: [u64; 2],
+    /// Pins less releases that are not in the ledger, by [`crate::stratum`]:
+    /// of folios outside the sample, and of those that found no slot. Wraps, so
+    /// that the sum over all CPUs is right.
+    pub untracked: [u64; STRATA],
 }
 
 /// How a mkclean walk was dealt with; indexes [`CpuCounters::walks`].
@@ -41,7 +45,7 @@ pub struct CpuCounters {
 pub struct WalkKind;
 
 /// Number of walk kinds.
-pub const WALK_KINDS: usize = 3;
+pub const WALK_KINDS: usize = 4;
 
 impl WalkKind {
     /// Mapped nowhere: the kernel returns at once and there is nothing to judge.
@@ -51,6 +55,9 @@ impl WalkKind {
     pub const SETTLED: usize = 1;
     /// Sent to user space for judgement.
     pub const SAMPLED: usize = 2;
+    /// Of a folio outside the ledger's sample: what holds it is not known, and
+    /// it is not judged.
+    pub const UNTRACKED: usize = 3;
 }
 
 /// Causes of loss; index [`CpuCounters::lost`].
@@ -78,8 +85,11 @@ impl Lost {
     /// The kernel skipped a program, which would have interrupted itself; in
     /// runs, counted by the kernel and never by the probes.
     pub const HOOK_MISSED: usize = 8;
+    /// No record for one more owner, or a folio with more owners than slots: the
+    /// pins are in the ledger and their owner is not known; counted in pages.
+    pub const OWNERS_FULL: usize = 9;
     /// Number of causes.
-    pub const COUNT: usize = 9;
+    pub const COUNT: usize = 10;
     /// Label values, in the order of the indexes.
     pub const NAMES: [&'static str; Self::COUNT] = [
         "ring_full",
@@ -91,8 +101,9 @@ impl Lost {
         "truncated",
         "contended",
         "hook_missed",
+        "owners_full",
     ];
 }
 
 // The agent maps an array of these: its stride is part of the ABI.
-const _: () = assert!(size_of::<CpuCounters>() == 192 && align_of::<CpuCounters>() == 64);
+const _: () = assert!(size_of::<CpuCounters>() == 320 && align_of::<CpuCounters>() == 64);

@@ -85,8 +85,40 @@ pub struct Layout {
     pub ptes_hooked: u32,
     /// 1 where the rmap removal is hooked.
     pub zaps_hooked: u32,
-    /// Zero; keeps the layout free of padding.
-    pub reserved: u32,
+    /// Records in the table of owners, less one.
+    pub owners_mask: u32,
+    /// `page.memcg_data`, `page.mem_cgroup` before 5.11.
+    pub memcg: u32,
+    /// `task_struct.group_leader`.
+    pub task_leader: u32,
+    /// `task_struct.start_boottime`.
+    pub task_start: u32,
+    /// `task_struct.comm`.
+    pub task_comm: u32,
+    /// `inode.i_dentry`.
+    pub inode_dentry: u32,
+    /// `dentry.d_u`, of which `d_alias` is the list that `i_dentry` heads.
+    pub dentry_alias: u32,
+    /// `dentry.d_parent`.
+    pub dentry_parent: u32,
+    /// `dentry.d_name.name`.
+    pub dentry_name: u32,
+    /// `super_block.s_type`.
+    pub sb_type: u32,
+    /// `super_block.s_id`.
+    pub sb_id: u32,
+    /// `file_system_type.name`.
+    pub fs_name: u32,
+    /// `mem_cgroup.css.cgroup`.
+    pub memcg_cgroup: u32,
+    /// `obj_cgroup.memcg`.
+    pub objcg_memcg: u32,
+    /// `cgroup.self.cgroup`: points to its own cgroup.
+    pub cgroup_self: u32,
+    /// `cgroup.kn`.
+    pub cgroup_kn: u32,
+    /// `kernfs_node.id`.
+    pub kn_id: u32,
 }
 
-const _: () = assert!(size_of::<Layout>() == 160 && align_of::<Layout>() == 8);
+const _: () = assert!(size_of::<Layout>() == 224 && align_of::<Layout>() == 8);

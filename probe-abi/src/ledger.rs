@@ -4,7 +4,8 @@
 //! pin, a release, or a release that empties the slot. Nothing is ever deleted
 //! and nothing moves: a reader in user space maps the table and looks. Two CPUs
 //! may open a slot for the same folio at once; the folio's count is the sum
-//! over its slots, so that is harmless.
+//! over its slots, so that is harmless. A folio pinned by several owners has a
+//! slot for each, so that totals by owner add up to the total by themselves.
 
 /// Slots in a bucket: their words fill one cache line.
 pub const BUCKET_SLOTS: usize = 8;
@@ -97,6 +98,7 @@ impl Word {
 /// before the word becomes visible without [`Word::BUSY`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(bytemuck::Pod, bytemuck::Zeroable))]
 pub struct SlotNote {
     /// `bpf_ktime_get_ns` when the count last left zero.
     pub since_ns: u64,
@@ -108,8 +110,11 @@ pub struct SlotNote {
     pub gups: u32,
     /// Mapcount decrements inside a zap, seen while a walk was under way; wraps.
     pub zaps: u32,
-    /// Zero; keeps the layout free of padding.
-    pub reserved: u32,
+    /// Index of the [`crate::Owner`] whose references these are; 0: not known.
+    pub owner: u32,
+    /// `page->memcg_data` (`mem_cgroup` before 5.11) of the folio at that time,
+    /// as the kernel keeps it: which memory cgroup is charged.
+    pub memcg: u64,
 }
 
 /// A cache line of words, then their notes.
@@ -122,8 +127,8 @@ pub struct Bucket {
     pub notes: [SlotNote; BUCKET_SLOTS],
 }
 
-const _: () = assert!(size_of::<SlotNote>() == 32 && align_of::<SlotNote>() == 8);
-const _: () = assert!(size_of::<Bucket>() == 320 && align_of::<Bucket>() == 64);
+const _: () = assert!(size_of::<SlotNote>() == 40 && align_of::<SlotNote>() == 8);
+const _: () = assert!(size_of::<Bucket>() == 384 && align_of::<Bucket>() == 64);
 
 /// The key of a folio: bits 6 to 41 of its `struct page` address.
 ///
@@ -134,6 +139,13 @@ const _: () = assert!(size_of::<Bucket>() == 320 && align_of::<Bucket>() == 64);
 #[inline(always)]
 pub const fn folio_key(page: u64) -> u64 {
     (page >> 6) & ((1 << 36) - 1)
+}
+
+/// The bits of a `struct page` address that its key leaves out; the same for all.
+#[must_use]
+#[inline(always)]
+pub const fn page_high(page: u64) -> u64 {
+    page >> 42 << 42
 }
 
 /// First bucket of a key, in a table of `mask + 1` buckets.

@@ -11,14 +11,24 @@ extern crate std;
 mod counters;
 mod layout;
 mod ledger;
+mod owner;
+mod query;
 mod sample;
+mod settings;
+mod strata;
 
 pub use counters::{CpuCounters, Lost, WALK_KINDS, WalkKind};
 pub use layout::{ABSENT, Layout};
 pub use ledger::{
-    BUCKET_SLOTS, Bucket, Kind, SlotNote, Word, bucket_of, folio_key, second_bucket_of,
+    BUCKET_SLOTS, Bucket, Kind, SlotNote, Word, bucket_of, folio_key, page_high, second_bucket_of,
 };
+pub use owner::{
+    CALL_FRAMES, GUP_FUNCTIONS, HOLD_BUCKETS, Owner, OwnerTag, hold_bucket, owner_slot,
+};
+pub use query::{Answer, NAME_BYTES, PATH_DEPTH, Query};
 pub use sample::{MkcleanSample, SampleFlags};
+pub use settings::Settings;
+pub use strata::{STRATA, stratum};
 
-/// Changes whenever a type of this crate changes its bytes or their meaning.
+/// Changes whenever a type that a recording holds changes its bytes or their meaning.
 pub const ABI_VERSION: u32 = 1;

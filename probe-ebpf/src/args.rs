@@ -10,12 +10,31 @@ use aya_ebpf::{
 pub(crate) trait Args {
     /// Argument `n`, from 0; 0 where the architecture passes it in memory.
     fn arg(&self, n: usize) -> u64;
+
+    /// An address on the stack, always as far from the frame of the traced
+    /// function's caller, which lies above.
+    fn stack(&self) -> u64;
+
+    /// Frames that a stack taken here has before the traced function's caller.
+    fn inner_frames(&self) -> u32;
 }
 
 impl Args for ProbeContext {
     #[inline(always)]
     fn arg(&self, n: usize) -> u64 {
         ProbeContext::arg(self, n).unwrap_or(0)
+    }
+
+    #[inline(always)]
+    fn stack(&self) -> u64 {
+        // SAFETY: the context of a kprobe is the registers.
+        unsafe { (*self.regs).rsp }
+    }
+
+    #[inline(always)]
+    fn inner_frames(&self) -> u32 {
+        // The function itself.
+        1
     }
 }
 
@@ -24,12 +43,36 @@ impl Args for FEntryContext {
     fn arg(&self, n: usize) -> u64 {
         traced_arg(self, n)
     }
+
+    #[inline(always)]
+    fn stack(&self) -> u64 {
+        // The trampoline keeps the arguments in its own frame.
+        self.as_ptr() as u64
+    }
+
+    #[inline(always)]
+    fn inner_frames(&self) -> u32 {
+        // The program, its trampoline and the function.
+        3
+    }
 }
 
 impl Args for FExitContext {
     #[inline(always)]
     fn arg(&self, n: usize) -> u64 {
         traced_arg(self, n)
+    }
+
+    #[inline(always)]
+    fn stack(&self) -> u64 {
+        // The trampoline keeps the arguments in its own frame.
+        self.as_ptr() as u64
+    }
+
+    #[inline(always)]
+    fn inner_frames(&self) -> u32 {
+        // The program, its trampoline and the function.
+        3
     }
 }
 

@@ -5,7 +5,6 @@
 use core::{ffi::c_void, mem::offset_of};
 
 use aya_ebpf::{
-    helpers::bpf_loop,
     macros::{fentry, kprobe},
     programs::{FEntryContext, ProbeContext},
 };
@@ -17,6 +16,7 @@ use crate::{
     folio::read_kernel,
     layout::layout,
     pages::{self, Act},
+    repeat::repeat,
 };
 
 /// A bio whose vector is being walked.
@@ -37,22 +37,15 @@ fn release(args: &impl Args) -> u32 {
     if unreferenced != ABSENT && flags >> (unreferenced & 15) & 1 == 1 {
         return 0;
     }
-    let count = read_kernel::<u16>(bio + u64::from(layout!(bio_vcnt)));
-    let at = read_kernel::<u64>(bio + u64::from(layout!(bio_io_vec)));
-    let (Some(count), Some(at)) = (count, at) else {
+    let Some((count, at)) = vector_of(bio) else {
         counters::lose(Lost::UNREADABLE, 1);
         return 0;
     };
     let mut vector = Vector { at, pages: 0 };
-    // SAFETY: the callback has the signature the helper wants, and the vector
-    // outlives the loop.
-    unsafe {
-        bpf_loop(
-            u32::from(count),
-            next_entry as *mut c_void,
-            (&raw mut vector).cast::<c_void>(),
-            0,
-        );
+    if count == 1 {
+        next_entry(0, (&raw mut vector).cast());
+    } else {
+        repeat(u32::from(count), next_entry, (&raw mut vector).cast());
     }
     counters::add(vector.pages, offset_of!(CpuCounters, pages_unreferenced));
     0
@@ -61,18 +54,51 @@ fn release(args: &impl Args) -> u32 {
 extern "C" fn next_entry(_index: u64, vector: *mut c_void) -> i64 {
     // SAFETY: the pointer that `release` passed.
     let vector = unsafe { &mut *vector.cast::<Vector>() };
-    let page = read_kernel::<u64>(vector.at + u64::from(layout!(bvec_page)));
-    let length = read_kernel::<u32>(vector.at + u64::from(layout!(bvec_len)));
-    let offset = read_kernel::<u32>(vector.at + u64::from(layout!(bvec_offset)));
-    vector.at += u64::from(layout!(bvec_size));
-    let (Some(page), Some(length), Some(offset)) = (page, length, offset) else {
+    // `struct bio_vec` is 16 bytes on 64-bit kernels, checked by the agent.
+    let Some(entry) = read_kernel::<[u64; 2]>(vector.at) else {
         counters::lose(Lost::UNREADABLE, 1);
         return 0;
     };
-    let pages = (u64::from(offset & 4095) + u64::from(length)).div_ceil(4096);
+    let page = entry[word_of(layout!(bvec_page))];
+    let length = half(&entry, layout!(bvec_len));
+    let offset = half(&entry, layout!(bvec_offset));
+    vector.at += 16;
+    let pages = (u64::from(offset & 4095) + u64::from(length) + 4095) >> 12;
     let first = page + u64::from(offset >> 12) * u64::from(layout!(page_size));
-    vector.pages += pages::walk_range(first, pages, Act::Put);
+    vector.pages += if pages == 1 {
+        pages::put_one(first)
+    } else {
+        pages::walk_range(first, pages, Act::Put)
+    };
     0
+}
+
+/// Length and address of a bio's vector. Which way it is read is known to the
+/// verifier: the other one costs nothing.
+#[inline(always)]
+fn vector_of(bio: u64) -> Option<(u16, u64)> {
+    let (count, at) = (layout!(bio_vcnt), layout!(bio_io_vec));
+    if at == (count & !7) + 8 {
+        // Side by side, as on every kernel that has such bios so far.
+        let words = read_kernel::<[u64; 2]>(bio + u64::from(count & !7))?;
+        return Some(((words[0] >> ((count & 7) * 8)) as u16, words[1]));
+    }
+    Some((
+        read_kernel::<u16>(bio + u64::from(count))?,
+        read_kernel::<u64>(bio + u64::from(at))?,
+    ))
+}
+
+/// Index of the 64-bit word at a byte offset below 16.
+#[inline(always)]
+fn word_of(offset: u32) -> usize {
+    offset as usize >> 3 & 1
+}
+
+/// The 32 bits at a byte offset below 16; the machine is little-endian.
+#[inline(always)]
+fn half(entry: &[u64; 2], offset: u32) -> u32 {
+    (entry[word_of(offset)] >> ((offset & 4) * 8)) as u32
 }
 
 #[kprobe]

@@ -2,15 +2,14 @@
 //! system call, and so never switches kprobes off on a CPU (a BPF map system
 //! call does, for as long as it lasts: `bpf_disable_instrumentation()`).
 
-use core::{
-    intrinsics::{AtomicOrdering, atomic_xadd},
-    mem::offset_of,
-};
+use core::mem::offset_of;
 
 use aya_ebpf::{
     bindings::BPF_F_MMAPABLE, helpers::bpf_get_smp_processor_id, macros::map, maps::Array,
 };
 use probe_abi::CpuCounters;
+
+use crate::atomic::xadd;
 
 /// One set per possible CPU; the agent sets the size.
 #[map]
@@ -43,12 +42,4 @@ pub(crate) fn lose(cause: usize, n: u64) {
 #[inline(always)]
 pub(crate) fn walk(kind: usize) {
     add(1, offset_of!(CpuCounters, walks) + kind * 8);
-}
-
-/// `*counter += n`, atomically, result unused: a plain `lock add` that every
-/// kernel's verifier takes.
-#[inline(always)]
-pub(crate) fn xadd(counter: *mut u64, n: u64) {
-    // SAFETY: callers pass pointers into map values, aligned and alive.
-    unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(counter, n) };
 }

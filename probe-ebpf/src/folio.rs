@@ -1,6 +1,8 @@
 //! Reading `struct page` and `struct folio` at the offsets that BTF gave.
 
-use aya_ebpf::helpers::bpf_probe_read_kernel;
+use core::{ffi::c_void, mem::MaybeUninit};
+
+use aya_ebpf::helpers::{self, generated::bpf_probe_read_kernel};
 
 use probe_abi::ABSENT;
 
@@ -25,11 +27,6 @@ pub(crate) const MAPPING_ANON: u64 = 1;
 pub(crate) struct Page([u64; PAGE_WORDS]);
 
 impl Page {
-    #[inline(always)]
-    pub(crate) fn read(address: u64) -> Option<Self> {
-        read_kernel(address).map(Self)
-    }
-
     /// 64 bits at a byte offset. Offsets come from the layout, are constants to
     /// the verifier, and are checked by the agent to lie inside the page.
     #[inline(always)]
@@ -73,6 +70,15 @@ impl Page {
         self.u32_at(layout!(refcount))
     }
 
+    /// Which memory cgroup is charged, as the kernel keeps it; 0 without any.
+    #[inline(always)]
+    pub(crate) fn memcg(&self) -> u64 {
+        if layout!(memcg) == ABSENT {
+            return 0;
+        }
+        self.u64_at(layout!(memcg))
+    }
+
     #[inline(always)]
     pub(crate) fn flag(&self, bit: u32) -> bool {
         bit < 64 && self.u64_at(layout!(flags)) >> bit & 1 == 1
@@ -104,38 +110,44 @@ pub(crate) struct Folio {
 
 impl Folio {
     /// The folio of any page, `None` where memory could not be read.
+    ///
+    /// The copy of the page is made in place and once: a probe's stack is short,
+    /// and clearing 64 bytes costs more than reading them.
     #[inline(always)]
     pub(crate) fn of(page: u64) -> Option<Self> {
-        let mut address = page;
-        let mut head = Page::read(page)?;
-        let compound = head.u64_at(layout!(compound));
+        let mut folio = MaybeUninit::<Self>::uninit();
+        let at = folio.as_mut_ptr();
+        // SAFETY: every field is written before it is read; the copy of the page
+        // by the helper, or the function ends.
+        let folio = unsafe {
+            (&raw mut (*at).address).write(page);
+            (&raw mut (*at).pages).write(1);
+            copy_page(&raw mut (*at).head, page)?;
+            folio.assume_init_mut()
+        };
+        let compound = folio.head.u64_at(layout!(compound));
         if compound & 1 == 1 {
             // A tail page's word leads to its head: a pointer up to Linux 7.0,
             // a mask over the tail's own address from 7.1 on.
-            address = if layout!(compound_is_mask) == 1 {
+            folio.address = if layout!(compound_is_mask) == 1 {
                 page & compound
             } else {
                 compound - 1
             };
-            head = Page::read(address)?;
-        } else if layout!(compound_is_mask) == 0 && head.is_large_head() && page & 4095 == 0 {
+            copy_page(&raw mut folio.head, folio.address)?;
+        } else if layout!(compound_is_mask) == 0 && folio.head.is_large_head() && page & 4095 == 0 {
             // With the vmemmap of a hugetlb folio optimised away, some of its
             // tail pages alias the head; the page after such a one is a true
             // tail (`page_fixed_fake_head()`).
             let next: u64 = read_kernel(page + u64::from(layout!(page_size) + layout!(compound)))?;
             if next & 1 == 1 {
-                address = next - 1;
+                folio.address = next - 1;
             }
         }
-        let mut pages = 1;
-        if head.is_large_head() {
-            pages = read_kernel(address + u64::from(layout!(pages)))?;
+        if folio.head.is_large_head() {
+            folio.pages = read_kernel(folio.address + u64::from(layout!(pages)))?;
         }
-        Some(Self {
-            address,
-            head,
-            pages,
-        })
+        Some(*folio)
     }
 
     /// Mapcount of the whole folio, or [`UNKNOWN`] where this kernel keeps none
@@ -181,11 +193,21 @@ impl Folio {
     }
 }
 
+#[inline(always)]
+fn copy_page(to: *mut Page, page: u64) -> Option<()> {
+    // SAFETY: the buffer is as long as said; the helper checks the address and
+    // fails instead of faulting.
+    let failed = unsafe {
+        bpf_probe_read_kernel(to.cast(), size_of::<Page>() as u32, page as *const c_void)
+    };
+    (failed == 0).then_some(())
+}
+
 /// Reads a `T` of kernel memory.
 #[inline(always)]
 pub(crate) fn read_kernel<T: Copy>(address: u64) -> Option<T> {
     // SAFETY: the helper checks the address and fails instead of faulting.
-    unsafe { bpf_probe_read_kernel(address as *const T) }.ok()
+    unsafe { helpers::bpf_probe_read_kernel(address as *const T) }.ok()
 }
 
 /// Reads 32 bits of kernel memory; 0 where that fails, as the helper promises.

@@ -10,13 +10,13 @@ use aya_ebpf::{
     programs::{FEntryContext, FExitContext, ProbeContext, RetProbeContext},
 };
 use pastey::paste;
-use probe_abi::{CpuCounters, Lost};
+use probe_abi::{CpuCounters, GUP_FUNCTIONS, Lost};
 
 use crate::{
     args::Args,
-    context::{self, GupCall},
-    counters,
+    counters, owners,
     pages::{self, Act},
+    threads::{self, Thread},
 };
 
 /// A function of the family: where its arguments are, and what it takes.
@@ -43,56 +43,86 @@ enum Shape {
 
 /// Called by the fast and unlocked variants on 5.10 and 6.1, and so the only
 /// function that may be entered inside another one.
-const NESTS: u32 = 4;
+const NESTS: u32 = id("get_user_pages_unlocked");
 
+/// Place of a function in [`GUP_FUNCTIONS`].
+const fn id(symbol: &str) -> u32 {
+    let mut id = 0;
+    while id < GUP_FUNCTIONS.len() {
+        let name = GUP_FUNCTIONS[id].as_bytes();
+        let wanted = symbol.as_bytes();
+        let mut same = name.len() == wanted.len();
+        let mut byte = 0;
+        while same && byte < wanted.len() {
+            same = name[byte] == wanted[byte];
+            byte += 1;
+        }
+        if same {
+            return id as u32;
+        }
+        id += 1;
+    }
+    panic!("not a function of the GUP family")
+}
+
+/// The call begins. The thread's entry, if this is the outermost call.
 #[inline(always)]
-fn enter(gup: Gup, args: &impl Args) -> u32 {
-    let tid = context::tid();
-    if let Some(outer) = context::gup_call(tid) {
-        if gup.id == NESTS && outer.function != NESTS {
-            return 0;
+fn enter(gup: Gup, args: &impl Args) -> Option<*mut Thread> {
+    let tid = threads::tid();
+    let (thread, outer) = threads::enter(tid, gup.id)?;
+    if let Some(outer) = outer {
+        if gup.id == NESTS && outer != NESTS {
+            return None;
         }
         // Nothing else nests: the outer call's return was missed.
         counters::lose(Lost::RETURN_MISSED, 1);
+        Thread::enter(thread, tid, gup.id);
     }
     let flags = match (gup.shape, gup.flags) {
         (Shape::FolioTimes, _) => args.arg(1) as u32,
         (_, Some(index)) => args.arg(index) as u32,
         (_, None) => 0,
     };
-    let pages = args.arg(gup.pages);
-    context::enter_gup(
-        tid,
-        &GupCall {
-            pages,
-            function: gup.id,
-            flags,
-        },
-    );
-    0
+    // SAFETY: the entry is this thread's while it is inside a call.
+    unsafe {
+        (*thread).pages = args.arg(gup.pages);
+        (*thread).flags = flags;
+    }
+    Some(thread)
 }
 
+/// The call ends. What it took is booked to the owner that `identify` leaves in
+/// the thread's entry.
 #[inline(always)]
-fn leave(gup: Gup, returned: i32) -> u32 {
-    let tid = context::tid();
-    let Some(call) = context::gup_call(tid) else {
+fn leave(gup: Gup, returned: i32, identify: impl Fn(*mut Thread)) -> u32 {
+    let tid = threads::tid();
+    let Some(thread) = threads::of(tid) else {
         return 0;
     };
-    if call.function != gup.id {
+    if Thread::inside(thread) != Some(gup.id) {
         return 0;
     }
-    context::leave_gup(tid);
+    Thread::leave(thread, tid);
+    // SAFETY: the entry is this thread's until another one needs it.
+    let (pages, flags) = unsafe { ((*thread).pages, (*thread).flags) };
+    let none = gup.shape == Shape::Array && returned <= 0
+        || gup.shape == Shape::FolioTimes && returned != 0;
     // Without an array the call only faults pages in and takes no reference.
-    if call.pages == 0 {
+    if pages == 0 || none {
         return 0;
     }
+    if gup.act == Act::Get && returned == 1 && pages::is_one_anonymous(pages) {
+        counters::add(1, offset_of!(CpuCounters, pages_referenced));
+        counters::add(1, offset_of!(CpuCounters, gup_calls));
+        return 0;
+    }
+    identify(thread);
+    // SAFETY: as above.
+    let owner = owners::settle(unsafe { &*thread });
     let taken = match gup.shape {
-        Shape::Array if returned > 0 => pages::walk_array(call.pages, returned as u64, gup.act),
-        Shape::Folio => pages::one(call.pages, 1, gup.act),
-        Shape::FolioTimes if returned == 0 => {
-            pages::one(call.pages, u64::from(call.flags), gup.act)
-        }
-        Shape::Array | Shape::FolioTimes => 0,
+        Shape::Array => pages::walk_array(pages, returned as u64, gup.act, owner),
+        Shape::Folio => pages::one(pages, 1, gup.act, owner),
+        Shape::FolioTimes => pages::one(pages, u64::from(flags), gup.act, owner),
     };
     if taken == 0 {
         return 0;
@@ -104,86 +134,68 @@ fn leave(gup: Gup, returned: i32) -> u32 {
     };
     counters::add(taken, total);
     counters::add(1, offset_of!(CpuCounters, gup_calls));
+    owners::took(owner, taken);
     0
 }
 
 /// The four entries of one function.
 macro_rules! gup {
-    ($symbol:ident, $gup:expr) => {
+    ($symbol:ident, $act:expr, $flags:expr, $pages:expr, $shape:expr) => {
         paste! {
+            const [<$symbol:upper>]: Gup = Gup {
+                id: id(stringify!($symbol)),
+                act: $act,
+                flags: $flags,
+                pages: $pages,
+                shape: $shape,
+            };
+
             #[kprobe]
             fn [<$symbol _kprobe>](ctx: ProbeContext) -> u32 {
-                enter($gup, &ctx)
+                // At the return the stack is no longer that of the call.
+                if let Some(thread) = enter([<$symbol:upper>], &ctx) {
+                    owners::identify(&ctx, thread, [<$symbol:upper>].id);
+                }
+                0
             }
 
             #[kretprobe]
             fn [<$symbol _kretprobe>](ctx: RetProbeContext) -> u32 {
-                leave($gup, ctx.ret::<i32>())
+                leave([<$symbol:upper>], ctx.ret::<i32>(), |_| ())
             }
 
             #[fentry]
             fn [<$symbol _fentry>](ctx: FEntryContext) -> u32 {
-                enter($gup, &ctx)
+                enter([<$symbol:upper>], &ctx);
+                0
             }
 
             #[fexit]
             fn [<$symbol _fexit>](ctx: FExitContext) -> u32 {
-                leave($gup, ctx.ret::<i32>().unwrap_or(0))
+                leave([<$symbol:upper>], ctx.ret::<i32>().unwrap_or(0), |thread| {
+                    owners::identify(&ctx, thread, [<$symbol:upper>].id);
+                })
             }
         }
     };
+    // `(.., flags, pages, ..)` at the given places.
+    ($symbol:ident, $act:expr, $flags:literal, $pages:literal) => {
+        gup!($symbol, $act, Some($flags), $pages, Shape::Array);
+    };
 }
 
-/// `(.., flags, pages, ..)` at the given places.
-const fn array(id: u32, act: Act, flags: usize, pages: usize) -> Gup {
-    Gup {
-        id,
-        act,
-        flags: Some(flags),
-        pages,
-        shape: Shape::Array,
-    }
-}
-
-gup!(get_user_pages, array(0, Act::Get, 2, 3));
-gup!(get_user_pages_fast, array(1, Act::Get, 2, 3));
-gup!(get_user_pages_fast_only, array(2, Act::Get, 2, 3));
-gup!(get_user_pages_remote, array(3, Act::Get, 3, 4));
-gup!(get_user_pages_unlocked, array(NESTS, Act::Get, 3, 2));
-gup!(get_user_pages_locked, array(5, Act::Get, 2, 3));
-gup!(pin_user_pages, array(6, Act::Pin, 2, 3));
-gup!(pin_user_pages_fast, array(7, Act::Pin, 2, 3));
-gup!(pin_user_pages_fast_only, array(8, Act::Pin, 2, 3));
-gup!(pin_user_pages_remote, array(9, Act::Pin, 3, 4));
-gup!(pin_user_pages_unlocked, array(10, Act::Pin, 3, 2));
-gup!(pin_user_pages_locked, array(11, Act::Pin, 2, 3));
-gup!(
-    memfd_pin_folios,
-    Gup {
-        id: 12,
-        act: Act::Pin,
-        flags: None,
-        pages: 3,
-        shape: Shape::Array
-    }
-);
-gup!(
-    folio_add_pin,
-    Gup {
-        id: 13,
-        act: Act::Pin,
-        flags: None,
-        pages: 0,
-        shape: Shape::Folio
-    }
-);
-gup!(
-    folio_add_pins,
-    Gup {
-        id: 14,
-        act: Act::Pin,
-        flags: None,
-        pages: 0,
-        shape: Shape::FolioTimes
-    }
-);
+gup!(get_user_pages, Act::Get, 2, 3);
+gup!(get_user_pages_fast, Act::Get, 2, 3);
+gup!(get_user_pages_fast_only, Act::Get, 2, 3);
+gup!(get_user_pages_remote, Act::Get, 3, 4);
+gup!(get_user_pages_unlocked, Act::Get, 3, 2);
+gup!(get_user_pages_locked, Act::Get, 2, 3);
+gup!(pin_user_pages, Act::Pin, 2, 3);
+gup!(pin_user_pages_fast, Act::Pin, 2, 3);
+gup!(pin_user_pages_fast_only, Act::Pin, 2, 3);
+gup!(pin_user_pages_remote, Act::Pin, 3, 4);
+gup!(pin_user_pages_unlocked, Act::Pin, 3, 2);
+gup!(pin_user_pages_locked, Act::Pin, 2, 3);
+gup!(memfd_pin_folios, Act::Pin, None, 3, Shape::Array);
+gup!(folio_add_pin, Act::Pin, None, 0, Shape::Folio);
+gup!(folio_add_pins, Act::Pin, None, 0, Shape::FolioTimes);

@@ -1,26 +1,28 @@
 //! The ledger: how many references on which folio were taken and not yet given
-//! back. Slots and their words are described in `probe_abi::ledger`.
+//! back, and by whom. Slots and their words are described in `probe_abi::ledger`.
 //!
 //! Lock-free: one compare-and-swap is a pin or a release. Bounded: a key has
-//! two buckets of eight slots; when both are full, a slot that only remembers a
-//! past GUP makes room, and when there is none the pin is counted as lost.
+//! two buckets of eight slots; how one is found when they are full is `place`'s
+//! business.
 
-use core::{
-    ffi::c_void,
-    intrinsics::{AtomicOrdering, atomic_cxchg, atomic_xadd},
-};
+use core::{ffi::c_void, mem::offset_of};
 
-use aya_ebpf::{
-    bindings::BPF_F_MMAPABLE,
-    helpers::{bpf_ktime_get_ns, bpf_loop},
-    macros::map,
-    maps::Array,
-};
+use aya_ebpf::{bindings::BPF_F_MMAPABLE, helpers::bpf_ktime_get_ns, macros::map, maps::Array};
 use probe_abi::{
-    BUCKET_SLOTS, Bucket, Kind, Lost, SlotNote, Word, bucket_of, folio_key, second_bucket_of,
+    BUCKET_SLOTS, Bucket, CpuCounters, Kind, Lost, STRATA, Word, bucket_of, folio_key,
+    second_bucket_of, stratum,
 };
 
-use crate::{counters, folio::Folio, layout::layout, unknown::unknown_zero};
+use crate::{
+    atomic::{load, swap, xadd32},
+    counters,
+    folio::Folio,
+    layout::layout,
+    owners, place,
+    repeat::{ends, repeat},
+    settings,
+    unknown::{equal, unknown_zero},
+};
 
 /// The table; the agent sets its size to a power of two, and maps it.
 #[map]
@@ -31,7 +33,7 @@ static LEDGER: Array<Bucket> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 const ATTEMPTS: u32 = 256;
 
 /// No such slot.
-const NONE: usize = BUCKET_SLOTS;
+pub(crate) const NONE: usize = BUCKET_SLOTS;
 
 /// What the ledger knows of one folio, summed over its slots.
 ///
@@ -65,151 +67,238 @@ impl Book {
 
 /// References on their way into the book, or out of it.
 #[repr(C)]
-struct Entry {
-    want: u64,
-    buckets: [u32; 2],
+pub(crate) struct Entry {
+    /// The slot's word with no count: key and kind.
+    pub(crate) want: u64,
+    pub(crate) buckets: [u32; 2],
     /// References not yet entered.
-    left: u64,
-    mapping: u64,
-    pages: u32,
-    /// 1 to free a slot whose count becomes zero.
-    forget: u32,
-    /// 1 once an attempt found no place for another reason than contention.
-    full: u64,
+    pub(crate) left: u64,
+    pub(crate) mapping: u64,
+    pub(crate) memcg: u64,
+    pub(crate) pages: u32,
+    pub(crate) owner: u32,
+    /// What is looked for next, see `place`.
+    pub(crate) rank: u64,
+    /// Sampling level at the last look.
+    pub(crate) level: u64,
 }
 
 impl Entry {
+    /// `n` references of a kind (0 or [`Word::GET`]) on the folio of a head page.
     #[inline(always)]
-    fn new(folio: &Folio, kind: Kind, n: u32, forget: bool) -> Self {
-        let want = Word::empty(folio_key(folio.address), kind);
-        let mask = layout!(ledger_mask);
+    pub(crate) fn new(head: u64, kind: u64, n: u64, owner: u32, mapping: u64) -> Self {
+        let key = folio_key(head);
         Self {
-            want: want.0,
-            buckets: [
-                bucket_of(want.key(), mask),
-                second_bucket_of(want.key(), mask),
-            ],
-            left: u64::from(n) + unknown_zero(),
-            mapping: folio.head.mapping(),
-            pages: folio.pages,
-            forget: u32::from(forget),
-            full: unknown_zero(),
+            want: key << Word::KEY_SHIFT | kind,
+            buckets: buckets_of(key),
+            left: n,
+            mapping,
+            memcg: 0,
+            pages: 1,
+            owner,
+            rank: 0,
+            level: settings::level(),
         }
+    }
+
+    /// Takes them into the book, in the name of the owner.
+    #[inline(always)]
+    pub(crate) fn pin(mut self, head: u64, memcg: u64, pages: u32) {
+        if !settings::keeps(self.key(), self.level) {
+            self.pass_over(self.left);
+            return;
+        }
+        self.memcg = memcg;
+        self.pages = pages;
+        // Twice in a row is rare: no loop for the first time.
+        if add_to_own(&raw mut self) == 0 {
+            self.attempt(try_add);
+        }
+        if self.left == 0 {
+            return;
+        }
+        settings::learn_high(head);
+        self.attempt(try_open);
+        // Each round passes over half of what was kept before.
+        if self.rank == place::NO_ROOM {
+            place::make_room(&mut self);
+            self.attempt(try_open);
+        }
+        if self.left == 0 {
+            return;
+        }
+        self.pass_over(self.left);
+        match self.rank {
+            place::OUTSIDE => {}
+            place::NO_ROOM => counters::lose(Lost::LEDGER_FULL, self.left),
+            _ => counters::lose(Lost::CONTENDED, self.left),
+        }
+    }
+
+    /// Gives them back. Returns how many of them the book should have held and
+    /// did not.
+    #[inline(always)]
+    pub(crate) fn release(mut self) -> u64 {
+        if !settings::keeps(self.key(), self.level) {
+            self.pass_over(self.left.wrapping_neg());
+            return 0;
+        }
+        if take_from_newest(&raw mut self) != DONE {
+            self.attempt(try_release);
+        }
+        if self.left > 0 {
+            self.pass_over(self.left.wrapping_neg());
+        }
+        self.left
+    }
+
+    #[inline(always)]
+    pub(crate) fn key(&self) -> u64 {
+        self.want >> Word::KEY_SHIFT
+    }
+
+    #[inline(always)]
+    fn pass_over(&self, n: u64) {
+        pass_over(self.key(), self.want & Word::GET, n);
     }
 
     /// Tries until done; what is left could not be entered.
     #[inline(always)]
     fn attempt(&mut self, step: extern "C" fn(u64, *mut c_void) -> i64) {
-        // SAFETY: the callback has the signature the helper wants, and the entry
-        // outlives the loop.
-        unsafe {
-            bpf_loop(
-                ATTEMPTS,
-                step as *mut c_void,
-                (&raw mut *self).cast::<c_void>(),
-                0,
-            )
-        };
+        repeat(ATTEMPTS, step, (&raw mut *self).cast());
     }
 }
 
-/// Takes `n` references of `kind` on `folio` into the book.
+/// Counts pins (or, negative, their releases) that are not in the book.
 #[inline(always)]
-pub(crate) fn pin(folio: &Folio, kind: Kind, n: u32) {
-    let mut entry = Entry::new(folio, kind, n, false);
-    entry.attempt(try_pin);
-    if entry.left > 0 {
-        let cause = if entry.full == 1 {
-            Lost::LEDGER_FULL
-        } else {
-            Lost::CONTENDED
-        };
-        counters::lose(cause, entry.left);
+pub(crate) fn pass_over(key: u64, kind: u64, n: u64) {
+    if kind == 0 {
+        // The compiler knows that a stratum is below their number, the verifier
+        // only what a mask says that the compiler cannot leave out.
+        let stratum = (u64::from(stratum(key)) + unknown_zero()) as usize & (STRATA - 1);
+        counters::add(n, offset_of!(CpuCounters, untracked) + stratum * 8);
     }
 }
 
-/// Gives `n` references of `kind` back. With `forget`, the slot is free once its
-/// count is zero. Returns how many references the book did not hold.
-#[inline(always)]
-pub(crate) fn release(folio: &Folio, kind: Kind, n: u32, forget: bool) -> u64 {
-    let mut entry = Entry::new(folio, kind, n, forget);
-    entry.attempt(try_release);
-    entry.left
+extern "C" fn try_add(_attempt: u64, entry: *mut c_void) -> i64 {
+    ends(add_to_own(entry.cast()))
 }
 
-extern "C" fn try_pin(_attempt: u64, entry: *mut c_void) -> i64 {
-    // SAFETY: the pointer that `attempt` passed.
-    let entry = unsafe { &mut *entry.cast::<Entry>() };
-    let want = Word(entry.want);
-    let mut found = false;
-    for bucket in entry.buckets {
-        let Some(bucket) = LEDGER.get_ptr_mut(bucket) else {
-            return 1;
-        };
-        let slot = find(bucket, |word| word.0 & !Word::COUNT == want.0);
-        if slot < NONE {
-            found = true;
-            if add(bucket, slot, want, entry.left) {
-                entry.left = 0;
-                return 1;
-            }
-        }
-    }
-    if found {
-        return 0;
-    }
-    let mut full = true;
-    for bucket in entry.buckets {
-        let Some(bucket) = LEDGER.get_ptr_mut(bucket) else {
-            return 1;
-        };
-        // A free slot, or else one that only remembers.
-        let mut slot = find(bucket, Word::is_empty);
-        if slot >= NONE {
-            slot = find(bucket, |word| word.count() == 0 && !word.is_busy());
-        }
-        if slot < NONE {
-            full = false;
-            if open(bucket, slot, entry) {
-                entry.left = 0;
-                return 1;
-            }
-        }
-    }
-    entry.full = u64::from(full);
-    i64::from(full)
+extern "C" fn try_open(_attempt: u64, entry: *mut c_void) -> i64 {
+    ends(place::open_slot(entry.cast()))
 }
 
 extern "C" fn try_release(attempt: u64, entry: *mut c_void) -> i64 {
-    // SAFETY: the pointer that `attempt` passed.
-    let entry = unsafe { &mut *entry.cast::<Entry>() };
-    let want = Word(entry.want);
+    let found = take_from_newest(entry.cast());
+    // While this one searched, another release may have emptied the slot it
+    // came for and a pin filled the one it had passed: look more than once.
+    i64::from(found == DONE || found == NOTHING && attempt >= 2)
+}
+
+/// What became of an attempt to release.
+const NOTHING: i64 = 0;
+const SOME: i64 = 1;
+const DONE: i64 = 2;
+
+/// Adds to this owner's slot of the folio, if there is one. 0 if another CPU
+/// changed it meanwhile.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn add_to_own(entry: *mut Entry) -> i64 {
+    // SAFETY: the entry that the loop was given, or nothing.
+    let Some(entry) = (unsafe { entry.as_mut() }) else {
+        return 1;
+    };
     let mut found = false;
     for bucket in entry.buckets {
-        let Some(bucket) = LEDGER.get_ptr_mut(bucket) else {
+        let Some(bucket) = bucket_ptr(bucket) else {
             return 1;
         };
-        let slot = find(bucket, |word| {
-            word.0 & !Word::COUNT == want.0 && word.count() > 0
+        let slot = find(bucket, |word, slot| {
+            equal(word.0 & !Word::COUNT, entry.want) && owner_of(bucket, slot) == entry.owner
         });
         if slot < NONE {
             found = true;
-            entry.left -= take(bucket, slot, want, entry.left, entry.forget);
-            if entry.left == 0 {
+            if place::add(bucket, slot, entry) {
+                entry.left = 0;
                 return 1;
             }
         }
     }
-    // While this one searched, another release may have emptied the slot it
-    // came for and a pin filled the one it had passed: look more than once.
-    i64::from(!found && attempt >= 2)
+    i64::from(!found)
+}
+
+/// Takes what is asked for out of the folio's slots.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn take_from_newest(entry: *mut Entry) -> i64 {
+    // SAFETY: as above.
+    let Some(entry) = (unsafe { entry.as_mut() }) else {
+        return DONE;
+    };
+    let mut found = NOTHING;
+    for bucket in entry.buckets {
+        let Some(bucket) = bucket_ptr(bucket) else {
+            return DONE;
+        };
+        let slot = newest(bucket, entry.want);
+        if slot < NONE {
+            found = SOME;
+            entry.left -= take(bucket, slot, entry);
+            if entry.left == 0 {
+                return DONE;
+            }
+        }
+    }
+    found
+}
+
+/// The slot that a release takes from: of two owners the one that pinned later,
+/// because what is held for long is given back last.
+#[inline(always)]
+fn newest(bucket: *mut Bucket, want: u64) -> usize {
+    let holds = |word: Word| equal(word.0 & !Word::COUNT, want) && word.count() > 0;
+    let first = find(bucket, |word, _| holds(word));
+    if first >= NONE {
+        return first;
+    }
+    let second = find(bucket, |word, slot| slot > first && holds(word));
+    if second < NONE && since(bucket, second) > since(bucket, first) {
+        second
+    } else {
+        first
+    }
+}
+
+/// Takes what there is, at most what is asked for, out of a slot; returns how many.
+#[inline(always)]
+fn take(bucket: *mut Bucket, slot: usize, entry: &Entry) -> u64 {
+    let at = word_ptr(bucket, slot);
+    let word = read_word(at);
+    if word.0 & !Word::COUNT != entry.want || word.count() == 0 {
+        return 0;
+    }
+    let (owner, since_ns) = (owner_of(bucket, slot), since(bucket, slot));
+    let taken = u64::from(word.count()).min(entry.left);
+    let rest = word.0 - taken;
+    let empty = Word(rest).count() == 0;
+    // Nothing writes an anonymous folio back through mkclean: once its last
+    // reference is gone there is nothing to remember.
+    let forget = empty && entry.mapping & crate::folio::MAPPING_ANON != 0;
+    if !swap(at, word.0, if forget { 0 } else { rest }) {
+        return 0;
+    }
+    if empty {
+        owners::held_since(owner, since_ns);
+    }
+    taken
 }
 
 #[inline(never)]
 fn look_up(address: u64, mapping: u64, book: &mut Book) {
     let key = folio_key(address);
     for bucket in buckets_of(key) {
-        let Some(bucket) = LEDGER.get_ptr_mut(bucket) else {
+        let Some(bucket) = bucket_ptr(bucket) else {
             return;
         };
         for slot in 0..BUCKET_SLOTS {
@@ -244,7 +333,7 @@ fn look_up(address: u64, mapping: u64, book: &mut Book) {
 pub(crate) fn note_zaps(address: u64, n: u32) -> u32 {
     let key = folio_key(address);
     for bucket in buckets_of(key) {
-        let Some(bucket) = LEDGER.get_ptr_mut(bucket) else {
+        let Some(bucket) = bucket_ptr(bucket) else {
             return 0;
         };
         for slot in 0..BUCKET_SLOTS {
@@ -267,7 +356,7 @@ pub(crate) fn note_zaps(address: u64, n: u32) -> u32 {
 pub(crate) fn settle(address: u64) -> u32 {
     let key = folio_key(address);
     for bucket in buckets_of(key) {
-        let Some(bucket) = LEDGER.get_ptr_mut(bucket) else {
+        let Some(bucket) = bucket_ptr(bucket) else {
             return 0;
         };
         for slot in 0..BUCKET_SLOTS {
@@ -287,85 +376,28 @@ fn buckets_of(key: u64) -> [u32; 2] {
     [bucket_of(key, mask), second_bucket_of(key, mask)]
 }
 
+#[inline(always)]
+pub(crate) fn bucket_ptr(bucket: u32) -> Option<*mut Bucket> {
+    LEDGER.get_ptr_mut(bucket)
+}
+
 /// First slot whose word passes, or [`NONE`].
 ///
 /// The sum with an unknown zero keeps the verifier from following each of the
 /// eight outcomes to the end of the program: they look alike to it.
 #[inline(always)]
-fn find(bucket: *mut Bucket, passes: impl Fn(Word) -> bool) -> usize {
+pub(crate) fn find(bucket: *mut Bucket, passes: impl Fn(Word, usize) -> bool) -> usize {
     let zero = unknown_zero() as usize;
     for slot in 0..BUCKET_SLOTS {
-        if passes(read_word(word_ptr(bucket, slot))) {
+        if passes(read_word(word_ptr(bucket, slot)), slot) {
             return slot + zero;
         }
     }
     NONE + zero
 }
 
-/// Adds to a slot that is open for this folio; false if it no longer is.
 #[inline(always)]
-fn add(bucket: *mut Bucket, slot: usize, want: Word, n: u64) -> bool {
-    let at = word_ptr(bucket, slot);
-    let word = read_word(at);
-    let fits = u64::from(word.count()) + n <= Word::COUNT;
-    if word.0 & !Word::COUNT != want.0 || !fits || !swap(at, word.0, word.0 + n) {
-        return false;
-    }
-    let note = note_ptr(bucket, slot);
-    if word.count() == 0 {
-        // SAFETY: a map value, aligned and alive; the helper has no precondition.
-        unsafe { (&raw mut (*note).since_ns).write_volatile(bpf_ktime_get_ns()) };
-    }
-    // SAFETY: a map value, aligned and alive.
-    xadd32(unsafe { &raw mut (*note).gups }, 1);
-    true
-}
-
-/// Claims a slot without references, writes its note, and publishes the entry.
-#[inline(always)]
-fn open(bucket: *mut Bucket, slot: usize, entry: &Entry) -> bool {
-    let at = word_ptr(bucket, slot);
-    let old = read_word(at);
-    let new = entry.want + entry.left;
-    if old.count() > 0 || old.is_busy() || !swap(at, old.0, new | Word::BUSY) {
-        return false;
-    }
-    // SAFETY: the slot is ours while its word is busy; the helper has no
-    // precondition.
-    unsafe {
-        note_ptr(bucket, slot).write(SlotNote {
-            since_ns: bpf_ktime_get_ns(),
-            mapping: entry.mapping,
-            pages: entry.pages,
-            gups: 1,
-            zaps: 0,
-            reserved: 0,
-        });
-    }
-    // A full barrier, so that nobody sees the word without its note.
-    swap(at, new | Word::BUSY, new)
-}
-
-/// Takes up to `n` out of a slot; returns how many.
-#[inline(always)]
-fn take(bucket: *mut Bucket, slot: usize, want: Word, n: u64, forget: u32) -> u64 {
-    let at = word_ptr(bucket, slot);
-    let word = read_word(at);
-    if word.0 & !Word::COUNT != want.0 || word.count() == 0 {
-        return 0;
-    }
-    let taken = u64::from(word.count()).min(n);
-    let rest = word.0 - taken;
-    let empties = forget == 1 && Word(rest).count() == 0;
-    if swap(at, word.0, if empties { 0 } else { rest }) {
-        taken
-    } else {
-        0
-    }
-}
-
-#[inline(always)]
-fn word_ptr(bucket: *mut Bucket, slot: usize) -> *mut u64 {
+pub(crate) fn word_ptr(bucket: *mut Bucket, slot: usize) -> *mut u64 {
     // SAFETY: masked to be below `BUCKET_SLOTS`, the length of the array.
     unsafe {
         (&raw mut (*bucket).words)
@@ -375,33 +407,35 @@ fn word_ptr(bucket: *mut Bucket, slot: usize) -> *mut u64 {
 }
 
 #[inline(always)]
-fn note_ptr(bucket: *mut Bucket, slot: usize) -> *mut SlotNote {
+pub(crate) fn note_ptr(bucket: *mut Bucket, slot: usize) -> *mut probe_abi::SlotNote {
     // SAFETY: as above.
     unsafe {
         (&raw mut (*bucket).notes)
-            .cast::<SlotNote>()
+            .cast::<probe_abi::SlotNote>()
             .add(slot & (BUCKET_SLOTS - 1))
     }
 }
 
 #[inline(always)]
-fn read_word(at: *const u64) -> Word {
-    // SAFETY: a map value, aligned; 64-bit loads do not tear.
-    Word(unsafe { at.read_volatile() })
-}
-
-/// Compare-and-swap: whether `old` was there.
-#[inline(always)]
-fn swap(at: *mut u64, old: u64, new: u64) -> bool {
-    // SAFETY: a map value, aligned and alive.
-    let (seen, _) = unsafe {
-        atomic_cxchg::<u64, { AtomicOrdering::SeqCst }, { AtomicOrdering::SeqCst }>(at, old, new)
-    };
-    seen == old
+pub(crate) fn owner_of(bucket: *mut Bucket, slot: usize) -> u32 {
+    // SAFETY: a map value; the field is a plain integer that may be stale.
+    unsafe { (&raw const (*note_ptr(bucket, slot)).owner).read_volatile() }
 }
 
 #[inline(always)]
-fn xadd32(at: *mut u32, n: u32) {
-    // SAFETY: a map value, aligned and alive.
-    unsafe { atomic_xadd::<u32, u32, { AtomicOrdering::Relaxed }>(at, n) };
+fn since(bucket: *mut Bucket, slot: usize) -> u64 {
+    // SAFETY: as above.
+    load(unsafe { &raw const (*note_ptr(bucket, slot)).since_ns })
+}
+
+#[inline(always)]
+pub(crate) fn read_word(at: *const u64) -> Word {
+    Word(load(at))
+}
+
+/// Now, as the kernel's monotonic clock counts.
+#[inline(always)]
+pub(crate) fn now() -> u64 {
+    // SAFETY: the helper has no precondition.
+    unsafe { bpf_ktime_get_ns() }
 }

@@ -13,17 +13,24 @@
 )]
 
 mod args;
+mod atomic;
 mod bio;
-mod context;
 mod counters;
 mod folio;
 mod gup;
 mod layout;
 mod ledger;
 mod mkclean;
+mod owners;
 mod pages;
+mod place;
+mod repeat;
+mod resolve;
+mod settings;
+mod threads;
 mod unknown;
 mod unpin;
+mod walks;
 mod zap;
 
 #[cfg(not(test))]

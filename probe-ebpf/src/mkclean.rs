@@ -14,15 +14,16 @@ use aya_ebpf::{
     programs::{FEntryContext, FExitContext, ProbeContext, RetProbeContext},
 };
 use aya_log_ebpf::warn;
-use probe_abi::{CpuCounters, Lost, MkcleanSample, SampleFlags, WalkKind};
+use probe_abi::{CpuCounters, Lost, MkcleanSample, SampleFlags, WalkKind, folio_key};
 
 use crate::{
     args::Args,
-    context::{self, Walking},
     counters,
     folio::{Folio, UNKNOWN, read_kernel},
     layout::layout,
     ledger::{self, Book},
+    settings, threads,
+    walks::{self, Walking},
     zap,
 };
 
@@ -47,6 +48,10 @@ fn enter(ctx: &(impl Args + EbpfContext)) -> u32 {
         counters::walk(WalkKind::UNMAPPED);
         return 0;
     }
+    if !settings::keeps(folio_key(folio.address), settings::level()) {
+        counters::walk(WalkKind::UNTRACKED);
+        return 0;
+    }
     let walk = Walking {
         // SAFETY: the helper has no precondition.
         at_ns: unsafe { bpf_ktime_get_ns() },
@@ -60,20 +65,20 @@ fn enter(ctx: &(impl Args + EbpfContext)) -> u32 {
         slots: book.slots as u32,
         reserved: 0,
     };
-    context::enter_walk(context::tid(), &walk);
+    walks::enter(threads::tid(), &walk);
     zap::walk_begins();
     0
 }
 
 #[inline(always)]
 fn leave(cleaned: u32) -> u32 {
-    let tid = context::tid();
-    let Some(walk) = context::walking(tid) else {
+    let tid = threads::tid();
+    let Some(walk) = walks::of(tid) else {
         return 0;
     };
     // SAFETY: a map value that only this thread changes.
     let walk = unsafe { *walk };
-    context::leave_walk(tid);
+    walks::leave(tid);
     zap::walk_ends();
     let Some(folio) = Folio::of(walk.folio) else {
         counters::lose(Lost::UNREADABLE, 1);
@@ -174,7 +179,7 @@ fn found(returned: i32) -> u32 {
     if returned & 1 == 0 {
         return 0;
     }
-    if let Some(walk) = context::walking(context::tid()) {
+    if let Some(walk) = walks::of(threads::tid()) {
         // SAFETY: a map value that only this thread changes.
         unsafe { (*walk).ptes += 1 };
     }

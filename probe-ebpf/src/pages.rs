@@ -5,14 +5,15 @@
 
 use core::{ffi::c_void, mem::offset_of};
 
-use aya_ebpf::{helpers::bpf_loop, macros::map, maps::Array};
-use probe_abi::{CpuCounters, Kind, Lost, folio_key};
+use probe_abi::{CpuCounters, Lost, Word, folio_key};
 
 use crate::{
     counters,
-    folio::{Folio, read_kernel},
+    folio::{Folio, MAPPING_ANON, read_kernel},
     layout::layout,
-    ledger,
+    ledger::Entry,
+    repeat::{ends, repeat},
+    settings::zero_page,
     unknown::unknown_zero,
 };
 
@@ -22,17 +23,6 @@ const CHUNK: usize = 16;
 const POINTER: u64 = 8;
 /// Longest run of one call: 8 Mi folios, the limit of `bpf_loop`.
 const MAX_FOLIOS: u64 = 1 << 23;
-
-/// What the agent finds out only once the probes run: at 0, the ledger key of
-/// the zero page, where this kernel takes no pin on it.
-#[map]
-static SETTINGS: Array<u64> = Array::with_max_entries(1, 0);
-
-/// Key of the page whose pins do not count; 0, the key of no folio, if all do.
-#[inline(always)]
-fn zero_page() -> u64 {
-    SETTINGS.get(0).copied().unwrap_or(0)
-}
 
 /// What to do with each page.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -48,7 +38,7 @@ pub(crate) enum Act {
 }
 
 /// A walk under way. Plain words: it lives on the stack of the program that
-/// started it, and the loop callback reaches it through a pointer.
+/// started it, and the functions below reach it through a pointer.
 #[repr(C)]
 struct Walk {
     /// Next page pointer to fetch, or next page. Addresses, and no count of
@@ -59,10 +49,17 @@ struct Walk {
     stop: u64,
     /// [`Act`], as a number.
     act: u64,
+    /// In whose name references are taken.
+    owner: u64,
     /// Head of the folio of the current run; 0 before the first.
     head: u64,
     /// First byte after that folio's last `struct page`.
     end: u64,
+    /// `folio->mapping`, the memory cgroup's word, and whether it is under
+    /// writeback: as read when the run began.
+    mapping: u64,
+    memcg: u64,
+    writeback: u64,
     /// References in the current run.
     run: u64,
     /// Pages that count: all but the zero page.
@@ -71,10 +68,10 @@ struct Walk {
 
 /// Walks an array of `n` page (or folio) pointers; returns how many count.
 #[inline(always)]
-pub(crate) fn walk_array(array: u64, n: u64, act: Act) -> u64 {
-    let mut walk = Walk::new(array, array + n * POINTER, act);
+pub(crate) fn walk_array(array: u64, n: u64, act: Act, owner: u32) -> u64 {
+    let mut walk = Walk::new(array, array + n * POINTER, act, owner);
     if n == 1 {
-        next_of_array(0, (&raw mut walk).cast::<c_void>());
+        visit_array(&raw mut walk);
     } else {
         walk.repeat(n, next_of_array);
     }
@@ -85,29 +82,111 @@ pub(crate) fn walk_array(array: u64, n: u64, act: Act) -> u64 {
 #[inline(always)]
 pub(crate) fn walk_range(first: u64, n: u64, act: Act) -> u64 {
     let size = u64::from(layout!(page_size));
-    let mut walk = Walk::new(first, first + n * size, act);
-    walk.repeat(n, next_of_range);
+    let mut walk = Walk::new(first, first + n * size, act, 0);
+    if n == 1 {
+        visit_range(&raw mut walk);
+    } else {
+        walk.repeat(n, next_of_range);
+    }
     walk.finish(size)
 }
 
 /// `n` references on the folio of one page; returns how many count.
 #[inline(always)]
-pub(crate) fn one(page: u64, n: u64, act: Act) -> u64 {
-    let mut walk = Walk::new(0, 0, act);
+pub(crate) fn one(page: u64, n: u64, act: Act, owner: u32) -> u64 {
+    let mut walk = Walk::new(0, 0, act, owner);
     start_run(&mut walk, page, n);
     walk.finish(POINTER)
 }
 
+/// Whether the only page of an array is of no file: plain references on such are
+/// counted, and no more than that.
+#[inline(always)]
+pub(crate) fn is_one_anonymous(array: u64) -> bool {
+    read_kernel::<u64>(array).is_some_and(|page| is_anonymous(page) == 1)
+}
+
+/// Gives one plain reference back; returns how many count.
+#[inline(always)]
+pub(crate) fn put_one(page: u64) -> u64 {
+    if is_anonymous(page) == 1 {
+        return 1;
+    }
+    one(page, 1, Act::Put, 0)
+}
+
+// Leaves of the call tree have their own frames, which end before the ledger
+// begins: all frames of a chain of calls together have 512 bytes.
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn is_anonymous(page: u64) -> u64 {
+    if folio_key(page) == zero_page() {
+        return 0;
+    }
+    u64::from(Folio::of(page).is_some_and(|it| it.is_anon()))
+}
+
+/// Begins a run of `n` references at the folio of a page.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn begin_run(walk: *mut Walk, page: u64, n: u64) -> u64 {
+    // SAFETY: as for `visit_array`.
+    let Some(walk) = (unsafe { walk.as_mut() }) else {
+        return 0;
+    };
+    let Some(folio) = Folio::of(page) else {
+        counters::lose(Lost::UNREADABLE, n);
+        return 0;
+    };
+    walk.head = folio.address;
+    walk.end = folio.address + u64::from(folio.pages) * u64::from(layout!(page_size));
+    walk.mapping = folio.head.mapping();
+    walk.memcg = folio.head.memcg();
+    walk.writeback = u64::from(folio.head.flag(layout!(pg_writeback)));
+    walk.run = n;
+    0
+}
+
+/// Passes over the pointers ahead that are inside the folio of the current run,
+/// a chunk of them at most; how many.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn stay_inside(walk: *mut Walk) -> u64 {
+    // SAFETY: as above.
+    let Some(walk) = (unsafe { walk.as_mut() }) else {
+        return 0;
+    };
+    let Some(pages) = read_kernel::<[u64; CHUNK]>(walk.at) else {
+        return 0;
+    };
+    let mut inside = 0;
+    for page in pages {
+        if page < walk.head || page >= walk.end {
+            break;
+        }
+        inside += 1;
+    }
+    walk.run += inside;
+    walk.counted += inside;
+    walk.at += inside * POINTER;
+    inside
+}
+
 impl Walk {
     #[inline(always)]
-    fn new(at: u64, stop: u64, act: Act) -> Self {
+    fn new(at: u64, stop: u64, act: Act, owner: u32) -> Self {
         let zero = unknown_zero();
         Self {
             at,
             stop,
             act: act as u64,
+            owner: u64::from(owner),
             head: zero,
             end: zero,
+            mapping: zero,
+            memcg: zero,
+            writeback: zero,
             run: zero,
             counted: zero,
         }
@@ -117,17 +196,7 @@ impl Walk {
     /// least.
     #[inline(always)]
     fn repeat(&mut self, n: u64, step: extern "C" fn(u64, *mut c_void) -> i64) {
-        let times = n.min(MAX_FOLIOS) as u32;
-        // SAFETY: the callback has the signature the helper wants, and the walk
-        // outlives the loop.
-        unsafe {
-            bpf_loop(
-                times,
-                step as *mut c_void,
-                (&raw mut *self).cast::<c_void>(),
-                0,
-            )
-        };
+        repeat(n.min(MAX_FOLIOS) as u32, step, (&raw mut *self).cast());
     }
 
     /// Books the last run; returns how many pages count. What was not reached
@@ -139,17 +208,28 @@ impl Walk {
             counters::lose(Lost::TRUNCATED, left);
             self.counted += left;
         }
-        book(self.head, self.run, self.act);
+        book(&raw mut *self);
         self.counted
     }
 }
 
-/// Visits the next pointers of an array: all those inside the current folio, or
-/// the first of another one.
-#[inline(never)]
 extern "C" fn next_of_array(_index: u64, walk: *mut c_void) -> i64 {
-    // SAFETY: the pointer that `walk_array` passed.
-    let walk = unsafe { &mut *walk.cast::<Walk>() };
+    ends(visit_array(walk.cast()))
+}
+
+extern "C" fn next_of_range(_index: u64, walk: *mut c_void) -> i64 {
+    ends(visit_range(walk.cast()))
+}
+
+/// Visits the next pointers of an array: all those inside the current folio, or
+/// the first of another one. 1 at the end.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn visit_array(walk: *mut Walk) -> i64 {
+    // SAFETY: the walk that the loop was given, or nothing.
+    let Some(walk) = (unsafe { walk.as_mut() }) else {
+        return 1;
+    };
     if walk.at >= walk.stop {
         return 1;
     }
@@ -157,20 +237,7 @@ extern "C" fn next_of_array(_index: u64, walk: *mut c_void) -> i64 {
     if walk.end - walk.head > u64::from(layout!(page_size))
         && walk.stop - walk.at >= CHUNK as u64 * POINTER
     {
-        let Some(pages) = read_kernel::<[u64; CHUNK]>(walk.at) else {
-            return unreadable(walk, CHUNK as u64);
-        };
-        let mut inside = 0;
-        for page in pages {
-            if page < walk.head || page >= walk.end {
-                break;
-            }
-            inside += 1;
-        }
-        if inside > 0 {
-            walk.run += inside;
-            walk.counted += inside;
-            walk.at += inside * POINTER;
+        if stay_inside(&raw mut *walk) > 0 {
             return 0;
         }
     }
@@ -187,10 +254,14 @@ extern "C" fn next_of_array(_index: u64, walk: *mut c_void) -> i64 {
     0
 }
 
-/// Visits the next folio of a range of pages.
-extern "C" fn next_of_range(_index: u64, walk: *mut c_void) -> i64 {
-    // SAFETY: the pointer that `walk_range` passed.
-    let walk = unsafe { &mut *walk.cast::<Walk>() };
+/// Visits the next folio of a range of pages. 1 at the end.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn visit_range(walk: *mut Walk) -> i64 {
+    // SAFETY: as above.
+    let Some(walk) = (unsafe { walk.as_mut() }) else {
+        return 1;
+    };
     if walk.at >= walk.stop {
         return 1;
     }
@@ -222,7 +293,9 @@ fn unreadable(walk: &mut Walk, n: u64) -> i64 {
 /// folio.
 #[inline(always)]
 fn start_run(walk: &mut Walk, page: u64, n: u64) {
-    book(walk.head, walk.run, walk.act);
+    if walk.run > 0 {
+        book(&raw mut *walk);
+    }
     walk.head = unknown_zero();
     walk.end = unknown_zero();
     walk.run = unknown_zero();
@@ -230,50 +303,54 @@ fn start_run(walk: &mut Walk, page: u64, n: u64) {
         return;
     }
     walk.counted += n;
-    let Some(folio) = Folio::of(page) else {
-        counters::lose(Lost::UNREADABLE, n);
-        return;
-    };
-    walk.head = folio.address;
-    walk.end = folio.address + u64::from(folio.pages) * u64::from(layout!(page_size));
-    walk.run = n + unknown_zero();
+    begin_run(&raw mut *walk, page, n);
 }
 
-/// Enters a run of references in the ledger.
+/// Enters the current run of references in the ledger.
+///
+/// A function that the verifier checks once, by itself, and not again for each
+/// program and each path that leads to it.
+#[unsafe(no_mangle)]
 #[inline(never)]
-fn book(head: u64, run: u64, act: u64) -> u32 {
-    if run == 0 {
-        return 0;
-    }
-    let Some(folio) = Folio::of(head) else {
-        counters::lose(Lost::UNREADABLE, run);
+extern "C" fn book(walk: *mut Walk) -> u64 {
+    // SAFETY: as above.
+    let Some(walk) = (unsafe { walk.as_mut() }) else {
         return 0;
     };
-    let anon = folio.is_anon();
-    let n = run as u32;
-    let gup = act == Act::Pin as u64 || act == Act::Get as u64;
-    if gup && !anon && folio.head.flag(layout!(pg_writeback)) {
+    if walk.run == 0 {
+        return 0;
+    }
+    let anon = walk.mapping & MAPPING_ANON != 0;
+    let gup = walk.act == Act::Pin as u64 || walk.act == Act::Get as u64;
+    let pin = walk.act == Act::Pin as u64 || walk.act == Act::Unpin as u64;
+    if gup && !anon && walk.writeback == 1 {
         // The race that the mail has a GUP wait for.
         counters::add(1, offset_of!(CpuCounters, gups_in_writeback));
     }
-    if act == Act::Pin as u64 {
-        ledger::pin(&folio, Kind::Pin, n);
-    } else if act == Act::Unpin as u64 {
-        // Nothing writes an anonymous folio back through mkclean: once its last
-        // pin is gone there is nothing to remember.
-        let unknown = ledger::release(&folio, Kind::Pin, n, anon);
-        if unknown > 0 {
-            counters::lose(Lost::UNKNOWN_RELEASE, unknown);
-        }
-    } else if anon {
+    if anon && !pin {
         // A plain reference to anonymous memory means nothing to writeback, and
         // most of them are given back where no hook can see it.
-    } else if act == Act::Get as u64 {
-        ledger::pin(&folio, Kind::Get, n);
-    } else {
-        // A bio also drops references that no GUP took (splice, loop), so what
-        // the book does not hold is no loss here.
-        ledger::release(&folio, Kind::Get, n, false);
+        return 0;
+    }
+    let entry = Entry::new(
+        walk.head,
+        if pin { 0 } else { Word::GET },
+        walk.run,
+        walk.owner as u32,
+        walk.mapping,
+    );
+    if gup {
+        let pages = (walk.end - walk.head)
+            .checked_div(u64::from(layout!(page_size)))
+            .unwrap_or(1);
+        entry.pin(walk.head, walk.memcg, pages as u32);
+        return 0;
+    }
+    let unknown = entry.release();
+    // A bio also drops references that no GUP took (splice, loop): those that
+    // the book does not hold are no loss.
+    if pin && unknown > 0 {
+        counters::lose(Lost::UNKNOWN_RELEASE, unknown);
     }
     0
 }

@@ -11,9 +11,10 @@ use probe_abi::CpuCounters;
 
 use crate::{
     args::Args,
-    context, counters,
+    counters,
     layout::layout,
     pages::{self, Act},
+    threads::{self, Thread},
 };
 
 /// How a function says what it releases.
@@ -48,8 +49,8 @@ fn release(shape: Shape, args: &impl Args) -> u32 {
         return 0;
     }
     let released = match shape {
-        Shape::One | Shape::Times => pages::one(what, n, Act::Unpin),
-        Shape::Array | Shape::DirtyArray => pages::walk_array(what, n, Act::Unpin),
+        Shape::One | Shape::Times => pages::one(what, n, Act::Unpin, 0),
+        Shape::Array | Shape::DirtyArray => pages::walk_array(what, n, Act::Unpin, 0),
         Shape::Range => pages::walk_range(what, n, Act::Unpin),
     };
     counters::add(released, offset_of!(CpuCounters, pages_unpinned));
@@ -61,13 +62,18 @@ fn release(shape: Shape, args: &impl Args) -> u32 {
 /// thread, and not in an interrupt that came in on top of it.
 #[inline(always)]
 fn inside_a_pin() -> bool {
-    let Some(call) = context::gup_call(context::tid()) else {
+    let Some(thread) = threads::of(threads::tid()) else {
         return false;
     };
+    if Thread::inside(thread).is_none() {
+        return false;
+    }
+    // SAFETY: a map value, aligned and alive.
+    let flags = unsafe { (*thread).flags };
     // Where the flag's value is known, only a longterm call can undo this way;
     // calls without flags (0) are `memfd_pin_folios()`, which can as well.
-    let can_undo = call.flags == 0 || call.flags & layout!(foll_longterm) != 0;
-    can_undo && !context::in_interrupt()
+    let can_undo = flags == 0 || flags & layout!(foll_longterm) != 0;
+    can_undo && !threads::in_interrupt()
 }
 
 /// The two entries of one function.

@@ -16,7 +16,7 @@ use aya_ebpf::{
 };
 use probe_abi::CpuCounters;
 
-use crate::{args::Args, counters, layout::layout, ledger};
+use crate::{args::Args, atomic::xadd, counters, layout::layout, ledger};
 
 /// Mkclean walks under way on the whole machine.
 #[map]
@@ -28,14 +28,14 @@ const FRAMES: usize = 16;
 #[inline(always)]
 pub(crate) fn walk_begins() {
     if let Some(walks) = WALKS_UNDER_WAY.get_ptr_mut(0) {
-        counters::xadd(walks, 1);
+        xadd(walks, 1);
     }
 }
 
 #[inline(always)]
 pub(crate) fn walk_ends() {
     if let Some(walks) = WALKS_UNDER_WAY.get_ptr_mut(0) {
-        counters::xadd(walks, u64::MAX);
+        xadd(walks, u64::MAX);
     }
 }
 

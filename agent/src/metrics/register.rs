@@ -1,7 +1,7 @@
 //! Making a metric and registering it in one step.
 
 use prometheus::{
-    IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, core::Collector,
+    GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, core::Collector,
 };
 
 use super::durations::Durations;
@@ -43,6 +43,15 @@ pub(super) fn gauges(
     labels: &[&str],
 ) -> prometheus::Result<IntGaugeVec> {
     add(registry, IntGaugeVec::new(opts(name, help), labels)?)
+}
+
+pub(super) fn float_gauges(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> prometheus::Result<GaugeVec> {
+    add(registry, GaugeVec::new(opts(name, help), labels)?)
 }
 
 pub(super) fn histograms(

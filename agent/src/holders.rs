@@ -1,0 +1,346 @@
+//! Who holds what: the ledger's pins with their owners by name, what is suspected
+//! of each, and how much the ledger keeps.
+//!
+//! Brought up to date once a second; every view of owners is made from it.
+
+pub(crate) mod cgroups;
+pub(crate) mod file;
+pub(crate) mod process;
+pub(crate) mod sampling;
+pub(crate) mod subsystems;
+pub(crate) mod suspects;
+pub(crate) mod symbols;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
+
+use log::{debug, info};
+use probe_abi::{CpuCounters, GUP_FUNCTIONS, HOLD_BUCKETS, Owner};
+
+use crate::{
+    books::{Books, Holds, untracked},
+    owners::Owners,
+    settings::Settings,
+};
+use cgroups::Cgroups;
+use file::Files;
+use sampling::Sampling;
+use suspects::{Present, Suspects};
+use symbols::{Frame, Symbols};
+
+/// Seconds for which an owner took nothing and holds nothing before its record
+/// is taken away; when records run short, the second figure counts.
+const IDLE_SECONDS: [u32; 2] = [60, 5];
+
+/// Seconds between the announcement and the deed: no probe run lasts so long.
+const RETIRING_SECONDS: u32 = 10;
+
+/// Who holds what, now.
+pub(crate) struct Holders {
+    /// The ledger when it was last read.
+    pub(crate) holds: Holds,
+    pub(crate) sampling: Sampling,
+    pub(crate) suspects: Suspects,
+    pub(crate) cgroups: Cgroups,
+    pub(crate) files: Files,
+    /// `FOLL_LONGTERM`, where its value is known.
+    pub(crate) longterm_flag: Option<u32>,
+    named: HashMap<u32, Named>,
+    /// Hold times of owners whose records are gone, and of nobody's, by subsystem.
+    past: BTreeMap<&'static str, HoldTimes>,
+    symbols: Symbols,
+    symbols_wanted: bool,
+    owners: Owners,
+    settings: Settings,
+}
+
+/// An owner by name.
+#[derive(Clone, Debug)]
+pub(crate) struct Named {
+    pub(crate) record: Owner,
+    /// Name of its process.
+    pub(crate) comm: String,
+    pub(crate) lives: bool,
+    pub(crate) subsystem: &'static str,
+    /// Call path from the function that was called outwards.
+    pub(crate) path: Vec<Frame>,
+    /// Seconds without a pin taken or held.
+    idle: u32,
+    /// Seconds since it was announced that the record goes.
+    retiring: Option<u32>,
+}
+
+/// Hold times, in the probes' buckets.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct HoldTimes {
+    pub(crate) counts: [u64; HOLD_BUCKETS],
+    pub(crate) sum_ns: u64,
+}
+
+impl HoldTimes {
+    fn add(&mut self, record: &Owner) {
+        for (sum, count) in self.counts.iter_mut().zip(record.holds) {
+            *sum += count;
+        }
+        self.sum_ns += record.held_ns;
+    }
+}
+
+impl Holders {
+    pub(crate) fn new(
+        owners: Owners,
+        settings: Settings,
+        files: Files,
+        longterm_flag: Option<u32>,
+        old_after: Duration,
+    ) -> Self {
+        Self {
+            holds: Holds::default(),
+            sampling: Sampling::default(),
+            suspects: Suspects::new(old_after),
+            cgroups: Cgroups::default(),
+            files,
+            longterm_flag,
+            named: HashMap::new(),
+            past: BTreeMap::new(),
+            symbols: Symbols::default(),
+            symbols_wanted: true,
+            owners,
+            settings,
+        }
+    }
+
+    /// One second has passed.
+    pub(crate) fn tick(&mut self, books: &Books) {
+        self.refresh(books);
+        self.adjust_level(books);
+        self.retire();
+    }
+
+    /// Reads ledger and owners anew.
+    pub(crate) fn refresh(&mut self, books: &Books) {
+        let totals = books.totals();
+        self.sampling
+            .observe(self.settings.level(), &untracked(&totals));
+        // Owners after the ledger: a slot's owner was there before its slot.
+        self.holds = books.holds();
+        self.name_owners();
+        let now = now();
+        let mut present: HashMap<u32, Present> = HashMap::new();
+        for hold in &self.holds.pins {
+            let age = now.saturating_sub(Duration::from_nanos(hold.since_ns));
+            let lives = self.named.get(&hold.owner).is_none_or(|it| it.lives);
+            let owner = present.entry(hold.owner).or_insert(Present {
+                pages: 0,
+                oldest: age,
+                lives,
+            });
+            owner.pages += u64::from(hold.pins);
+            owner.oldest = owner.oldest.max(age);
+        }
+        self.suspects.observe(now, &present);
+    }
+
+    fn name_owners(&mut self) {
+        let records: HashMap<u32, Owner> = self.owners.in_use().collect();
+        self.named.retain(|index, _| records.contains_key(index));
+        self.cgroups.learn(records.values().map(|it| it.cgroup));
+        for (index, record) in records {
+            let known = self.named.remove(&index);
+            let known = known.filter(|it| same_owner(&it.record, &record));
+            let named = match known {
+                Some(mut known) => {
+                    if known.record.pages_taken != record.pages_taken {
+                        known.idle = 0;
+                    }
+                    known.record = record;
+                    known
+                }
+                None => {
+                    let path = self.path(&record);
+                    Named {
+                        record,
+                        comm: text(&record.comm),
+                        lives: true,
+                        subsystem: subsystems::of(&path),
+                        path,
+                        idle: 0,
+                        retiring: None,
+                    }
+                }
+            };
+            self.named.insert(index, named);
+        }
+        let holds = &self.holds;
+        for (index, named) in &mut self.named {
+            // Only who holds something is asked after.
+            if named.lives && holds.owners.contains(index) {
+                named.lives = process::lives(named.record.tgid, named.record.start_ns);
+            }
+        }
+    }
+
+    /// The call path of an owner, from the function that it called outwards.
+    fn path(&mut self, record: &Owner) -> Vec<Frame> {
+        let count = (record.frame_count as usize).min(record.frames.len());
+        let frames: Vec<Option<Frame>> = record.frames[..count]
+            .iter()
+            .map(|address| self.symbols.frame(*address))
+            .collect();
+        let called = GUP_FUNCTIONS
+            .get(record.function as usize)
+            .copied()
+            .unwrap_or_default();
+        // Further in lie the probe and what calls it.
+        let begin = frames
+            .iter()
+            .position(|it| it.as_ref().is_some_and(|it| it.function == called))
+            .map_or(0, |at| at + 1);
+        let unknown = frames[begin..].iter().any(Option::is_none);
+        self.symbols_wanted |= unknown;
+        frames[begin..].iter().flatten().cloned().collect()
+    }
+
+    /// Whether there are addresses that the list of functions does not have:
+    /// there is none yet, or a module was loaded.
+    pub(crate) fn wants_symbols(&mut self) -> bool {
+        std::mem::take(&mut self.symbols_wanted)
+    }
+
+    /// A new list of functions: names what had none.
+    pub(crate) fn learn_symbols(&mut self, symbols: Symbols) {
+        if symbols.is_empty() {
+            info!("the kernel hides the addresses of its functions: call paths have no names");
+        }
+        self.symbols = symbols;
+        let records: Vec<(u32, Owner)> = self
+            .named
+            .iter()
+            .map(|(index, named)| (*index, named.record))
+            .collect();
+        for (index, record) in records {
+            let path = self.path(&record);
+            if let Some(named) = self.named.get_mut(&index) {
+                named.subsystem = subsystems::of(&path);
+                named.path = path;
+            }
+        }
+        // What is still unknown now will not become known by asking again.
+        self.symbols_wanted = false;
+    }
+
+    fn adjust_level(&mut self, books: &Books) {
+        let level = self.settings.level();
+        let held = self.holds.pins.len() as u64;
+        let Some(from) = self.sampling.lower(held, books.capacity()) else {
+            return;
+        };
+        // What the ledger held of it before it was passed over is out of date.
+        let swept = books.sweep(from);
+        self.sampling.swept(from, swept);
+        if self.settings.lower(level) {
+            info!(
+                "the ledger has room: it keeps one folio in {}",
+                1u64 << from
+            );
+        }
+    }
+
+    /// Takes away records that nobody needs.
+    fn retire(&mut self) {
+        let short = self.named.len() * 4 > self.owners.capacity() * 3;
+        let patience = IDLE_SECONDS[usize::from(short)];
+        let indexes: Vec<u32> = self.named.keys().copied().collect();
+        for index in indexes {
+            let Some(named) = self.named.get_mut(&index) else {
+                continue;
+            };
+            let tag = probe_abi::OwnerTag(named.record.tag);
+            let needed = self.holds.owners.contains(&index);
+            if tag.state() == probe_abi::OwnerTag::LIVE {
+                named.retiring = None;
+                named.idle = if needed { 0 } else { named.idle + 1 };
+                if named.idle >= patience && self.owners.retire(index) {
+                    named.retiring = Some(0);
+                }
+                continue;
+            }
+            let seconds = named.retiring.map_or(0, |it| it + 1);
+            named.retiring = Some(seconds);
+            if seconds < RETIRING_SECONDS || needed {
+                continue;
+            }
+            let subsystem = named.subsystem;
+            if let Some(record) = self.owners.free(index) {
+                debug!("owner {index} ({}) is forgotten", named.comm);
+                self.past.entry(subsystem).or_default().add(&record);
+                self.named.remove(&index);
+            }
+        }
+        let named = &self.named;
+        self.cgroups
+            .keep(|id| named.values().any(|it| it.record.cgroup == id));
+    }
+
+    /// An owner by its index in the table.
+    pub(crate) fn owner(&self, index: u32) -> Option<&Named> {
+        self.named.get(&index)
+    }
+
+    /// Owners there are.
+    pub(crate) fn owner_count(&self) -> usize {
+        self.named.len()
+    }
+
+    /// Owners there can be.
+    pub(crate) fn owner_capacity(&self) -> usize {
+        self.owners.capacity()
+    }
+
+    /// Hold times by subsystem, ever since the start.
+    pub(crate) fn hold_times(&self) -> BTreeMap<&'static str, HoldTimes> {
+        let mut times = self.past.clone();
+        for named in self.named.values() {
+            times.entry(named.subsystem).or_default().add(&named.record);
+        }
+        times
+            .entry(subsystems::UNKNOWN)
+            .or_default()
+            .add(&self.owners.nobody());
+        times
+    }
+
+    /// Pages that are pinned as far as the probes saw it: in the ledger, and
+    /// kept out of it by sampling.
+    pub(crate) fn pinned_pages(&self, totals: &CpuCounters) -> u64 {
+        let held: u64 = self.holds.pins.iter().map(|it| u64::from(it.pins)).sum();
+        held + self.untracked_pages(totals)
+    }
+
+    /// Pages that are pinned and that sampling keeps out of the ledger.
+    pub(crate) fn untracked_pages(&self, totals: &CpuCounters) -> u64 {
+        self.sampling.passed_over(&untracked(totals))
+    }
+}
+
+fn same_owner(one: &Owner, other: &Owner) -> bool {
+    probe_abi::OwnerTag(one.tag).same_identity(probe_abi::OwnerTag(other.tag))
+        && one.since_ns == other.since_ns
+}
+
+/// The kernel's monotonic clock, which `bpf_ktime_get_ns` reads too.
+pub(crate) fn now() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    Duration::new(
+        u64::try_from(now.tv_sec).unwrap_or_default(),
+        u32::try_from(now.tv_nsec).unwrap_or_default(),
+    )
+}
+
+/// A name that the kernel ends with a zero.
+fn text(bytes: &[u8]) -> String {
+    let end = bytes.iter().position(|it| *it == 0).unwrap_or(bytes.len());
+    String::from_utf8_lossy(&bytes[..end]).into_owned()
+}

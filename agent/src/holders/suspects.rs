@@ -1,0 +1,202 @@
+//! Which owners look as if they had forgotten what they pinned.
+
+use std::{collections::HashMap, time::Duration};
+
+use serde::Serialize;
+
+/// Why an owner is suspected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Reason {
+    /// Its process has ended, and its pins are still there.
+    OwnerDead,
+    /// It has held a folio for longer than the operator finds usual.
+    Old,
+    /// Its pins were more at the end of each of the last few minutes, and at no
+    /// moment of one fewer than at any of the one before.
+    Grows,
+}
+
+impl Reason {
+    pub(crate) const ALL: [Self; 3] = [Self::OwnerDead, Self::Old, Self::Grows];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::OwnerDead => "owner_dead",
+            Self::Old => "old",
+            Self::Grows => "grows",
+        }
+    }
+}
+
+/// A process that ends gives its pins back a moment later, in a worker.
+const DEAD_FOR: Duration = Duration::from_secs(3);
+
+/// Length of a window of growth, and how many have to grow in a row.
+const WINDOW: Duration = Duration::from_secs(60);
+const WINDOWS: u32 = 5;
+
+/// What is known of an owner now.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Present {
+    pub(crate) pages: u64,
+    /// Age of its oldest pin.
+    pub(crate) oldest: Duration,
+    pub(crate) lives: bool,
+}
+
+/// What is remembered of each owner.
+#[derive(Debug)]
+pub(crate) struct Suspects {
+    old_after: Duration,
+    owners: HashMap<u32, History>,
+}
+
+#[derive(Debug)]
+struct History {
+    dead_since: Option<Duration>,
+    window_since: Duration,
+    /// Fewest pages in this window, and in the one before.
+    fewest: u64,
+    fewest_before: u64,
+    /// Windows in a row that grew.
+    grown: u32,
+    reasons: Vec<Reason>,
+}
+
+impl Suspects {
+    /// Pins count as old after `old_after`.
+    pub(crate) fn new(old_after: Duration) -> Self {
+        Self {
+            old_after,
+            owners: HashMap::new(),
+        }
+    }
+
+    /// Takes note of every owner that has pins at `now`; the others are forgotten.
+    pub(crate) fn observe(&mut self, now: Duration, owners: &HashMap<u32, Present>) {
+        self.owners.retain(|owner, _| owners.contains_key(owner));
+        for (owner, present) in owners {
+            let history = self.owners.entry(*owner).or_insert_with(|| History {
+                dead_since: None,
+                window_since: now,
+                fewest: present.pages,
+                fewest_before: present.pages,
+                grown: 0,
+                reasons: Vec::new(),
+            });
+            history.observe(now, present, self.old_after);
+        }
+    }
+
+    /// Why an owner is suspected; empty if it is not.
+    pub(crate) fn of(&self, owner: u32) -> &[Reason] {
+        self.owners
+            .get(&owner)
+            .map_or(&[], |history| history.reasons.as_slice())
+    }
+
+    /// Owners suspected for a reason.
+    pub(crate) fn count(&self, reason: Reason) -> usize {
+        self.owners
+            .values()
+            .filter(|it| it.reasons.contains(&reason))
+            .count()
+    }
+}
+
+impl History {
+    fn observe(&mut self, now: Duration, present: &Present, old_after: Duration) {
+        self.dead_since = match (present.lives, self.dead_since) {
+            (true, _) => None,
+            (false, None) => Some(now),
+            (false, since) => since,
+        };
+        self.fewest = self.fewest.min(present.pages);
+        if now.saturating_sub(self.window_since) >= WINDOW {
+            let grew = self.fewest > self.fewest_before;
+            self.grown = if grew { self.grown + 1 } else { 0 };
+            self.fewest_before = self.fewest;
+            self.fewest = present.pages;
+            self.window_since = now;
+        }
+        let dead = self
+            .dead_since
+            .is_some_and(|since| now.saturating_sub(since) >= DEAD_FOR);
+        self.reasons.clear();
+        for (reason, holds) in [
+            (Reason::OwnerDead, dead),
+            (Reason::Old, present.oldest >= old_after),
+            (Reason::Grows, self.grown >= WINDOWS),
+        ] {
+            if holds {
+                self.reasons.push(reason);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn present(pages: u64, oldest: u64, lives: bool) -> HashMap<u32, Present> {
+        HashMap::from([(
+            7,
+            Present {
+                pages,
+                oldest: seconds(oldest),
+                lives,
+            },
+        )])
+    }
+
+    #[test]
+    fn a_dead_owner_is_suspected_after_a_moment() {
+        let mut suspects = Suspects::new(seconds(600));
+        suspects.observe(seconds(1), &present(64, 1, true));
+        suspects.observe(seconds(2), &present(64, 2, false));
+        assert!(suspects.of(7).is_empty());
+        suspects.observe(seconds(5), &present(64, 5, false));
+        assert_eq!(suspects.of(7), [Reason::OwnerDead]);
+        suspects.observe(seconds(6), &HashMap::new());
+        assert!(suspects.of(7).is_empty());
+    }
+
+    #[test]
+    fn old_pins_are_suspected() {
+        let mut suspects = Suspects::new(seconds(600));
+        suspects.observe(seconds(700), &present(64, 599, true));
+        assert!(suspects.of(7).is_empty());
+        suspects.observe(seconds(701), &present(64, 600, true));
+        assert_eq!(suspects.of(7), [Reason::Old]);
+        assert_eq!(suspects.count(Reason::Old), 1);
+    }
+
+    #[test]
+    fn pins_that_only_grow_are_suspected() {
+        let mut suspects = Suspects::new(seconds(100_000));
+        for minute in 0..8 {
+            suspects.observe(seconds(60 * minute), &present(10 + minute, 1, true));
+        }
+        assert_eq!(suspects.of(7), [Reason::Grows]);
+        // One release below what was held before ends it.
+        suspects.observe(seconds(60 * 8 - 1), &present(1, 1, true));
+        suspects.observe(seconds(60 * 8), &present(100, 1, true));
+        assert!(suspects.of(7).is_empty());
+    }
+
+    #[test]
+    fn pins_that_come_and_go_are_not() {
+        let mut suspects = Suspects::new(seconds(100_000));
+        for second in 0..3_600 {
+            let pages = 1_000 + (second * 37) % 100;
+            suspects.observe(seconds(second), &present(pages, 1, true));
+        }
+        assert!(suspects.of(7).is_empty());
+    }
+}

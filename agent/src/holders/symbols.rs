@@ -1,0 +1,124 @@
+//! Which function an address of the kernel belongs to.
+
+use std::{fs, io};
+
+use serde::Serialize;
+
+const KALLSYMS: &str = "/proc/kallsyms";
+
+/// A place in the kernel's code.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub(crate) struct Frame {
+    pub(crate) function: String,
+    /// The module that it is in, if it is in one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) module: Option<String>,
+}
+
+/// The kernel's functions by address. Names lie in one piece of memory.
+#[derive(Debug, Default)]
+pub(crate) struct Symbols {
+    /// Address, and where its line begins in `names`; in order of addresses.
+    functions: Vec<(u64, u32)>,
+    /// `name` or `name\tmodule`, each ended by a line feed.
+    names: String,
+}
+
+impl Symbols {
+    /// Reads the kernel's list. Takes some tens of milliseconds.
+    pub(crate) fn read() -> io::Result<Self> {
+        fs::read_to_string(KALLSYMS).map(|text| Self::parse(&text))
+    }
+
+    fn parse(text: &str) -> Self {
+        let mut symbols = Self::default();
+        for line in text.lines() {
+            let mut words = line.split_whitespace();
+            let (Some(address), Some(kind), Some(name)) =
+                (words.next(), words.next(), words.next())
+            else {
+                continue;
+            };
+            // Code only; where addresses are hidden they read as zero.
+            let address = u64::from_str_radix(address, 16).unwrap_or(0);
+            if !["t", "T", "w", "W"].contains(&kind) || address == 0 {
+                continue;
+            }
+            let Ok(at) = u32::try_from(symbols.names.len()) else {
+                break;
+            };
+            symbols.functions.push((address, at));
+            symbols.names.push_str(name);
+            if let Some(module) = words.next() {
+                symbols.names.push('\t');
+                symbols.names.push_str(module.trim_matches(['[', ']']));
+            }
+            symbols.names.push('\n');
+        }
+        symbols.functions.sort_unstable();
+        symbols.names.shrink_to_fit();
+        symbols
+    }
+
+    /// Whether addresses can be told at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.functions.is_empty()
+    }
+
+    /// The function that an address lies in, unless it is beyond all of them.
+    pub(crate) fn frame(&self, address: u64) -> Option<Frame> {
+        /// No function is longer; an address further on is in no function listed.
+        const LONGEST: u64 = 1 << 20;
+        let next = self.functions.partition_point(|it| it.0 <= address);
+        let (start, at) = *self.functions.get(next.checked_sub(1)?)?;
+        if address - start > LONGEST {
+            return None;
+        }
+        let line = self.names[at as usize..].lines().next()?;
+        let (function, module) = match line.split_once('\t') {
+            Some((function, module)) => (function, Some(module.to_owned())),
+            None => (line, None),
+        };
+        Some(Frame {
+            function: function.to_owned(),
+            module,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "\
+ffffffff81000000 T first
+ffffffff81000100 t second.isra.0
+ffffffff81000200 D data
+ffffffffc0000000 t in_module\t[mod]
+";
+
+    #[test]
+    fn an_address_belongs_to_the_function_before_it() {
+        let symbols = Symbols::parse(TEXT);
+        let name = |address| symbols.frame(address).map(|it| it.function);
+        assert_eq!(name(0xffff_ffff_8100_0000).as_deref(), Some("first"));
+        assert_eq!(name(0xffff_ffff_8100_00ff).as_deref(), Some("first"));
+        assert_eq!(
+            name(0xffff_ffff_8100_0210).as_deref(),
+            Some("second.isra.0")
+        );
+        assert_eq!(name(0xffff_ffff_80ff_ffff), None);
+        assert_eq!(name(0xffff_ffff_9000_0000), None);
+    }
+
+    #[test]
+    fn a_module_is_named() {
+        let frame = Symbols::parse(TEXT).frame(0xffff_ffff_c000_0010).unwrap();
+        assert_eq!(frame.module.as_deref(), Some("mod"));
+    }
+
+    #[test]
+    fn hidden_addresses_name_nothing() {
+        assert!(Symbols::parse("0000000000000000 T first\n").is_empty());
+    }
+}

@@ -1,0 +1,19 @@
+//! What the agent tells the running probes, and they tell each other.
+
+/// The one value of the mappable array `SETTINGS`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(bytemuck::Pod, bytemuck::Zeroable))]
+pub struct Settings {
+    /// Ledger key of the zero page, on a kernel that takes no pin on it; 0, the
+    /// key of no folio, elsewhere.
+    pub zero_page: u64,
+    /// Sampling level: the first [`crate::stratum`] that the ledger keeps. The
+    /// probes raise it when the ledger is full, the agent lowers it.
+    pub level: u64,
+    /// Bits of a `struct page` address above those of a ledger key, from the
+    /// first folio that was entered.
+    pub page_high: u64,
+}
+
+const _: () = assert!(size_of::<Settings>() == 24);

@@ -1,0 +1,272 @@
+//! Where a pin goes in the ledger when its owner has no slot of the folio yet,
+//! and what makes room when there is none.
+
+use core::ffi::c_void;
+
+use probe_abi::{BUCKET_SLOTS, Bucket, Lost, STRATA, SlotNote, Word};
+
+use crate::{
+    atomic::{swap, xadd32},
+    counters,
+    ledger::{
+        Entry, NONE, bucket_ptr, find, note_ptr, now, owner_of, pass_over, read_word, word_ptr,
+    },
+    repeat::repeat,
+    settings,
+    unknown::{equal, unknown_zero},
+};
+
+// What is looked for, best first. The entry carries the number from one attempt
+// to the next.
+
+/// A slot of this folio that only remembers.
+const REMEMBERS: u64 = 0;
+/// A free slot.
+const FREE: u64 = 1;
+/// A slot of another folio that only remembers.
+const IDLE: u64 = 2;
+/// For a pin: plain references, which the book may be right about or not.
+const REFERENCES: u64 = 3;
+/// A slot of this folio that another owner has.
+const SHARED: u64 = 4;
+/// No slot: somebody has to make room.
+pub(crate) const NO_ROOM: u64 = 5;
+/// The end: the folio is no longer in the sample.
+pub(crate) const OUTSIDE: u64 = 6;
+
+/// Bits of a word, and what they must be.
+#[derive(Clone, Copy)]
+struct Pattern {
+    mask: u64,
+    bits: u64,
+}
+
+impl Pattern {
+    #[inline(always)]
+    fn of(entry: &Entry) -> Self {
+        let (mask, bits) = match entry.rank {
+            REMEMBERS => (u64::MAX, entry.want),
+            FREE => (u64::MAX, 0),
+            IDLE => (Word::COUNT | Word::BUSY, 0),
+            REFERENCES => (Word::GET | Word::BUSY, Word::GET),
+            _ => (!Word::COUNT, entry.want),
+        };
+        // Unknown to the verifier, or it would search with each of them.
+        Self {
+            mask: mask + unknown_zero(),
+            bits: bits + unknown_zero(),
+        }
+    }
+
+    #[inline(always)]
+    fn fits(self, word: Word) -> bool {
+        equal(word.0 & self.mask, self.bits)
+    }
+}
+
+/// One attempt to find a slot and to open it. 0 to go on.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn open_slot(entry: *mut Entry) -> i64 {
+    // SAFETY: the entry that the ledger's loop was given, or nothing.
+    let Some(entry) = (unsafe { entry.as_mut() }) else {
+        return 1;
+    };
+    let pattern = Pattern::of(entry);
+    for bucket in entry.buckets {
+        let Some(bucket) = bucket_ptr(bucket) else {
+            return 1;
+        };
+        let slot = find(bucket, |word, _| pattern.fits(word));
+        if slot < NONE {
+            if !take_slot(bucket, slot, entry, pattern) {
+                return 0;
+            }
+            entry.left = 0;
+            return 1;
+        }
+    }
+    entry.rank += 1 + unknown_zero();
+    // For a plain reference no other one has to go.
+    if entry.rank == REFERENCES && entry.want & Word::GET != 0 {
+        entry.rank = SHARED + unknown_zero();
+    }
+    i64::from(entry.rank >= NO_ROOM)
+}
+
+/// Passes over half of all folios, if that is what it takes, until one of the
+/// two buckets has room or the folio itself is passed over. Plain references
+/// alone are no reason to.
+#[inline(always)]
+pub(crate) fn make_room(entry: &mut Entry) {
+    if entry.want & Word::GET != 0 {
+        return;
+    }
+    let mut clearing = Clearing {
+        buckets: entry.buckets,
+        key: entry.key(),
+        level: entry.level,
+        cleared: unknown_zero(),
+    };
+    repeat(STRATA as u32, clear, (&raw mut clearing).cast());
+    entry.level = clearing.level;
+    if clearing.cleared > 0 {
+        entry.rank = FREE + unknown_zero();
+    } else if !settings::keeps(entry.key(), clearing.level) {
+        entry.rank = OUTSIDE + unknown_zero();
+    }
+}
+
+/// Frees the slots of both buckets whose folios the sample does not have; if
+/// there are none, the sample is halved. 1 at the end.
+extern "C" fn clear(_round: u64, clearing: *mut c_void) -> i64 {
+    repeat(2 * BUCKET_SLOTS as u32, clear_one, clearing);
+    // SAFETY: the pointer that `make_room` passed.
+    let clearing = unsafe { &mut *clearing.cast::<Clearing>() };
+    if clearing.cleared > 0 || !settings::raise(clearing.level) {
+        return 1;
+    }
+    clearing.level = settings::level();
+    i64::from(!settings::keeps(clearing.key, clearing.level))
+}
+
+#[repr(C)]
+struct Clearing {
+    buckets: [u32; 2],
+    key: u64,
+    level: u64,
+    cleared: u64,
+}
+
+extern "C" fn clear_one(index: u64, clearing: *mut c_void) -> i64 {
+    // SAFETY: the pointer that `clear` passed.
+    let clearing = unsafe { &mut *clearing.cast::<Clearing>() };
+    let [first, second] = clearing.buckets;
+    let bucket = if index & BUCKET_SLOTS as u64 == 0 {
+        first
+    } else {
+        second
+    };
+    let Some(bucket) = bucket_ptr(bucket) else {
+        return 1;
+    };
+    let at = word_ptr(bucket, index as usize);
+    let word = read_word(at);
+    if word.is_empty() || word.is_busy() || settings::keeps(word.key(), clearing.level) {
+        return 0;
+    }
+    if swap(at, word.0, 0) {
+        evict(word);
+        clearing.cleared += 1;
+    }
+    0
+}
+
+/// Adds to a slot that this owner has; false if it no longer is.
+#[inline(always)]
+pub(crate) fn add(bucket: *mut Bucket, slot: usize, entry: &Entry) -> bool {
+    let at = word_ptr(bucket, slot);
+    let word = read_word(at);
+    let fits = u64::from(word.count()) + entry.left <= Word::COUNT;
+    if word.0 & !Word::COUNT != entry.want || !fits || !swap(at, word.0, word.0 + entry.left) {
+        return false;
+    }
+    let note = note_ptr(bucket, slot);
+    if word.count() == 0 {
+        // SAFETY: a map value, aligned and alive.
+        unsafe {
+            (&raw mut (*note).since_ns).write_volatile(now());
+            (&raw mut (*note).memcg).write_volatile(entry.memcg);
+        }
+    }
+    // SAFETY: as above.
+    xadd32(unsafe { &raw mut (*note).gups }, 1);
+    if owner_of(bucket, slot) == entry.owner {
+        return true;
+    }
+    // The slot was emptied and reopened for somebody else since its owner was
+    // read: then these pins count for nobody.
+    disown(note, entry.left);
+    true
+}
+
+/// Makes the slot that was found this entry's; false if it no longer fits.
+#[inline(always)]
+fn take_slot(bucket: *mut Bucket, slot: usize, entry: &Entry, pattern: Pattern) -> bool {
+    if entry.rank == SHARED {
+        share(bucket, slot, entry)
+    } else {
+        open(bucket, slot, entry, pattern)
+    }
+}
+
+/// Adds to another owner's slot: more owners than slots. From then on it counts
+/// for nobody in particular.
+#[inline(always)]
+fn share(bucket: *mut Bucket, slot: usize, entry: &Entry) -> bool {
+    let at = word_ptr(bucket, slot);
+    let word = read_word(at);
+    let fits = u64::from(word.count()) + entry.left <= Word::COUNT;
+    if word.0 & !Word::COUNT != entry.want || !fits || !swap(at, word.0, word.0 + entry.left) {
+        return false;
+    }
+    let note = note_ptr(bucket, slot);
+    // SAFETY: a map value, aligned and alive.
+    xadd32(unsafe { &raw mut (*note).gups }, 1);
+    disown(note, u64::from(word.count()) + entry.left);
+    true
+}
+
+#[inline(always)]
+fn disown(note: *mut SlotNote, pages: u64) {
+    // SAFETY: a map value, aligned and alive.
+    unsafe { (&raw mut (*note).owner).write_volatile(0) };
+    counters::lose(Lost::OWNERS_FULL, pages);
+}
+
+/// Claims a slot, writes its note, and publishes the entry.
+#[inline(always)]
+fn open(bucket: *mut Bucket, slot: usize, entry: &Entry, pattern: Pattern) -> bool {
+    let at = word_ptr(bucket, slot);
+    let old = read_word(at);
+    let new = entry.want + entry.left;
+    if !pattern.fits(old) || entry.left > Word::COUNT || !swap(at, old.0, new | Word::BUSY) {
+        return false;
+    }
+    if old.count() > 0 {
+        evict(old);
+    }
+    let note = note_ptr(bucket, slot);
+    // What is remembered of this folio outlives the change of owner.
+    let (mut gups, mut zaps) = (1, 0);
+    if old.0 == entry.want {
+        // SAFETY: the slot is ours while its word is busy.
+        let was = unsafe { note.read() };
+        gups = was.gups.wrapping_add(1);
+        zaps = was.zaps;
+    }
+    // SAFETY: as above.
+    unsafe {
+        note.write(SlotNote {
+            since_ns: now(),
+            mapping: entry.mapping,
+            pages: entry.pages,
+            gups,
+            zaps,
+            owner: entry.owner,
+            memcg: entry.memcg,
+        });
+    }
+    // A full barrier, so that nobody sees the word without its note.
+    swap(at, new | Word::BUSY, new)
+}
+
+/// What had to make room is outstanding still, only not in the book.
+#[inline(always)]
+fn evict(old: Word) {
+    let count = u64::from(old.count());
+    pass_over(old.key(), old.0 & Word::GET, count);
+    if old.0 & Word::GET != 0 {
+        counters::lose(Lost::LEDGER_FULL, count);
+    }
+}

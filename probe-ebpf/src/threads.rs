@@ -1,0 +1,198 @@
+//! What each thread is doing: the GUP call it is inside of, and the owner that
+//! its last one was booked to.
+//!
+//! An array of entries instead of a hash map: a look-up is a few loads, an entry
+//! that its thread does not need just now is the next one's, and nothing has to
+//! be deleted when a thread ends.
+
+use aya_ebpf::{
+    helpers::{bpf_get_current_pid_tgid, bpf_get_smp_processor_id},
+    macros::map,
+    maps::Array,
+};
+use probe_abi::{CALL_FRAMES, Lost};
+
+use crate::{
+    atomic::{load, swap},
+    counters,
+    folio::read_kernel,
+    layout::layout,
+};
+
+/// Entries; a power of two.
+const ENTRIES: u32 = 8192;
+
+/// Entries that a thread may use.
+const WAYS: u32 = 4;
+
+/// Call paths that a thread remembers.
+pub(crate) const PATHS: usize = 4;
+
+/// Return addresses by which a path is known again.
+pub(crate) const CHECKED: usize = 2;
+
+/// Parts of the stack, of [`CHUNK_WORDS`] words each, in which those are looked for.
+pub(crate) const CHUNKS: usize = 24;
+
+/// Words looked at together.
+pub(crate) const CHUNK_WORDS: usize = 16;
+
+/// A call path and its owner; see `owners`.
+#[repr(C)]
+pub(crate) struct Path {
+    /// The function that was called, plus one, above its flags; 0 for none.
+    pub(crate) what: u64,
+    pub(crate) owner_tag: u64,
+    pub(crate) owner: u32,
+    /// Zero; map values have no padding.
+    pub(crate) reserved: u32,
+    /// Distance of each compared return address from the stack's innermost end,
+    /// and the address.
+    pub(crate) at: [u64; CHECKED],
+    pub(crate) value: [u64; CHECKED],
+    /// Places at which each address was at every look so far, a bit a word.
+    pub(crate) seen: [[u16; CHUNKS]; CHECKED],
+}
+
+/// One thread. While `call` names a function, nobody else touches the entry.
+#[repr(C)]
+pub(crate) struct Thread {
+    /// Thread id below, and above it the GUP function it is inside of, plus one;
+    /// all zero while nobody has the entry.
+    call: u64,
+    /// The page array to be filled, or the folio itself for `folio_add_pin*()`.
+    pub(crate) pages: u64,
+    /// `gup_flags`.
+    pub(crate) flags: u32,
+    /// The owner of the last call, and its record's tag then.
+    pub(crate) owner: u32,
+    pub(crate) owner_tag: u64,
+    /// Whose thread it was at the last call: when it began, its cgroup and user.
+    /// The paths below are of that one.
+    pub(crate) start_ns: u64,
+    pub(crate) cgroup: u64,
+    pub(crate) uid: u32,
+    /// The path that is forgotten next.
+    pub(crate) turn: u32,
+    /// Where the stack of the call under way begins.
+    pub(crate) stack: u64,
+    /// That stack, unwound.
+    pub(crate) frame_count: u32,
+    pub(crate) inner_frames: u32,
+    pub(crate) frames: [u64; CALL_FRAMES],
+    pub(crate) paths: [Path; PATHS],
+}
+
+#[map]
+static THREADS: Array<Thread> = Array::with_max_entries(ENTRIES, 0);
+
+/// Thread id of the current task.
+#[inline(always)]
+pub(crate) fn tid() -> u32 {
+    bpf_get_current_pid_tgid() as u32
+}
+
+impl Thread {
+    /// The function that the thread is inside of.
+    #[inline(always)]
+    pub(crate) fn inside(this: *mut Self) -> Option<u32> {
+        // SAFETY: a map value, aligned and alive.
+        let call = load(unsafe { &raw const (*this).call });
+        ((call >> 32) as u32).checked_sub(1)
+    }
+
+    /// The thread is inside `function` from now on.
+    #[inline(always)]
+    pub(crate) fn enter(this: *mut Self, tid: u32, function: u32) {
+        // SAFETY: as above; the entry is this thread's.
+        unsafe { (&raw mut (*this).call).write_volatile(in_call(tid, function)) };
+    }
+
+    /// And no longer.
+    #[inline(always)]
+    pub(crate) fn leave(this: *mut Self, tid: u32) {
+        // SAFETY: as above.
+        unsafe { (&raw mut (*this).call).write_volatile(u64::from(tid)) };
+    }
+}
+
+/// The entry that this thread has.
+#[inline(always)]
+pub(crate) fn of(tid: u32) -> Option<*mut Thread> {
+    for way in 0..WAYS {
+        let thread = THREADS.get_ptr_mut(place(tid, way))?;
+        // SAFETY: a map value, aligned and alive.
+        if load(unsafe { &raw const (*thread).call }) as u32 == tid {
+            return Some(thread);
+        }
+    }
+    None
+}
+
+/// That entry, entered into `function`; or else one that no call needs, taken
+/// over. The function that the thread was inside of already, if there is one:
+/// then nothing was changed.
+#[inline(always)]
+pub(crate) fn enter(tid: u32, function: u32) -> Option<(*mut Thread, Option<u32>)> {
+    if let Some(thread) = of(tid) {
+        if let Some(outer) = Thread::inside(thread) {
+            return Some((thread, Some(outer)));
+        }
+        if take(thread, u64::from(tid), tid, function) {
+            return Some((thread, None));
+        }
+    }
+    for way in 0..WAYS {
+        let thread = THREADS.get_ptr_mut(place(tid, way))?;
+        // SAFETY: a map value, aligned and alive.
+        let old = load(unsafe { &raw const (*thread).call });
+        if old >> 32 == 0 && take(thread, old, tid, function) {
+            // No thread of ours: what the last one remembered means nothing.
+            // SAFETY: as above; the entry is ours.
+            unsafe { (&raw mut (*thread).start_ns).write_volatile(0) };
+            return Some((thread, None));
+        }
+    }
+    counters::lose(Lost::THREADS_FULL, 1);
+    None
+}
+
+/// Takes an idle entry, unless somebody else just did.
+#[inline(always)]
+fn take(thread: *mut Thread, old: u64, tid: u32, function: u32) -> bool {
+    // SAFETY: a map value, aligned and alive.
+    swap(
+        unsafe { &raw mut (*thread).call },
+        old,
+        in_call(tid, function),
+    )
+}
+
+#[inline(always)]
+fn in_call(tid: u32, function: u32) -> u64 {
+    u64::from(function + 1) << 32 | u64::from(tid)
+}
+
+/// Neighbouring ids lie a few entries apart, so that each has its ways to itself.
+#[inline(always)]
+fn place(tid: u32, way: u32) -> u32 {
+    (tid.wrapping_mul(WAYS + 1).wrapping_add(way)) & (ENTRIES - 1)
+}
+
+/// Whether an interrupt (hard, soft being served, or NMI) runs on top of the
+/// current task; false where this kernel does not show its preempt count.
+#[inline(always)]
+pub(crate) fn in_interrupt() -> bool {
+    /// `SOFTIRQ_OFFSET | HARDIRQ_MASK | NMI_MASK`, include/linux/preempt.h.
+    const INTERRUPT: u32 = 0x00ff_0100;
+    if layout!(preempt_count) == 0 || layout!(per_cpu_offset) == 0 {
+        return false;
+    }
+    // SAFETY: the helper has no precondition.
+    let cpu = unsafe { bpf_get_smp_processor_id() };
+    let Some(offset) = read_kernel::<u64>(layout!(per_cpu_offset) + u64::from(cpu) * 8) else {
+        return false;
+    };
+    let count = read_kernel::<u32>(offset.wrapping_add(layout!(preempt_count)));
+    count.is_some_and(|count| count & INTERRUPT != 0)
+}
