@@ -8,8 +8,8 @@ mod resolver;
 use std::{io, os::fd::AsRawFd, time::Instant};
 
 use aya::{
-    Btf, Ebpf, EbpfLoader,
-    maps::{Map, MapData, RingBuf},
+    Btf, Ebpf, EbpfError, EbpfLoader,
+    maps::{Map, MapData, MapError, RingBuf},
     programs::{Program, ProgramError},
 };
 use aya_log::EbpfLogger;
@@ -211,12 +211,22 @@ fn object(
         .map_max_entries("OWNERS", sizes.owners)
         .map_max_entries("SAMPLES", sizes.ring_bytes)
         .load(MODERN)
-        .map_err(|it| AgentError::Load(Box::new(it)))?;
+        .map_err(refused)?;
     Ok(Object {
         ebpf,
         cpus,
         buckets,
     })
+}
+
+/// Names the map, where it is a map that the kernel refused: the way out is another.
+fn refused(error: EbpfError) -> AgentError {
+    match error {
+        EbpfError::MapError(MapError::CreateError { name, io_error }) => {
+            AgentError::map_refused(name, io_error)
+        }
+        other => AgentError::Load(Box::new(other)),
+    }
 }
 
 fn kernel_btf() -> Result<Btf, AgentError> {

@@ -25,6 +25,14 @@ pub(crate) enum AgentError {
     #[error("cannot use the eBPF map `{name}`: {reason}")]
     Map { name: &'static str, reason: String },
 
+    #[error("the kernel refuses the eBPF map `{name}`: {way_out}")]
+    MapRefused {
+        name: String,
+        way_out: &'static str,
+        #[source]
+        source: io::Error,
+    },
+
     #[error("cannot listen on {address}")]
     Listen {
         address: SocketAddr,
@@ -115,6 +123,26 @@ impl AgentError {
         }
     }
 
+    /// A map that the kernel did not make, with what its answer means.
+    pub(crate) fn map_refused(name: String, source: io::Error) -> Self {
+        let way_out = match source.kind() {
+            io::ErrorKind::OutOfMemory => {
+                "there is no memory for it, or none that the cgroup's limit leaves; raise that limit \
+                 (MemoryMax= of a service) or choose a smaller --ledger-folios or --ring-bytes"
+            }
+            io::ErrorKind::PermissionDenied => {
+                "before Linux 5.11 that is what a small RLIMIT_MEMLOCK means; raise it \
+                 (LimitMEMLOCK=infinity of a service, `ulimit -l unlimited` of a shell)"
+            }
+            _ => "`pinscope doctor` lists what is missing",
+        };
+        Self::MapRefused {
+            name,
+            way_out,
+            source,
+        }
+    }
+
     /// Whether the agent never started: nothing was observed, and something
     /// outside has to change first.
     pub(crate) fn is_at_start(&self) -> bool {
@@ -123,6 +151,7 @@ impl AgentError {
             | Self::NoHook { .. }
             | Self::Load(_)
             | Self::Map { .. }
+            | Self::MapRefused { .. }
             | Self::Listen { .. }
             | Self::Socket { .. }
             | Self::SecondAgent { .. }

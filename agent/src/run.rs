@@ -142,8 +142,8 @@ fn start(facts: &Facts, options: &RunOptions) -> Result<Attached, AgentError> {
         }
     }
     let steps = plan::plan(facts, options.attach);
-    if let Some(step) = plan::fatal(&steps) {
-        return Err(not_traceable(facts, step));
+    if let Some(obstacle) = plan::obstacle(facts, &steps, options.attach) {
+        return Err(obstacle);
     }
     let layout = kernel_layout::layout(facts)?;
     let sizes = Sizes {
@@ -176,14 +176,6 @@ fn self_test(attached: &mut Attached) -> Result<(), AgentError> {
         attached.settings.leave_out(key);
     }
     Ok(())
-}
-
-/// Says the reason that stands behind a plan that cannot work.
-fn not_traceable(facts: &Facts, step: &plan::Step) -> AgentError {
-    if let Some(closed) = facts.methods.all_closed() {
-        return AgentError::NotTraceable(closed);
-    }
-    AgentError::no_hook(facts, step.hook.name, &step.passed_over)
 }
 
 /// Judges samples as they come.

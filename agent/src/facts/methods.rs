@@ -60,11 +60,6 @@ impl Methods {
         }
     }
 
-    /// Why no way at all is open; `None` if one is.
-    pub(crate) fn all_closed(&self) -> Option<String> {
-        self.closed(Attach::Auto)
-    }
-
     /// Why none of the ways that `attach` allows is open, each reason once; `None` if one is.
     pub(crate) fn closed(&self, attach: Attach) -> Option<String> {
         let (mut reasons, other) = match attach {

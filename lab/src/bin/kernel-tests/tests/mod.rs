@@ -50,6 +50,7 @@ pub(crate) fn all() -> Vec<Test> {
         test(refusals::kprobes_that_a_setting_keeps_from_a_service_are_told_with_the_setting),
         test(refusals::kprobes_that_are_switched_off_are_told_with_the_switch),
         test(refusals::a_hook_on_the_blacklist_of_kprobes_is_told_with_the_list),
+        test(refusals::a_ledger_that_the_cgroup_has_no_room_for_is_told_with_the_limit),
         test(refusals::a_kernel_without_btf_is_named),
         test(refusals::a_busy_port_is_one_clear_line),
         test(refusals::bad_arguments_are_refused_by_name),

@@ -92,6 +92,23 @@ pub(super) fn a_hook_on_the_blacklist_of_kprobes_is_told_with_the_list(
     Ok(())
 }
 
+/// The limit leaves the agent itself alone and has no room for a ledger of 320 MiB.
+pub(super) fn a_ledger_that_the_cgroup_has_no_room_for_is_told_with_the_limit(
+    bench: &Bench,
+) -> Result<()> {
+    bench.needs_an_agent()?;
+    let script = "cd /sys/fs/cgroup; echo +memory > cgroup.subtree_control; mkdir -p tight; \
+                  echo 160M > tight/memory.max; echo $$ > tight/cgroup.procs";
+    let ended = refused_in(bench, script, &["--ledger-folios", "8388608"])?;
+    check_refused(&ended, "the eBPF map `LEDGER`")?;
+    ensure!(
+        ended.log.contains("MemoryMax=") && ended.log.contains("--ledger-folios"),
+        "no way out is named: {}",
+        ended.log
+    );
+    Ok(())
+}
+
 pub(super) fn a_busy_port_is_one_clear_line(bench: &Bench) -> Result<()> {
     let busy = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let address = busy.local_addr()?.to_string();
