@@ -49,6 +49,11 @@ const ATTEMPTS: u32 = 8;
 /// entry itself and what chooses the call.
 const ABOVE_SYSCALL: u32 = 3;
 
+/// From the bit of an address that says whether it is a multiple of 16 to the
+/// highest bit. Some functions align their frame, so that what lies beyond is 8
+/// bytes further from a stack that begins at an odd word: two paths, to us.
+const UNALIGNED_SHIFT: u32 = 60;
+
 /// Finds the owner of a call, and leaves it in the thread's entry.
 #[inline(always)]
 pub(crate) fn identify(ctx: &(impl Args + EbpfContext), thread: *mut Thread, function: u32) {
@@ -70,8 +75,8 @@ pub(crate) fn identify(ctx: &(impl Args + EbpfContext), thread: *mut Thread, fun
             path.what = 0;
         }
     }
-    let what = what(function, thread.flags);
     let stack = load(&raw const thread.stack);
+    let what = what(function, thread.flags) | (stack & 8) << UNALIGNED_SHIFT;
     for place in 0..PATHS {
         let path = &thread.paths[place];
         if path.what == what && is_live(path.owner, path.owner_tag) && is_same(path, stack) {
@@ -175,7 +180,7 @@ fn learn(thread: &mut Thread, task: u64, what: u64) -> u32 {
         start,
         thread.cgroup,
         u64::from(tgid) << 32 | u64::from(thread.uid),
-        what,
+        what << 1,
     ] {
         hash = mix(hash, word);
     }
@@ -262,7 +267,7 @@ fn write(record: *mut Owner, search: &Search) {
     record.since_ns = now();
     record.tgid = search.tgid;
     record.uid = thread.uid;
-    record.function = (search.what >> 32) as u32 - 1;
+    record.function = (search.what << 1 >> 33) as u32 - 1;
     record.flags = search.what as u32;
     record.comm =
         read_kernel::<[u8; 16]>(search.leader + u64::from(layout!(task_comm))).unwrap_or([0; 16]);
@@ -346,7 +351,7 @@ extern "C" fn look_at(chunk: u64, scan: *mut c_void) -> i64 {
         return 1;
     }
     for check in 0..CHECKED {
-        let mut seen = places_of(path.value[check], scan.stack + begin) as u16;
+        let mut seen = places_of(path.value[check], scan.stack + begin) as u8;
         if scan.fresh == 0 {
             seen &= path.seen[check][index];
         }
@@ -381,12 +386,12 @@ fn same(left: u64, right: u64) -> u64 {
     core::hint::black_box(difference | difference.wrapping_neg()) >> 63 ^ 1
 }
 
-/// Index of the lowest bit that is set, of sixteen.
+/// Index of the lowest bit that is set, of eight.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn first_bit(mut bits: u64) -> u64 {
     let mut at = 0;
-    for width in [8, 4, 2, 1] {
+    for width in [4, 2, 1] {
         if bits & ((1 << width) - 1) == 0 {
             bits >>= width;
             at += width;

@@ -20,27 +20,28 @@ use crate::{
 };
 
 /// Entries; a power of two.
-const ENTRIES: u32 = 8192;
+const ENTRIES: u32 = 4096;
 
 /// Entries that a thread may use.
 const WAYS: u32 = 4;
 
-/// Call paths that a thread remembers.
-pub(crate) const PATHS: usize = 4;
+/// Call paths that a thread remembers; a power of two.
+pub(crate) const PATHS: usize = 8;
 
 /// Return addresses by which a path is known again.
 pub(crate) const CHECKED: usize = 2;
 
 /// Parts of the stack, of [`CHUNK_WORDS`] words each, in which those are looked for.
-pub(crate) const CHUNKS: usize = 24;
+pub(crate) const CHUNKS: usize = 48;
 
 /// Words looked at together.
-pub(crate) const CHUNK_WORDS: usize = 16;
+pub(crate) const CHUNK_WORDS: usize = 8;
 
 /// A call path and its owner; see `owners`.
 #[repr(C)]
 pub(crate) struct Path {
-    /// The function that was called, plus one, above its flags; 0 for none.
+    /// The function that was called, plus one, above its flags, and above both
+    /// where the stack lies to 16 bytes; 0 for none.
     pub(crate) what: u64,
     pub(crate) owner_tag: u64,
     pub(crate) owner: u32,
@@ -51,7 +52,7 @@ pub(crate) struct Path {
     pub(crate) at: [u64; CHECKED],
     pub(crate) value: [u64; CHECKED],
     /// Places at which each address was at every look so far, a bit a word.
-    pub(crate) seen: [[u16; CHUNKS]; CHECKED],
+    pub(crate) seen: [[u8; CHUNKS]; CHECKED],
 }
 
 /// One thread. While `call` names a function, nobody else touches the entry.
