@@ -20,6 +20,8 @@ pub(crate) struct Bench {
     pub(crate) dir: PathBuf,
     pub(crate) attach: String,
     pub(crate) patience: Duration,
+    /// Calls of each thread, of 512 pages, where many threads churn.
+    pub(crate) churn_calls: usize,
     pub(crate) outlook: Outlook,
     pub(crate) shared: RefCell<Option<Shared>>,
 }

@@ -16,6 +16,7 @@ mod absent;
 mod agent;
 mod bench;
 mod caller;
+mod holders;
 mod metrics;
 mod tests;
 mod wait;
@@ -45,6 +46,10 @@ struct Cli {
     /// How long to wait for a condition before a test fails, in seconds.
     #[arg(long, default_value_t = 300)]
     patience: u64,
+    /// Calls of each of eight threads that pin and release the same 512 pages; with 2500 of
+    /// them those are 10 million pins.
+    #[arg(long, default_value_t = 50)]
+    churn_calls: usize,
 }
 
 fn main() -> ExitCode {
@@ -75,6 +80,7 @@ fn main() -> ExitCode {
         dir: cli.dir,
         attach: cli.attach,
         patience: Duration::from_secs(cli.patience),
+        churn_calls: cli.churn_calls,
         outlook: Outlook::default(),
         shared: RefCell::default(),
     };

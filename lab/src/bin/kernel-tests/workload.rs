@@ -130,12 +130,30 @@ impl Stepped {
 
     /// Lets it leave its phase and waits until it announces the next.
     pub(crate) fn go_on_to(&mut self, phase: &str) -> Result<Counts> {
+        self.send_word()?;
+        self.reach(phase)
+    }
+
+    fn send_word(&mut self) -> Result<()> {
         let word = self
             .word
             .as_mut()
             .context("the workload was let go already")?;
-        word.write_all(b"\n")?;
-        self.reach(phase)
+        Ok(word.write_all(b"\n")?)
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Lets it leave its last phase and waits for its end; what it left behind ends with this
+    /// value.
+    pub(crate) fn end_and_leave_heirs(&mut self) -> Result<()> {
+        self.send_word()?;
+        let status = self.child.wait()?;
+        ensure!(status.success(), "the workload ended with {status}");
+        Ok(())
     }
 
     /// Lets it leave its last phase and waits for its end.

@@ -62,6 +62,8 @@ enum Mode {
     Vmsplice(modes::vmsplice::Args),
     /// Fixed buffers of an io_uring, pinned for long.
     UringFixed(modes::uring_fixed::Args),
+    /// Pins that outlive the process that took them.
+    Leak(modes::leak::Args),
     /// The memory of an AF_XDP socket, pinned for long.
     XdpUmem(modes::xdp_umem::Args),
     /// A dma-buf over a memfd.
@@ -134,6 +136,7 @@ impl Mode {
             Self::RingFlood(args) => ("ring-flood", modes::ring_flood::run(args, session)?),
             Self::Vmsplice(args) => ("vmsplice", modes::vmsplice::run(args, session)?),
             Self::UringFixed(args) => ("uring-fixed", modes::uring_fixed::run(args, session)?),
+            Self::Leak(args) => ("leak", modes::leak::run(args, session)?),
             Self::XdpUmem(args) => ("xdp-umem", modes::xdp_umem::run(args, session)?),
             Self::Udmabuf(args) => ("udmabuf", modes::udmabuf::run(args, session)?),
             Self::Zerocopy(args) => ("zerocopy", modes::zerocopy::run(args, session)?),

@@ -7,8 +7,11 @@ use crate::bench::Bench;
 mod doctor;
 mod held_pins;
 mod hooks;
+mod huge_folios;
+mod leak;
 mod lockdown;
 mod nothing_pinned;
+mod owners;
 mod reconciliation;
 mod refusals;
 mod ring;
@@ -42,6 +45,13 @@ pub(crate) fn all() -> Vec<Test> {
         test(
             nothing_pinned::nothing_pinned_means_no_pinned_verdict_and_a_ledger_that_stays_as_it_is,
         ),
+        test(reconciliation::eight_threads_over_shared_folios_leave_no_page_outstanding),
+        test(huge_folios::fixed_buffers_on_huge_pages_take_one_entry_a_folio),
+        test(owners::several_programs_at_once_add_up_whatever_the_report_is_by),
+        test(owners::a_dma_buf_over_a_memfd_is_its_makers_and_udmabufs),
+        test(owners::of_two_who_pin_the_same_file_pages_each_has_its_part_until_it_releases_it),
+        test(leak::a_dead_owner_is_a_suspect_with_its_call_path_and_file_until_its_pins_are_gone),
+        test(leak::a_pid_that_comes_again_is_another_owner),
         test(refusals::a_second_agent_is_refused_and_named_the_first),
         test(ring::a_4_kib_ring_under_load_delivers_or_counts_every_sample),
         test(ring::samples_for_a_stopped_agent_are_counted_as_lost),

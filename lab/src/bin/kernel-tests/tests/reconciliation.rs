@@ -119,6 +119,38 @@ pub(super) fn at_quiet_points_ledger_and_totals_equal_the_kernels_over_400000_pa
     Ok(())
 }
 
+/// 200,000 pins and as many releases, or what `--churn-calls` makes of it.
+pub(super) fn eight_threads_over_shared_folios_leave_no_page_outstanding(
+    bench: &Bench,
+) -> Result<()> {
+    bench.needs_hook("pin_user_pages_remote")?;
+    let agent = bench.shared_agent(&[])?;
+    let start = Start::now(bench, &agent)?;
+    let calls = bench.churn_calls.to_string();
+    let arguments = [
+        "churn",
+        "--threads",
+        "8",
+        "--pages",
+        "512",
+        "--calls",
+        &calls,
+    ];
+    let own = workload::run(bench, &arguments)?;
+    start.check_all(bench, &agent, own, "after the churn")?;
+    let now = agent.scrape()?;
+    let missed = start.missed(&now) > 0;
+    for gauge in ["pinscope_pinned_pages", "pinscope_pinned_folios"] {
+        let grown = start.grown(&now, gauge)?;
+        ensure!(
+            grown == 0 || missed && grown > 0,
+            "{gauge} grew by {grown} over {} pins",
+            own.pages_pinned
+        );
+    }
+    Ok(())
+}
+
 pub(super) fn long_pins_are_outstanding_until_they_are_released(bench: &Bench) -> Result<()> {
     let agent = bench.shared_agent(&[])?;
     let start = Start::now(bench, &agent)?;

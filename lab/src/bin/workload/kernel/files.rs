@@ -44,9 +44,31 @@ pub(crate) struct WorkFile {
     /// Open for reading and writing through the page cache.
     pub(crate) file: File,
     path: PathBuf,
+    /// Whether it was there before, and stays.
+    anothers: bool,
 }
 
 impl WorkFile {
+    /// A file that is there already and has at least `bytes` bytes; it is not removed.
+    pub(crate) fn open(path: &Path, bytes: usize) -> Result<Self> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(path)
+            .with_context(|| format!("{} cannot be opened", path.display()))?;
+        let length = file.metadata()?.len();
+        ensure!(
+            length >= bytes as u64,
+            "{} has {length} bytes, {bytes} are needed",
+            path.display()
+        );
+        Ok(Self {
+            file,
+            path: path.to_owned(),
+            anothers: true,
+        })
+    }
+
     /// Makes `dir/pinscope-workload-PID-NAME` with `bytes` bytes that are on the disk
     /// and clean when this returns.
     pub(crate) fn make(dir: &Path, name: &str, bytes: usize, folios: Folios) -> Result<Self> {
@@ -60,7 +82,11 @@ impl WorkFile {
             .open(&path)
             .with_context(|| format!("{} cannot be made", path.display()))?;
         // Owned from here on, so that a failure below removes the file.
-        let mut made = Self { file, path };
+        let mut made = Self {
+            file,
+            path,
+            anothers: false,
+        };
         made.fill(bytes, folios)
             .with_context(|| format!("{} cannot be filled", made.path.display()))?;
         Ok(made)
@@ -90,6 +116,9 @@ impl WorkFile {
 
 impl Drop for WorkFile {
     fn drop(&mut self) {
+        if self.anothers {
+            return;
+        }
         // Nobody is left to hear of a failure, and the name says whose file it was.
         let _ignored = std::fs::remove_file(&self.path);
     }

@@ -30,6 +30,8 @@ impl Folios {
         let pagemap = File::open("/proc/self/pagemap").context("/proc/self/pagemap")?;
         let flags = File::open("/proc/kpageflags").context("/proc/kpageflags (are you root?)")?;
         let mut heads = Vec::new();
+        // Frame and head of the page before: a huge page is looked back through once.
+        let mut before = (0, 0);
         for page in 0..span.pages() {
             let entry = word(&pagemap, ((span.address / PAGE) + page) as u64)?;
             ensure!(
@@ -41,7 +43,13 @@ impl Folios {
                 frame != 0,
                 "/proc/self/pagemap hides frame numbers (are you root?)"
             );
-            let head = head_of(&flags, frame)?;
+            let follows = frame == before.0 + 1 && word(&flags, frame)? & COMPOUND_TAIL != 0;
+            let head = if follows {
+                before.1
+            } else {
+                head_of(&flags, frame)?
+            };
+            before = (frame, head);
             if heads.last() != Some(&head) {
                 heads.push(head);
             }

@@ -10,12 +10,15 @@ use super::files::{self, WorkFile};
 use super::folios::Folios;
 use super::huge_pool::HugePool;
 use super::mapping::{HUGE, Mapping};
+use super::memfd;
 
 /// What lies behind the addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Kind {
     /// A shared mapping of a file.
     File,
+    /// A shared mapping of a file in memory, called `workload`.
+    Memfd,
     /// Anonymous 4 KiB pages.
     Anon,
     /// Anonymous transparent huge pages of 2 MiB.
@@ -43,6 +46,16 @@ impl Memory {
                 Self {
                     mapping,
                     _file: Some(file),
+                    _pool: None,
+                }
+            }
+            Kind::Memfd => {
+                let file = memfd::make(c"workload", bytes)?;
+                let mapping = Mapping::shared(&file, bytes)?;
+                mapping.dirty(mapping.span(), 1);
+                Self {
+                    mapping,
+                    _file: None,
                     _pool: None,
                 }
             }

@@ -7,6 +7,8 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use anyhow::{Context, Result, ensure};
 
+use super::memfd;
+
 const DEVICE: &str = "/dev/udmabuf";
 /// `_IOW('u', 0x42, struct udmabuf_create)`.
 const UDMABUF_CREATE: libc::Ioctl = 0x4018_7542;
@@ -59,16 +61,7 @@ impl DmaBuf {
 
 /// The driver takes only memory that can no longer shrink.
 fn sealed_memory(bytes: usize) -> Result<File> {
-    // SAFETY: the name ends in NUL.
-    let memory = unsafe { libc::memfd_create(c"workload".as_ptr(), libc::MFD_ALLOW_SEALING) };
-    ensure!(
-        memory >= 0,
-        "memfd_create failed: {}",
-        Error::last_os_error()
-    );
-    // SAFETY: a new descriptor that nobody else owns.
-    let memory = unsafe { File::from_raw_fd(memory) };
-    memory.set_len(bytes as u64)?;
+    let memory = memfd::make(c"workload", bytes)?;
     // SAFETY: the call takes a number only.
     let sealed = unsafe { libc::fcntl(memory.as_raw_fd(), libc::F_ADD_SEALS, libc::F_SEAL_SHRINK) };
     ensure!(

@@ -40,6 +40,7 @@ const ACTS: [Act; 8] = [
                 access: Access::Write,
                 syncs: 3,
                 folios: Folios::Large,
+                file: None,
             },
             session,
         )

@@ -1,6 +1,8 @@
 //! Pins held on the pages of a shared file mapping while the file is synced again and
 //! again: writeback meets pinned file pages. On every kernel, without a module.
 
+use std::path::PathBuf;
+
 use anyhow::{Result, ensure};
 
 use crate::counts::Counts;
@@ -28,6 +30,9 @@ pub(crate) struct Args {
     /// Whether the file has large folios, where its file system can.
     #[arg(long, value_enum, default_value = "large")]
     pub(crate) folios: files::Folios,
+    /// Pins the pages of this file, which others may pin as well, instead of one of its own.
+    #[arg(long, conflicts_with = "folios")]
+    pub(crate) file: Option<PathBuf>,
 }
 
 /// Phases: `held` (pins there, nothing synced yet), `synced` (still there), `released`,
@@ -35,7 +40,10 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
     ensure!(args.pages > 0, "--pages must be above 0");
     let bytes = args.pages * PAGE;
-    let target = WorkFile::make(&session.dir, "target", bytes, args.folios)?;
+    let target = match &args.file {
+        Some(path) => WorkFile::open(path, bytes)?,
+        None => WorkFile::make(&session.dir, "target", bytes, args.folios)?,
+    };
     let mapping = Mapping::shared(&target.file, bytes)?;
     mapping.touch(mapping.span());
     let mut counts = Counts::default();

@@ -6,6 +6,7 @@ pub(crate) mod demo;
 pub(crate) mod direct_read;
 pub(crate) mod dirty;
 pub(crate) mod hold;
+pub(crate) mod leak;
 pub(crate) mod private;
 pub(crate) mod ring_flood;
 pub(crate) mod timed;

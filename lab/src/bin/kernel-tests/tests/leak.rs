@@ -1,0 +1,140 @@
+//! Pins whose process is gone: found soon, with everything that leads to the culprit, and no
+//! longer told once they are released.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::absent::absent;
+use crate::bench::Bench;
+use crate::holders::{Report, Row, ask, check_sums, until_pinned};
+use crate::wait::{Look, until};
+use crate::workload::Stepped;
+
+/// How soon a leak has to be named after the process died.
+const SOON: Duration = Duration::from_secs(10);
+
+/// Where the kernel is told which process id it gave last.
+const LAST_PID: &str = "/proc/sys/kernel/ns_last_pid";
+
+pub(super) fn a_dead_owner_is_a_suspect_with_its_call_path_and_file_until_its_pins_are_gone(
+    bench: &Bench,
+) -> Result<()> {
+    let _agent = bench.shared_agent(&[])?;
+    let mut workload = Stepped::start(bench, &["leak", "--pages", "256"])?;
+    let pages = workload.reach("held")?.pages_pinned;
+    check_sums(bench, pages, "while the owner lives")?;
+    let living = ask(bench, "process", &["--suspects"])?;
+    ensure!(living.rows.is_empty(), "a living owner: {living:?}");
+
+    let pid = workload.pid();
+    workload.end_and_leave_heirs()?;
+    let died = Instant::now();
+    let report = until_suspected(bench, pid)?;
+    let took = died.elapsed();
+    ensure!(took <= SOON, "the leak was named after {took:?}");
+    let [row] = report.rows.as_slice() else {
+        anyhow::bail!("one process leaks: {report:?}");
+    };
+    let process = &row.about["process"];
+    ensure!(
+        row.pages == pages && process["comm"] == "workload" && process["lives"] == false,
+        "process {pid} leaks {pages} pages: {report:?}"
+    );
+
+    let stack = ask(bench, "stack", &["--suspects"])?;
+    let [row] = stack.rows.as_slice() else {
+        anyhow::bail!("one call path leaks: {stack:?}");
+    };
+    let told = &row.about["stack"];
+    let frames = told["frames"].as_array().context("no call path")?;
+    ensure!(
+        row.pages == pages
+            && told["subsystem"] == "io_uring_buffers"
+            && told["comm"] == "workload"
+            && frames.len() > 2,
+        "io_uring's registration leaks: {stack:?}"
+    );
+    let subsystem = ask(bench, "subsystem", &["--suspects"])?;
+    ensure!(
+        subsystem.pages_of("subsystem", "io_uring_buffers") == pages,
+        "{subsystem:?}"
+    );
+    let file = ask(bench, "file", &["--suspects"])?;
+    let [row] = file.rows.as_slice() else {
+        anyhow::bail!("pages of one file leak: {file:?}");
+    };
+    let path = row.about["file"]["file"]["path"].as_str();
+    ensure!(
+        row.pages == pages && path.is_some_and(|path| path.ends_with("memfd:workload")),
+        "a memfd called workload is pinned: {file:?}"
+    );
+    check_sums(bench, pages, "after the owner's death")?;
+
+    workload.finish()?;
+    until_pinned(bench, 0)?;
+    let cured = ask(bench, "process", &["--suspects"])?;
+    ensure!(cured.rows.is_empty(), "released, yet told: {cured:?}");
+    check_sums(bench, 0, "after the heir's death")
+}
+
+/// The start time tells them apart.
+pub(super) fn a_pid_that_comes_again_is_another_owner(bench: &Bench) -> Result<()> {
+    let _agent = bench.shared_agent(&[])?;
+    let mut dead = Stepped::start(bench, &["leak", "--pages", "64"])?;
+    let leaked = dead.reach("held")?.pages_pinned;
+    let pid = dead.pid();
+    dead.end_and_leave_heirs()?;
+
+    let mut again = start_as(bench, pid, &["uring-fixed", "--pages", "32"])?;
+    let held = again.reach("held")?.pages_pinned;
+    until_suspected(bench, pid)?;
+    let report = ask(bench, "process", &[])?;
+    let rows = report.of_pid(pid);
+    let of = |lives: bool| {
+        let theirs = rows
+            .iter()
+            .filter(|row| row.about["process"]["lives"] == lives);
+        theirs
+            .map(|row| (row.pages, !row.suspected.is_empty()))
+            .collect::<Vec<_>>()
+    };
+    ensure!(
+        of(false) == [(leaked, true)] && of(true) == [(held, false)],
+        "pid {pid} is a dead process with {leaked} pages and a living one with {held}: {report:?}"
+    );
+    check_sums(bench, leaked + held, "with one pid twice")?;
+    again.go_on_to("released")?;
+    again.finish()?;
+    check_sums(bench, leaked, "with the living one's released")?;
+    dead.finish()?;
+    until_pinned(bench, 0)?;
+    check_sums(bench, 0, "with both released")
+}
+
+/// Starts a workload under a process id that is free.
+fn start_as(bench: &Bench, pid: u32, arguments: &[&str]) -> Result<Stepped> {
+    until("a process with a certain id", bench.patience, || {
+        std::fs::write(LAST_PID, (pid - 1).to_string())
+            .map_err(|error| absent(format!("{LAST_PID} cannot be written: {error}")))?;
+        let workload = Stepped::start(bench, arguments)?;
+        // Another process of the guest may have been forked in between.
+        Ok(if workload.pid() == pid {
+            Look::Done(workload)
+        } else {
+            Look::NotYet(format!("{} came instead of {pid}", workload.pid()))
+        })
+    })
+}
+
+fn until_suspected(bench: &Bench, pid: u32) -> Result<Report> {
+    until("a suspect", bench.patience, || {
+        let report = ask(bench, "process", &["--suspects"])?;
+        let dead = |row: &&Row| row.suspected == ["owner_dead"];
+        Ok(if report.of_pid(pid).iter().any(dead) {
+            Look::Done(report)
+        } else {
+            Look::NotYet(format!("process {pid} is not suspected: {report:?}"))
+        })
+    })
+}

@@ -1,0 +1,142 @@
+//! Who holds what when several hold at once: each its own part, on pages of their own and on
+//! pages that they share, and all parts together the whole.
+
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::absent::absent;
+use crate::bench::Bench;
+use crate::holders::{ask, by_subsystem, check_sums, until_pinned};
+use crate::workload::Stepped;
+
+pub(super) fn several_programs_at_once_add_up_whatever_the_report_is_by(
+    bench: &Bench,
+) -> Result<()> {
+    bench.needs_hook("pin_user_pages_remote")?;
+    let _agent = bench.shared_agent(&[])?;
+    let workloads = [
+        ("io_uring_buffers", &["uring-fixed", "--pages", "512"][..]),
+        (
+            "process_vm",
+            &["hold", "--pages", "1024", "--folios", "small"],
+        ),
+        ("af_xdp", &["xdp-umem", "--pages", "256"]),
+    ];
+    // References are no pins: these are to change nothing.
+    let mut references = Stepped::start(bench, &["vmsplice", "--pages", "64"])?;
+    references.reach("ready")?;
+    references.go_on_to("held")?;
+    let mut total = 0;
+    let mut running = Vec::new();
+    for (subsystem, arguments) in workloads {
+        let mut workload = Stepped::start(bench, arguments)?;
+        let pages = workload.reach("held")?.pages_pinned;
+        total += pages;
+        running.push((subsystem, pages, workload));
+    }
+    check_sums(bench, total, "with three programs")?;
+    let by_subsystem = by_subsystem(bench)?;
+    let by_process = ask(bench, "process", &[])?;
+    for (subsystem, pages, workload) in &running {
+        ensure!(
+            by_subsystem.pages_of("subsystem", subsystem) == *pages,
+            "{subsystem} has {pages}: {by_subsystem:?}"
+        );
+        let [row] = by_process.of_pid(workload.pid())[..] else {
+            anyhow::bail!("one row for {}: {by_process:?}", workload.pid());
+        };
+        ensure!(
+            row.pages == *pages && row.about["process"]["comm"] == "workload",
+            "{subsystem} has {pages}: {by_process:?}"
+        );
+    }
+    // io_uring is one of the few that account for what they pin.
+    let (_, pages, workload) = &running[0];
+    let accounts = &by_process.of_pid(workload.pid())[0].about["process"]["accounts"];
+    ensure!(
+        accounts["vm_pin_bytes"] == pages * 4096,
+        "VmPin of {pages} pages: {accounts:?}"
+    );
+    for (_, pages, workload) in running {
+        workload.finish()?;
+        total -= pages;
+        until_pinned(bench, total)?;
+        check_sums(bench, total, "with one program less")?;
+    }
+    references.finish()
+}
+
+pub(super) fn a_dma_buf_over_a_memfd_is_its_makers_and_udmabufs(bench: &Bench) -> Result<()> {
+    let _agent = bench.shared_agent(&[])?;
+    if !fs::read_to_string("/proc/kallsyms")?.contains(" memfd_pin_folios\n") {
+        return Err(absent("this kernel has no memfd_pin_folios()"));
+    }
+    let mut workload = Stepped::start(bench, &["udmabuf", "--pages", "128"])?;
+    let pages = workload.reach("held")?.pages_pinned;
+    check_sums(bench, pages, "with a dma-buf")?;
+    let by_subsystem = by_subsystem(bench)?;
+    ensure!(
+        by_subsystem.pages_of("subsystem", "udmabuf") == pages,
+        "udmabuf has {pages}: {:?}",
+        ask(bench, "stack", &[])?
+    );
+    let by_process = ask(bench, "process", &[])?;
+    let rows = by_process.of_pid(workload.pid());
+    ensure!(
+        rows.len() == 1 && rows[0].pages == pages,
+        "its maker has {pages}: {by_process:?}"
+    );
+    workload.go_on_to("released")?;
+    check_sums(bench, 0, "with the dma-buf closed")?;
+    workload.finish()
+}
+
+pub(super) fn of_two_who_pin_the_same_file_pages_each_has_its_part_until_it_releases_it(
+    bench: &Bench,
+) -> Result<()> {
+    const PAGES: i64 = 256;
+    bench.needs_hook("pin_user_pages_remote")?;
+    let _agent = bench.shared_agent(&[])?;
+    let path = bench.dir.join("kernel-tests-shared-file");
+    fs::write(&path, vec![1; PAGES as usize * 4096])?;
+    let name = path.to_str().context("a path of another alphabet")?;
+    let arguments = [
+        "hold", "--pages", "256", "--access", "read", "--syncs", "0", "--file", name,
+    ];
+    let mut one = Stepped::start(bench, &arguments)?;
+    one.reach("held")?;
+    let mut other = Stepped::start(bench, &arguments)?;
+    other.reach("held")?;
+    check_sums(bench, 2 * PAGES, "with two on the same pages")?;
+    let both = ask(bench, "process", &[])?;
+    for pid in [one.pid(), other.pid()] {
+        let rows = both.of_pid(pid);
+        ensure!(
+            rows.len() == 1 && rows[0].pages == PAGES,
+            "{pid} has {PAGES} pages: {both:?}"
+        );
+    }
+    let by_file = ask(bench, "file", &[])?;
+    let [row] = by_file.rows.as_slice() else {
+        anyhow::bail!("one file is pinned: {by_file:?}");
+    };
+    ensure!(
+        row.pages == 2 * PAGES && row.folios <= PAGES && row.about["file"]["file"]["path"] == name,
+        "{name} is pinned twice: {by_file:?}"
+    );
+
+    // A release names no owner: what was pinned last is taken to be given back first.
+    other.finish()?;
+    check_sums(bench, PAGES, "with one of two gone")?;
+    let left = ask(bench, "process", &[])?;
+    ensure!(
+        left.rows.len() == 1 && left.of_pid(one.pid()).len() == 1,
+        "only {} holds on: {left:?}",
+        one.pid()
+    );
+    one.finish()?;
+    check_sums(bench, 0, "with both gone")?;
+    fs::remove_file(&path)?;
+    Ok(())
+}
