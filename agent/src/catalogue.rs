@@ -62,8 +62,20 @@ pub(crate) struct Candidate {
     /// only recognised on the stack.
     pub(crate) probe: Option<&'static str>,
     pub(crate) at: At,
+    pub(crate) context: Context,
     /// Arguments the probe reads: index and type, as BTF spells it.
     pub(crate) prototype: &'static [(usize, &'static str)],
+}
+
+/// Who calls the function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Context {
+    /// Tasks only. A kprobe is not interrupted by another task, and an fentry
+    /// program is, on a preemptible kernel.
+    Task,
+    /// Interrupts too. A kprobe does not fire in an interrupt that comes in on
+    /// top of another one, and an fentry program of another function runs.
+    Any,
 }
 
 /// Where in the function its probe runs.
@@ -99,6 +111,7 @@ const fn both(symbol: &'static str, prototype: &'static [(usize, &'static str)])
         symbol,
         probe: Some(symbol),
         at: At::EntryAndReturn,
+        context: Context::Task,
         prototype,
     }
 }
@@ -108,7 +121,19 @@ const fn entry(symbol: &'static str, prototype: &'static [(usize, &'static str)]
         symbol,
         probe: Some(symbol),
         at: At::Entry,
+        context: Context::Any,
         prototype,
+    }
+}
+
+/// The same, for a function that sleeps or is called by tasks only.
+const fn entry_of_tasks(
+    symbol: &'static str,
+    prototype: &'static [(usize, &'static str)],
+) -> Candidate {
+    Candidate {
+        context: Context::Task,
+        ..entry(symbol, prototype)
     }
 }
 
@@ -117,6 +142,7 @@ const fn on_stack(symbol: &'static str) -> Candidate {
         symbol,
         probe: None,
         at: At::Stack,
+        context: Context::Any,
         prototype: &[],
     }
 }
@@ -190,21 +216,21 @@ pub(crate) const HOOKS: &[Hook] = &[
     ),
     release(
         "unpin_user_pages",
-        &[entry(
+        &[entry_of_tasks(
             "unpin_user_pages",
             &[(0, "struct page **"), (1, "unsigned long")],
         )],
     ),
     release(
         "unpin_user_pages_dirty_lock",
-        &[entry(
+        &[entry_of_tasks(
             "unpin_user_pages_dirty_lock",
             &[(0, "struct page **"), (1, "unsigned long"), (2, "bool")],
         )],
     ),
     release(
         "unpin_user_page_range_dirty_lock",
-        &[entry(
+        &[entry_of_tasks(
             "unpin_user_page_range_dirty_lock",
             &[(0, "struct page *"), (1, "unsigned long"), (2, "bool")],
         )],
@@ -222,7 +248,7 @@ pub(crate) const HOOKS: &[Hook] = &[
     ),
     release(
         "unpin_folios",
-        &[entry(
+        &[entry_of_tasks(
             "unpin_folios",
             &[(0, "struct folio **"), (1, "unsigned long")],
         )],
@@ -236,12 +262,14 @@ pub(crate) const HOOKS: &[Hook] = &[
                 symbol: "__bio_release_pages",
                 probe: Some("bio_release"),
                 at: At::Entry,
+                context: Context::Any,
                 prototype: &[(0, "struct bio *")],
             },
             Candidate {
                 symbol: "bio_release_pages",
                 probe: Some("bio_release"),
                 at: At::Entry,
+                context: Context::Any,
                 prototype: &[(0, "struct bio *")],
             },
         ],
@@ -255,12 +283,14 @@ pub(crate) const HOOKS: &[Hook] = &[
                 symbol: "folio_mkclean",
                 probe: Some("mkclean"),
                 at: At::EntryAndReturn,
+                context: Context::Any,
                 prototype: &[(0, "struct folio *")],
             },
             Candidate {
                 symbol: "page_mkclean",
                 probe: Some("mkclean"),
                 at: At::EntryAndReturn,
+                context: Context::Any,
                 prototype: &[(0, "struct page *")],
             },
         ],
@@ -273,6 +303,7 @@ pub(crate) const HOOKS: &[Hook] = &[
             symbol: "page_vma_mapped_walk",
             probe: Some("page_vma_mapped_walk"),
             at: At::Return,
+            context: Context::Any,
             prototype: &[],
         }],
     },

@@ -6,6 +6,7 @@
 
 mod btf;
 mod methods;
+mod preemption;
 mod symbols;
 mod trial;
 
@@ -37,6 +38,9 @@ pub(crate) struct Facts {
     pub(crate) symbols: BTreeMap<String, Range>,
     /// Ways to attach that the kernel grants this caller.
     pub(crate) methods: Methods,
+    /// Whether a task may be interrupted by another one inside the kernel.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) preemptible: bool,
 }
 
 /// One kernel function.
@@ -123,6 +127,7 @@ impl Facts {
                 facts.enumerators.insert((*enumerator).to_owned(), value);
             }
         }
+        facts.preemptible = preemption::preemptible(btf.enumerator(preemption::LAZY).is_some());
         Ok(facts)
     }
 }

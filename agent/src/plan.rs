@@ -6,7 +6,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::{
-    catalogue::{At, Candidate, Family, HOOKS, Hook, Need},
+    catalogue::{At, Candidate, Context, Family, HOOKS, Hook, Need},
     cli::Attach,
     error::AgentError,
     facts::{Facts, Function},
@@ -166,6 +166,9 @@ fn check(candidate: &Candidate, facts: &Facts, attach: Attach) -> Result<Vec<Met
         function.arguments.is_some() && facts.methods.fentry.usable() && !function.fentry_refused;
     let kprobe = facts.methods.kprobe.usable() && !function.kprobe_forbidden;
     let methods: Vec<Method> = match attach {
+        Attach::Auto if facts.preemptible && candidate.context == Context::Task => {
+            vec![(Method::Kprobe, kprobe), (Method::Fentry, fentry)]
+        }
         Attach::Auto => vec![(Method::Fentry, fentry), (Method::Kprobe, kprobe)],
         Attach::Fentry => vec![(Method::Fentry, fentry)],
         Attach::Kprobe => vec![(Method::Kprobe, kprobe)],

@@ -31,7 +31,7 @@ use crate::{
     layout::layout,
     ledger::now,
     repeat::repeat,
-    threads::{CHECKED, CHUNK_WORDS, CHUNKS, PATHS, Path, Thread},
+    threads::{BEGINNINGS, CHECKED, PATHS, Path, Thread},
     unknown::unknown_zero,
 };
 
@@ -49,10 +49,10 @@ const ATTEMPTS: u32 = 8;
 /// entry itself and what chooses the call.
 const ABOVE_SYSCALL: u32 = 3;
 
-/// From the bit of an address that says whether it is a multiple of 16 to the
-/// highest bit. Some functions align their frame, so that what lies beyond is 8
-/// bytes further from a stack that begins at an odd word: two paths, to us.
-const UNALIGNED_SHIFT: u32 = 60;
+/// Parts of the stack in which return addresses are looked for, and the words of
+/// each.
+const CHUNKS: u32 = 48;
+const CHUNK_WORDS: usize = 8;
 
 /// Finds the owner of a call, and leaves it in the thread's entry.
 #[inline(always)]
@@ -76,7 +76,7 @@ pub(crate) fn identify(ctx: &(impl Args + EbpfContext), thread: *mut Thread, fun
         }
     }
     let stack = load(&raw const thread.stack);
-    let what = what(function, thread.flags) | (stack & 8) << UNALIGNED_SHIFT;
+    let what = what(function, thread.flags);
     for place in 0..PATHS {
         let path = &thread.paths[place];
         if path.what == what && is_live(path.owner, path.owner_tag) && is_same(path, stack) {
@@ -161,11 +161,17 @@ pub(crate) fn held_since(owner: u32, since_ns: u64) {
 #[inline(always)]
 fn is_same(path: &Path, stack: u64) -> bool {
     for place in 0..CHECKED {
-        if read_kernel::<u64>(stack + path.at[place]) != Some(path.value[place]) {
+        let at = path.at[place][beginning(stack)];
+        if at == 0 || read_kernel::<u64>(stack + u64::from(at)) != Some(path.value[place]) {
             return false;
         }
     }
     true
+}
+
+#[inline(always)]
+fn beginning(stack: u64) -> usize {
+    (stack >> 3) as usize & (BEGINNINGS - 1)
 }
 
 /// Finds or makes the record of what the entry holds, and where on the stack its
@@ -180,7 +186,7 @@ fn learn(thread: &mut Thread, task: u64, what: u64) -> u32 {
         start,
         thread.cgroup,
         u64::from(tgid) << 32 | u64::from(thread.uid),
-        what << 1,
+        what,
     ] {
         hash = mix(hash, word);
     }
@@ -267,7 +273,7 @@ fn write(record: *mut Owner, search: &Search) {
     record.since_ns = now();
     record.tgid = search.tgid;
     record.uid = thread.uid;
-    record.function = (search.what << 1 >> 33) as u32 - 1;
+    record.function = (search.what >> 32) as u32 - 1;
     record.flags = search.what as u32;
     record.comm =
         read_kernel::<[u8; 16]>(search.leader + u64::from(layout!(task_comm))).unwrap_or([0; 16]);
@@ -279,9 +285,9 @@ fn write(record: *mut Owner, search: &Search) {
 
 /// Remembers the path and where on the stack it is known again.
 ///
-/// A return address may also be left over from earlier calls, anywhere. The true
-/// place is among those where it was every time; so what is found now and was
-/// not found before is dropped, until the path is known again each time.
+/// A return address may also be left over from earlier calls, anywhere. Such a
+/// place fails sooner or later, the true one never: after a failure the next
+/// place counts.
 #[inline(always)]
 fn remember(thread: &mut Thread, what: u64) {
     // Without an owner there is nothing to know again.
@@ -310,13 +316,36 @@ fn remember(thread: &mut Thread, what: u64) {
     path.owner = owner;
     path.owner_tag = owner_tag;
     path.value = values;
-    path.at = [0; CHECKED];
+    if fresh {
+        path.at = [[0; BEGINNINGS]; CHECKED];
+    }
+    let begins = beginning(stack);
+    for check in 0..CHECKED {
+        let known = u64::from(path.at[check][begins]);
+        if known == 0 || read_kernel::<u64>(stack + known) != Some(path.value[check]) {
+            path.at[check][begins] = look_for(path.value[check], stack, known) as u16;
+        }
+    }
+}
+
+/// The next place of a value on a stack after a known one, or else the first; 0
+/// if there is none.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn look_for(value: u64, stack: u64, known: u64) -> u64 {
     let mut scan = Scan {
-        path,
+        value,
         stack,
-        fresh: u64::from(fresh),
+        known,
+        first: 0,
+        next: 0,
     };
-    repeat(CHUNKS as u32, look_at, (&raw mut scan).cast());
+    repeat(CHUNKS, look_at, (&raw mut scan).cast());
+    if scan.next == 0 {
+        scan.first
+    } else {
+        scan.next
+    }
 }
 
 #[inline(always)]
@@ -333,34 +362,39 @@ fn frame(thread: &Thread, index: u32) -> u64 {
 /// A stack that is looked through.
 #[repr(C)]
 struct Scan {
-    path: *mut Path,
+    value: u64,
     stack: u64,
-    /// 1 if this is the first look.
-    fresh: u64,
+    known: u64,
+    first: u64,
+    next: u64,
 }
 
-/// Looks for the addresses in one part of the stack.
+/// Looks for the address in one part of the stack. 1 once there is a next one.
 extern "C" fn look_at(chunk: u64, scan: *mut c_void) -> i64 {
-    // SAFETY: the pointer that `remember` passed.
+    // SAFETY: the pointer that `look_for` passed.
     let scan = unsafe { &mut *scan.cast::<Scan>() };
-    // SAFETY: a map value, the thread's own.
-    let path = unsafe { &mut *scan.path };
     let begin = chunk * (CHUNK_WORDS * 8) as u64;
-    let index = core::hint::black_box(chunk as usize);
-    if index >= CHUNKS {
-        return 1;
+    let places = places_of(scan.value, scan.stack + begin);
+    if places == 0 {
+        return 0;
     }
-    for check in 0..CHECKED {
-        let mut seen = places_of(path.value[check], scan.stack + begin) as u8;
-        if scan.fresh == 0 {
-            seen &= path.seen[check][index];
-        }
-        path.seen[check][index] = seen;
-        if seen != 0 && path.at[check] == 0 {
-            path.at[check] = begin + 8 * first_bit(u64::from(seen));
-        }
+    if scan.first == 0 {
+        scan.first = begin + 8 * first_bit(places);
     }
-    0
+    let passed = if scan.known < begin {
+        0
+    } else {
+        (scan.known - begin) / 8 + 1
+    };
+    if passed >= CHUNK_WORDS as u64 {
+        return 0;
+    }
+    let ahead = places >> passed << passed;
+    if ahead == 0 {
+        return 0;
+    }
+    scan.next = begin + 8 * first_bit(ahead);
+    1
 }
 
 /// At which of some words a value is, a bit a word. Beyond the end of the stack

@@ -31,28 +31,24 @@ pub(crate) const PATHS: usize = 8;
 /// Return addresses by which a path is known again.
 pub(crate) const CHECKED: usize = 2;
 
-/// Parts of the stack, of [`CHUNK_WORDS`] words each, in which those are looked for.
-pub(crate) const CHUNKS: usize = 48;
-
-/// Words looked at together.
-pub(crate) const CHUNK_WORDS: usize = 8;
+/// Places at which a stack may begin, in words, as far as it matters: some
+/// functions align their frames, to 64 bytes at most, so that what lies beyond
+/// is further away or less far.
+pub(crate) const BEGINNINGS: usize = 8;
 
 /// A call path and its owner; see `owners`.
 #[repr(C)]
 pub(crate) struct Path {
-    /// The function that was called, plus one, above its flags, and above both
-    /// where the stack lies to 16 bytes; 0 for none.
+    /// The function that was called, plus one, above its flags; 0 for none.
     pub(crate) what: u64,
     pub(crate) owner_tag: u64,
     pub(crate) owner: u32,
     /// Zero; map values have no padding.
     pub(crate) reserved: u32,
-    /// Distance of each compared return address from the stack's innermost end,
-    /// and the address.
-    pub(crate) at: [u64; CHECKED],
+    /// The compared return addresses.
     pub(crate) value: [u64; CHECKED],
-    /// Places at which each address was at every look so far, a bit a word.
-    pub(crate) seen: [[u8; CHUNKS]; CHECKED],
+    /// Distance of each from the stack's innermost end; 0 where it is not known.
+    pub(crate) at: [[u16; BEGINNINGS]; CHECKED],
 }
 
 /// One thread. While `call` names a function, nobody else touches the entry.

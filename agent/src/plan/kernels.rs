@@ -118,3 +118,20 @@ fn every_kernel_has_a_layout_and_a_missing_member_is_named() {
         assert!(error.contains("page._refcount"), "{kernel}: {error}");
     }
 }
+
+#[test]
+fn on_a_preemptible_kernel_what_only_tasks_call_is_hooked_by_kprobes() {
+    let mut facts = kernels().remove("7.3").unwrap();
+    let first = |facts: &Facts, hook: &str| {
+        let steps = plan(facts, Attach::Auto);
+        let step = steps.into_iter().find(|it| it.hook.name == hook).unwrap();
+        step.usable[0].1[0]
+    };
+    facts.preemptible = true;
+    assert_eq!(first(&facts, "pin_user_pages_fast"), Method::Kprobe);
+    assert_eq!(first(&facts, "unpin_user_pages"), Method::Kprobe);
+    // Completed I/O gives these back in interrupts.
+    assert_eq!(first(&facts, "unpin_user_folio"), Method::Fentry);
+    facts.preemptible = false;
+    assert_eq!(first(&facts, "pin_user_pages_fast"), Method::Fentry);
+}
