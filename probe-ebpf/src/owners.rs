@@ -54,6 +54,10 @@ const ABOVE_SYSCALL: u32 = 3;
 const CHUNKS: u32 = 48;
 const CHUNK_WORDS: usize = 8;
 
+/// How often a path is unwound before its outer end is no longer compared: it
+/// lies where it cannot be found again, and unwinding costs all others more.
+const PATIENCE: u32 = 64;
+
 /// Finds the owner of a call, and leaves it in the thread's entry.
 #[inline(always)]
 pub(crate) fn identify(ctx: &(impl Args + EbpfContext), thread: *mut Thread, function: u32) {
@@ -161,6 +165,9 @@ pub(crate) fn held_since(owner: u32, since_ns: u64) {
 #[inline(always)]
 fn is_same(path: &Path, stack: u64) -> bool {
     for place in 0..CHECKED {
+        if place > 0 && path.unwound > PATIENCE {
+            break;
+        }
         let at = path.at[place][beginning(stack)];
         if at == 0 || read_kernel::<u64>(stack + u64::from(at)) != Some(path.value[place]) {
             return false;
@@ -318,7 +325,9 @@ fn remember(thread: &mut Thread, what: u64) {
     path.value = values;
     if fresh {
         path.at = [[0; BEGINNINGS]; CHECKED];
+        path.unwound = 0;
     }
+    path.unwound = path.unwound.saturating_add(1);
     let begins = beginning(stack);
     for check in 0..CHECKED {
         let known = u64::from(path.at[check][begins]);
