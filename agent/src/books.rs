@@ -52,6 +52,9 @@ impl Hold {
 pub(crate) struct Holds {
     /// Pins outstanding, a line for each owner of a folio.
     pub(crate) pins: Vec<Hold>,
+    /// By stratum, pages in slots of folios that sampling no longer keeps: what is
+    /// released of them is passed over, and the slot stays as it was.
+    pub(crate) stale: [u64; STRATA],
     /// Plain references not yet seen released, on file folios.
     pub(crate) references: u64,
     /// Slots in use, those that only remember included.
@@ -103,8 +106,8 @@ impl Books {
         totals
     }
 
-    /// Reads the ledger.
-    pub(crate) fn holds(&self) -> Holds {
+    /// Reads the ledger, which keeps the strata from `level` on.
+    pub(crate) fn holds(&self, level: u64) -> Holds {
         let mut holds = Holds::default();
         for (bucket, slot) in self.slots() {
             let word = self.word(bucket, slot);
@@ -120,6 +123,11 @@ impl Books {
             }
             if word.kind() == Kind::Get {
                 holds.references += u64::from(word.count());
+                continue;
+            }
+            let stratum = stratum(word.key());
+            if u64::from(stratum) < level {
+                holds.stale[stratum as usize] += u64::from(word.count());
                 continue;
             }
             holds.pins.push(Hold {

@@ -122,10 +122,10 @@ impl Holders {
     /// Reads ledger and owners anew.
     pub(crate) fn refresh(&mut self, books: &Books) {
         let totals = books.totals();
-        self.sampling
-            .observe(self.settings.level(), &untracked(&totals));
+        let level = self.settings.level();
+        self.sampling.observe(level, &untracked(&totals));
         // Owners after the ledger: a slot's owner was there before its slot.
-        self.holds = books.holds();
+        self.holds = books.holds(level);
         self.name_owners();
         let now = now();
         let mut present: HashMap<u32, Present> = HashMap::new();
@@ -321,7 +321,11 @@ impl Holders {
 
     /// Pages that are pinned and that sampling keeps out of the ledger.
     pub(crate) fn untracked_pages(&self, totals: &CpuCounters) -> u64 {
-        self.sampling.passed_over(&untracked(totals))
+        let mut outside = untracked(totals);
+        for (outside, stale) in outside.iter_mut().zip(self.holds.stale) {
+            *outside += stale as i64;
+        }
+        self.sampling.passed_over(&outside)
     }
 }
 

@@ -29,6 +29,7 @@ pub(crate) struct Report {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Row {
     pub(crate) pages: i64,
+    pub(crate) error_bytes: Option<i64>,
     pub(crate) folios: i64,
     #[serde(default)]
     pub(crate) suspected: Vec<String>,

@@ -15,6 +15,7 @@ mod owners;
 mod reconciliation;
 mod refusals;
 mod ring;
+mod sampling;
 mod service;
 
 /// What a test does.
@@ -55,6 +56,7 @@ pub(crate) fn all() -> Vec<Test> {
         test(refusals::a_second_agent_is_refused_and_named_the_first),
         test(ring::a_4_kib_ring_under_load_delivers_or_counts_every_sample),
         test(ring::samples_for_a_stopped_agent_are_counted_as_lost),
+        test(sampling::more_folios_than_the_ledger_holds_are_estimated_and_exact_again_after),
         test(service::sigint_ends_it_cleanly),
         test(refusals::without_privileges_it_names_what_is_missing_and_the_way_out),
         test(refusals::kprobes_that_a_setting_keeps_from_a_service_are_told_with_the_setting),

@@ -1,0 +1,107 @@
+//! More folios than the ledger has slots for: totals stay exact, parts become estimates that say
+//! how far they may be off, and once everything fits again they are exact again.
+
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::agent::Agent;
+use crate::bench::Bench;
+use crate::holders::{ask, check_sums, until_pinned};
+use crate::wait::{Look, until};
+use crate::workload::Stepped;
+
+/// Slots of the ledger.
+const SLOTS: &str = "4096";
+
+/// The most that one fixed buffer of an io_uring can have.
+const BUFFER_LIMIT: usize = 1 << 18;
+
+pub(super) fn more_folios_than_the_ledger_holds_are_estimated_and_exact_again_after(
+    bench: &Bench,
+) -> Result<()> {
+    let agent = Agent::start(bench, &["--ledger-folios", SLOTS])?;
+    // Unequal parts, of a quarter of the memory there is.
+    let unit = available_pages()? / 40;
+    let parts = [4, 3, 2, 1].map(|part| (unit * part).min(BUFFER_LIMIT));
+    let mut holders = Vec::new();
+    let mut total = 0;
+    for pages in parts {
+        let arguments = ["uring-fixed", "--pages", &pages.to_string()];
+        let mut holder = Stepped::start(bench, &arguments)?;
+        total += holder.reach("held")?.pages_pinned;
+        holders.push((pages as i64, holder));
+    }
+    let report = ask(bench, "process", &[])?;
+    println!(
+        "     {total} pages pinned, one folio in {} known",
+        report.sampled_one_in
+    );
+    ensure!(
+        report.sampled_one_in > 1
+            && report.pinned_pages == total
+            && report.vmstat_pages == total
+            && (report.sum() - total).abs() <= holders.len() as i64,
+        "{total} pages are pinned: {report:?}"
+    );
+    for (pages, holder) in &holders {
+        let [row] = report.of_pid(holder.pid())[..] else {
+            anyhow::bail!("one row for {}: {report:?}", holder.pid());
+        };
+        let error = row.error_bytes.context("no error is told")? / 4096;
+        let off = (row.pages - pages).abs();
+        println!(
+            "     {pages} pages: {} told, off by {off}, 95 % error {error}",
+            row.pages
+        );
+        // One in twenty may be off by more than the error told, one in ten thousand by twice it.
+        ensure!(
+            off <= 2 * error,
+            "{pages} pages are told as {} with an error of {error}: {report:?}",
+            row.pages
+        );
+    }
+
+    for (pages, holder) in holders {
+        holder.finish()?;
+        total -= pages;
+        until_pinned(bench, total)?;
+        let report = ask(bench, "process", &[])?;
+        ensure!(
+            report.pinned_pages == total,
+            "{total} pages are left: {report:?}"
+        );
+    }
+    until_exact(bench)?;
+    let now = agent.scrape()?;
+    for gauge in ["pinscope_pinned_pages", "pinscope_untracked_pages"] {
+        ensure!(now.sum(gauge)? == 0, "{}", now.show(gauge));
+    }
+    let mut holder = Stepped::start(bench, &["uring-fixed", "--pages", "1000"])?;
+    holder.reach("held")?;
+    check_sums(bench, 1000, "after sampling")?;
+    holder.finish()?;
+    agent.end()
+}
+
+fn until_exact(bench: &Bench) -> Result<()> {
+    until("an exact ledger", bench.patience, || {
+        let report = ask(bench, "process", &[])?;
+        Ok(if report.sampled_one_in == 1 {
+            Look::Done(())
+        } else {
+            Look::NotYet(format!("{report:?}"))
+        })
+    })
+}
+
+/// Pages of memory that programs can still have.
+fn available_pages() -> Result<usize> {
+    let text = fs::read_to_string("/proc/meminfo")?;
+    let line = text.lines().find_map(|it| it.strip_prefix("MemAvailable:"));
+    let kibibytes: usize = line
+        .and_then(|it| it.split_whitespace().next())
+        .context("no MemAvailable")?
+        .parse()?;
+    Ok(kibibytes / 4)
+}
