@@ -102,16 +102,17 @@ fn leave(gup: Gup, returned: i32, identify: impl Fn(*mut Thread)) -> u32 {
     if Thread::inside(thread) != Some(gup.id) {
         return 0;
     }
-    Thread::leave(thread, tid);
-    // SAFETY: the entry is this thread's until another one needs it.
+    // SAFETY: the entry is this thread's while it is inside a call.
     let (pages, flags) = unsafe { ((*thread).pages, (*thread).flags) };
     let none = gup.shape == Shape::Array && returned <= 0
         || gup.shape == Shape::FolioTimes && returned != 0;
     // Without an array the call only faults pages in and takes no reference.
     if pages == 0 || none {
+        Thread::leave(thread, tid);
         return 0;
     }
     if gup.act == Act::Get && returned == 1 && pages::is_one_anonymous(pages) {
+        Thread::leave(thread, tid);
         counters::add(1, offset_of!(CpuCounters, pages_referenced));
         counters::add(1, offset_of!(CpuCounters, gup_calls));
         return 0;
@@ -119,6 +120,8 @@ fn leave(gup: Gup, returned: i32, identify: impl Fn(*mut Thread)) -> u32 {
     identify(thread);
     // SAFETY: as above.
     let owner = owners::settle(unsafe { &*thread });
+    // Not before: an idle entry may be another thread's at once.
+    Thread::leave(thread, tid);
     let taken = match gup.shape {
         Shape::Array => pages::walk_array(pages, returned as u64, gup.act, owner),
         Shape::Folio => pages::one(pages, 1, gup.act, owner),
