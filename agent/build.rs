@@ -9,14 +9,19 @@ fn main() {
         || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/ebpf"),
         PathBuf::from,
     );
-    let object = directory.join("pinscope-modern.o");
-    println!("cargo::rerun-if-changed={}", object.display());
-    if object.exists() {
-        println!("cargo::rustc-env=PINSCOPE_EBPF_MODERN={}", object.display());
-    } else {
-        println!(
-            "cargo::error=no eBPF object at {}; `cargo xtask build` makes it",
-            object.display()
-        );
+    for (flavour, variable) in [
+        ("modern", "PINSCOPE_EBPF_MODERN"),
+        ("baseline", "PINSCOPE_EBPF_BASELINE"),
+    ] {
+        let object = directory.join(format!("pinscope-{flavour}.o"));
+        println!("cargo::rerun-if-changed={}", object.display());
+        if object.exists() {
+            println!("cargo::rustc-env={variable}={}", object.display());
+        } else {
+            println!(
+                "cargo::error=no eBPF object at {}; `cargo xtask build` makes it",
+                object.display()
+            );
+        }
     }
 }

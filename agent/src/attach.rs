@@ -2,6 +2,7 @@
 //!
 //! Walks the plan, and goes on to the next way where the kernel refuses one.
 
+mod memlock;
 mod misses;
 mod resolver;
 
@@ -15,7 +16,7 @@ use aya::{
 use aya_log::EbpfLogger;
 use log::{debug, info, warn};
 pub(crate) use misses::Programs;
-use probe_abi::{BUCKET_SLOTS, Layout};
+use probe_abi::{BUCKET_SLOTS, GUP_FUNCTIONS, Layout};
 pub(crate) use resolver::Resolver;
 use tokio::io::{Interest, unix::AsyncFd};
 
@@ -23,7 +24,7 @@ use crate::{
     books::Books,
     catalogue::{At, Candidate, Need},
     error::{AgentError, chain},
-    facts::Facts,
+    facts::{self, Facts},
     owners::Owners,
     plan::{Method, Step, Unmet},
     settings::Settings,
@@ -31,6 +32,9 @@ use crate::{
 
 /// The object for kernels whose verifier takes compare-and-swap and `bpf_loop`.
 static MODERN: &[u8] = aya::include_bytes_aligned!(env!("PINSCOPE_EBPF_MODERN"));
+
+/// The object for those that have neither.
+static BASELINE: &[u8] = aya::include_bytes_aligned!(env!("PINSCOPE_EBPF_BASELINE"));
 
 /// Sizes that the operator chooses.
 #[derive(Clone, Copy, Debug)]
@@ -204,13 +208,24 @@ fn object(
         layout.zap_end = range.end;
         layout.zaps_hooked = u32::from(planned(steps, "mapcount_decrement"));
     }
+    let baseline = !facts::has_loop();
+    if baseline {
+        info!("the kernel's BPF has no bpf_loop: the baseline object does without");
+        memlock::raise();
+    }
     let ebpf = EbpfLoader::new()
+        // Only the baseline object asks.
+        .override_global(
+            "GUP_ARGUMENTS",
+            bytemuck::bytes_of(&gup_arguments(facts)),
+            false,
+        )
         .override_global("LAYOUT", bytemuck::bytes_of(&layout), true)
         .map_max_entries("COUNTERS", cpus)
         .map_max_entries("LEDGER", buckets)
         .map_max_entries("OWNERS", sizes.owners)
         .map_max_entries("SAMPLES", sizes.ring_bytes)
-        .load(MODERN)
+        .load(if baseline { BASELINE } else { MODERN })
         .map_err(refused)?;
     Ok(Object {
         ebpf,
@@ -227,6 +242,16 @@ fn refused(error: EbpfError) -> AgentError {
         }
         other => AgentError::Load(Box::new(other)),
     }
+}
+
+/// How many arguments each function of the GUP family has; 0 for those that the
+/// kernel has not.
+fn gup_arguments(facts: &Facts) -> [u32; GUP_FUNCTIONS.len()] {
+    GUP_FUNCTIONS.map(|name| {
+        let function = facts.functions.get(name);
+        let arguments = function.and_then(|it| it.arguments.as_ref());
+        arguments.map_or(0, |it| it.len() as u32)
+    })
 }
 
 fn kernel_btf() -> Result<Btf, AgentError> {

@@ -14,7 +14,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use methods::{Methods, Privileges, Support, lockdown};
+pub(crate) use methods::{Methods, Privileges, Support, has_loop, lockdown};
 
 use crate::{catalogue::HOOKS, error::AgentError, kernel_layout};
 

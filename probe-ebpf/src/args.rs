@@ -1,8 +1,11 @@
 //! One way to take an argument of the traced function, whatever the hook type.
 
+#[cfg(feature = "baseline")]
+use aya_ebpf::helpers::bpf_probe_read_kernel;
+#[cfg(not(feature = "baseline"))]
+use aya_ebpf::helpers::generated::bpf_get_func_arg;
 use aya_ebpf::{
     EbpfContext,
-    helpers::generated::bpf_get_func_arg,
     programs::{FEntryContext, FExitContext, ProbeContext},
 };
 
@@ -79,10 +82,39 @@ impl Args for FExitContext {
 /// Through the helper, which the verifier replaces by a load: a direct load
 /// would give a typed pointer, and the verifier forbids the arithmetic that a
 /// head page takes on those.
+#[cfg(not(feature = "baseline"))]
 #[inline(always)]
 fn traced_arg(ctx: &impl EbpfContext, n: usize) -> u64 {
     let mut value = 0;
     // SAFETY: `value` outlives the call. A missing argument leaves it 0.
     unsafe { bpf_get_func_arg(ctx.as_ptr(), n as u32, &raw mut value) };
     value
+}
+
+/// As a number of kernel memory, which it is: so the trampoline keeps them, and
+/// this kernel has no helper that knows.
+#[cfg(feature = "baseline")]
+#[inline(always)]
+fn traced_arg(ctx: &impl EbpfContext, n: usize) -> u64 {
+    // SAFETY: an address, checked by the helper that reads it.
+    let at = unsafe { ctx.as_ptr().cast::<u64>().add(n) };
+    // SAFETY: the helper fails instead of faulting.
+    unsafe { bpf_probe_read_kernel(at) }.unwrap_or(0)
+}
+
+/// What the traced function, of so many arguments, returned.
+#[cfg(not(feature = "baseline"))]
+#[inline(always)]
+pub(crate) fn returned(ctx: &FExitContext, _arguments: u32) -> i32 {
+    ctx.ret::<i32>().unwrap_or(0)
+}
+
+/// The same: it comes after them. 0 for a function whose arguments are not known.
+#[cfg(feature = "baseline")]
+#[inline(always)]
+pub(crate) fn returned(ctx: &FExitContext, arguments: u32) -> i32 {
+    match arguments {
+        1..=6 => traced_arg(ctx, arguments as usize) as i32,
+        _ => 0,
+    }
 }

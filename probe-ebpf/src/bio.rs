@@ -2,7 +2,7 @@
 //! plain references that `get_user_pages_fast()` took, inline, where no unpin
 //! function is called.
 
-use core::{ffi::c_void, mem::offset_of};
+use core::mem::offset_of;
 
 use aya_ebpf::{
     macros::{fentry, kprobe},
@@ -16,7 +16,8 @@ use crate::{
     folio::read_kernel,
     layout::layout,
     pages::{self, Act},
-    repeat::repeat,
+    repeat::{needs, repeat},
+    scratch::{Kept, Raw, kept, passed, with},
 };
 
 /// A bio whose vector is being walked.
@@ -25,6 +26,8 @@ struct Vector {
     at: u64,
     pages: u64,
 }
+
+kept!(Vector, VECTOR_CELLS);
 
 #[inline(always)]
 fn release(args: &impl Args) -> u32 {
@@ -41,19 +44,27 @@ fn release(args: &impl Args) -> u32 {
         counters::lose(Lost::UNREADABLE, 1);
         return 0;
     };
-    let mut vector = Vector { at, pages: 0 };
-    if count == 1 {
-        next_entry(0, (&raw mut vector).cast());
-    } else {
-        repeat(u32::from(count), next_entry, (&raw mut vector).cast());
+    let released = with(&mut Vector { at, pages: 0 }, |vector| {
+        if count == 1 {
+            next_entry(0, vector.raw());
+        } else {
+            repeat(u32::from(count), next_entry, vector.raw());
+        }
+        vector.pages
+    });
+    match released {
+        Some(pages) => counters::add(pages, offset_of!(CpuCounters, pages_unreferenced)),
+        None => counters::lose(Lost::CONTENDED, u64::from(count)),
     }
-    counters::add(vector.pages, offset_of!(CpuCounters, pages_unreferenced));
     0
 }
 
-extern "C" fn next_entry(_index: u64, vector: *mut c_void) -> i64 {
-    // SAFETY: the pointer that `release` passed.
-    let vector = unsafe { &mut *vector.cast::<Vector>() };
+#[cfg_attr(feature = "baseline", unsafe(no_mangle), inline(never))]
+extern "C" fn next_entry(index: u64, vector: Raw) -> i64 {
+    needs(index);
+    let Some(vector) = passed::<Vector>(vector) else {
+        return 1;
+    };
     // `struct bio_vec` is 16 bytes on 64-bit kernels, checked by the agent.
     let Some(entry) = read_kernel::<[u64; 2]>(vector.at) else {
         counters::lose(Lost::UNREADABLE, 1);

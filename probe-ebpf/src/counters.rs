@@ -7,9 +7,9 @@ use core::mem::offset_of;
 use aya_ebpf::{
     bindings::BPF_F_MMAPABLE, helpers::bpf_get_smp_processor_id, macros::map, maps::Array,
 };
-use probe_abi::CpuCounters;
+use probe_abi::{CpuCounters, STRATA, stratum};
 
-use crate::atomic::xadd;
+use crate::{atomic::xadd, unknown::unknown_zero};
 
 /// One set per possible CPU; the agent sets the size.
 #[map]
@@ -42,4 +42,15 @@ pub(crate) fn lose(cause: usize, n: u64) {
 #[inline(always)]
 pub(crate) fn walk(kind: usize) {
     add(1, offset_of!(CpuCounters, walks) + kind * 8);
+}
+
+/// Counts pins (or, negative, their releases) that are not in the book.
+#[inline(always)]
+pub(crate) fn pass_over(key: u64, kind: u64, n: u64) {
+    if kind == 0 {
+        // The compiler knows that a stratum is below their number, the verifier
+        // only what a mask says that the compiler cannot leave out.
+        let stratum = (u64::from(stratum(key)) + unknown_zero()) as usize & (STRATA - 1);
+        add(n, offset_of!(CpuCounters, untracked) + stratum * 8);
+    }
 }

@@ -13,7 +13,7 @@ use pastey::paste;
 use probe_abi::{CpuCounters, GUP_FUNCTIONS, Lost};
 
 use crate::{
-    args::Args,
+    args::{Args, returned},
     counters, owners,
     pages::{self, Act},
     threads::{self, Thread},
@@ -44,6 +44,31 @@ enum Shape {
 /// Called by the fast and unlocked variants on 5.10 and 6.1, and so the only
 /// function that may be entered inside another one.
 const NESTS: u32 = id("get_user_pages_unlocked");
+
+/// How many arguments each function has on this kernel, filled by the agent before
+/// loading: what a call returned lies behind them.
+#[cfg(feature = "baseline")]
+#[unsafe(no_mangle)]
+static GUP_ARGUMENTS: [u32; GUP_FUNCTIONS.len()] = [0; GUP_FUNCTIONS.len()];
+
+#[cfg(feature = "baseline")]
+#[inline(always)]
+fn arguments(gup: Gup) -> u32 {
+    // SAFETY: a static, and the id is inside it.
+    unsafe {
+        (&raw const GUP_ARGUMENTS)
+            .cast::<u32>()
+            .add(gup.id as usize)
+            .read_volatile()
+    }
+}
+
+/// Of no use here.
+#[cfg(not(feature = "baseline"))]
+#[inline(always)]
+fn arguments(_gup: Gup) -> u32 {
+    0
+}
 
 /// Place of a function in [`GUP_FUNCTIONS`].
 const fn id(symbol: &str) -> u32 {
@@ -175,7 +200,7 @@ macro_rules! gup {
 
             #[fexit]
             fn [<$symbol _fexit>](ctx: FExitContext) -> u32 {
-                leave([<$symbol:upper>], ctx.ret::<i32>().unwrap_or(0), |thread| {
+                leave([<$symbol:upper>], returned(&ctx, arguments([<$symbol:upper>])), |thread| {
                     owners::identify(&ctx, thread, [<$symbol:upper>].id);
                 })
             }

@@ -1,17 +1,12 @@
 //! The ledger: how many references on which folio were taken and not yet given
 //! back, and by whom. Slots and their words are described in `probe_abi::ledger`.
 //!
-//! Lock-free: one compare-and-swap is a pin or a release. Bounded: a key has
-//! two buckets of eight slots; how one is found when they are full is `place`'s
-//! business.
-
-use core::{ffi::c_void, mem::offset_of};
+//! Lock-free, where the kernel has compare-and-swap: one is a pin or a release.
+//! Bounded: a key has two buckets of eight slots; how one is found when they are
+//! full is `place`'s business.
 
 use aya_ebpf::{bindings::BPF_F_MMAPABLE, helpers::bpf_ktime_get_ns, macros::map, maps::Array};
-use probe_abi::{
-    BUCKET_SLOTS, Bucket, CpuCounters, Kind, Lost, STRATA, Word, bucket_of, folio_key,
-    second_bucket_of, stratum,
-};
+use probe_abi::{BUCKET_SLOTS, Bucket, Kind, Lost, Word, bucket_of, folio_key, second_bucket_of};
 
 use crate::{
     atomic::{load, swap, xadd32},
@@ -20,6 +15,7 @@ use crate::{
     layout::layout,
     owners, place,
     repeat::{ends, repeat},
+    scratch::{Handle, Kept, Raw, handle, kept, lent, with},
     settings,
     unknown::{equal, unknown_zero},
 };
@@ -83,6 +79,8 @@ pub(crate) struct Entry {
     pub(crate) level: u64,
 }
 
+kept!(Entry, ENTRY_CELLS);
+
 impl Entry {
     /// `n` references of a kind (0 or [`Word::GET`]) on the folio of a head page.
     #[inline(always)]
@@ -103,7 +101,16 @@ impl Entry {
 
     /// Takes them into the book, in the name of the owner.
     #[inline(always)]
-    pub(crate) fn pin(mut self, head: u64, memcg: u64, pages: u32) {
+    pub(crate) fn pin(&mut self, head: u64, memcg: u64, pages: u32) {
+        let (key, kind, n) = (self.key(), self.want & Word::GET, self.left);
+        if with(self, |it| it.try_pin(head, memcg, pages)).is_none() {
+            counters::pass_over(key, kind, n);
+            counters::lose(Lost::CONTENDED, n);
+        }
+    }
+
+    #[inline(always)]
+    fn try_pin(&mut self, head: u64, memcg: u64, pages: u32) {
         if !settings::keeps(self.key(), self.level) {
             self.pass_over(self.left);
             return;
@@ -111,7 +118,7 @@ impl Entry {
         self.memcg = memcg;
         self.pages = pages;
         // Twice in a row is rare: no loop for the first time.
-        if add_to_own(&raw mut self) == 0 {
+        if add_to_own(self.handle()) == 0 {
             self.attempt(try_add);
         }
         if self.left == 0 {
@@ -121,7 +128,7 @@ impl Entry {
         self.attempt(try_open);
         // Each round passes over half of what was kept before.
         if self.rank == place::NO_ROOM {
-            place::make_room(&mut self);
+            place::make_room(self);
             self.attempt(try_open);
         }
         if self.left == 0 {
@@ -138,12 +145,21 @@ impl Entry {
     /// Gives them back. Returns how many of them the book should have held and
     /// did not.
     #[inline(always)]
-    pub(crate) fn release(mut self) -> u64 {
+    pub(crate) fn release(&mut self) -> u64 {
+        let (key, kind, n) = (self.key(), self.want & Word::GET, self.left);
+        with(self, Self::try_release).unwrap_or_else(|| {
+            counters::pass_over(key, kind, n.wrapping_neg());
+            n
+        })
+    }
+
+    #[inline(always)]
+    fn try_release(&mut self) -> u64 {
         if !settings::keeps(self.key(), self.level) {
             self.pass_over(self.left.wrapping_neg());
             return 0;
         }
-        if take_from_newest(&raw mut self) != DONE {
+        if take_from_newest(self.handle()) != DONE {
             self.attempt(try_release);
         }
         if self.left > 0 {
@@ -159,37 +175,26 @@ impl Entry {
 
     #[inline(always)]
     fn pass_over(&self, n: u64) {
-        pass_over(self.key(), self.want & Word::GET, n);
+        counters::pass_over(self.key(), self.want & Word::GET, n);
     }
 
     /// Tries until done; what is left could not be entered.
     #[inline(always)]
-    fn attempt(&mut self, step: extern "C" fn(u64, *mut c_void) -> i64) {
-        repeat(ATTEMPTS, step, (&raw mut *self).cast());
+    fn attempt(&mut self, step: extern "C" fn(u64, Raw) -> i64) {
+        repeat(ATTEMPTS, step, self.raw());
     }
 }
 
-/// Counts pins (or, negative, their releases) that are not in the book.
-#[inline(always)]
-pub(crate) fn pass_over(key: u64, kind: u64, n: u64) {
-    if kind == 0 {
-        // The compiler knows that a stratum is below their number, the verifier
-        // only what a mask says that the compiler cannot leave out.
-        let stratum = (u64::from(stratum(key)) + unknown_zero()) as usize & (STRATA - 1);
-        counters::add(n, offset_of!(CpuCounters, untracked) + stratum * 8);
-    }
+extern "C" fn try_add(_attempt: u64, entry: Raw) -> i64 {
+    ends(add_to_own(handle(entry)))
 }
 
-extern "C" fn try_add(_attempt: u64, entry: *mut c_void) -> i64 {
-    ends(add_to_own(entry.cast()))
+extern "C" fn try_open(_attempt: u64, entry: Raw) -> i64 {
+    ends(place::open_slot(handle(entry)))
 }
 
-extern "C" fn try_open(_attempt: u64, entry: *mut c_void) -> i64 {
-    ends(place::open_slot(entry.cast()))
-}
-
-extern "C" fn try_release(attempt: u64, entry: *mut c_void) -> i64 {
-    let found = take_from_newest(entry.cast());
+extern "C" fn try_release(attempt: u64, entry: Raw) -> i64 {
+    let found = take_from_newest(handle(entry));
     // While this one searched, another release may have emptied the slot it
     // came for and a pin filled the one it had passed: look more than once.
     i64::from(found == DONE || found == NOTHING && attempt >= 2)
@@ -204,9 +209,8 @@ const DONE: i64 = 2;
 /// changed it meanwhile.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn add_to_own(entry: *mut Entry) -> i64 {
-    // SAFETY: the entry that the loop was given, or nothing.
-    let Some(entry) = (unsafe { entry.as_mut() }) else {
+extern "C" fn add_to_own(entry: Handle<Entry>) -> i64 {
+    let Some(entry) = lent::<Entry>(entry) else {
         return 1;
     };
     let mut found = false;
@@ -231,9 +235,8 @@ extern "C" fn add_to_own(entry: *mut Entry) -> i64 {
 /// Takes what is asked for out of the folio's slots.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn take_from_newest(entry: *mut Entry) -> i64 {
-    // SAFETY: as above.
-    let Some(entry) = (unsafe { entry.as_mut() }) else {
+extern "C" fn take_from_newest(entry: Handle<Entry>) -> i64 {
+    let Some(entry) = lent::<Entry>(entry) else {
         return DONE;
     };
     let mut found = NOTHING;

@@ -3,6 +3,9 @@
 //! One module per hook family (`gup`, `unpin`, `bio`, `mkclean`, `zap`), each a
 //! handler with thin entries per hook type; user space attaches one entry of
 //! each. Program names are `SYMBOL_METHOD`, as the agent's catalogue expects.
+//!
+//! Two flavours of the same sources: where the feature `baseline` needs another
+//! way to do something, a module has a second file.
 
 #![no_std]
 #![no_main]
@@ -13,6 +16,7 @@
 )]
 
 mod args;
+#[cfg_attr(feature = "baseline", path = "atomic/locked.rs")]
 mod atomic;
 mod bio;
 mod counters;
@@ -24,8 +28,11 @@ mod mkclean;
 mod owners;
 mod pages;
 mod place;
+#[cfg_attr(feature = "baseline", path = "repeat/bounded.rs")]
 mod repeat;
 mod resolve;
+#[cfg_attr(feature = "baseline", path = "scratch/shared.rs")]
+mod scratch;
 mod settings;
 mod threads;
 mod unknown;

@@ -17,7 +17,7 @@ use aya_log_ebpf::warn;
 use probe_abi::{CpuCounters, Lost, MkcleanSample, SampleFlags, WalkKind, folio_key};
 
 use crate::{
-    args::Args,
+    args::{Args, returned},
     counters,
     folio::{Folio, UNKNOWN, read_kernel},
     layout::layout,
@@ -217,7 +217,7 @@ fn mkclean_fentry(ctx: FEntryContext) -> u32 {
 
 #[fexit]
 fn mkclean_fexit(ctx: FExitContext) -> u32 {
-    leave(ctx.ret::<u32>().unwrap_or(0))
+    leave(returned(&ctx, 1) as u32)
 }
 
 #[kretprobe]
@@ -227,5 +227,5 @@ fn page_vma_mapped_walk_kretprobe(ctx: RetProbeContext) -> u32 {
 
 #[fexit]
 fn page_vma_mapped_walk_fexit(ctx: FExitContext) -> u32 {
-    found(ctx.ret::<i32>().unwrap_or(0))
+    found(returned(&ctx, 1))
 }

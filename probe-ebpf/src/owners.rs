@@ -30,7 +30,7 @@ use crate::{
     folio::read_kernel,
     layout::layout,
     ledger::now,
-    repeat::repeat,
+    repeat::repeat_here,
     threads::{BEGINNINGS, CHECKED, PATHS, Path, Thread},
     unknown::unknown_zero,
 };
@@ -213,7 +213,7 @@ fn learn(thread: &mut Thread, task: u64, what: u64) -> u32 {
         what,
         thread,
     };
-    repeat(ATTEMPTS, try_record, (&raw mut search).cast());
+    repeat_here(ATTEMPTS, try_record, (&raw mut search).cast());
     thread.owner = search.owner;
     thread.owner_tag = if search.owner == NOBODY {
         0
@@ -349,7 +349,7 @@ extern "C" fn look_for(value: u64, stack: u64, known: u64) -> u64 {
         first: 0,
         next: 0,
     };
-    repeat(CHUNKS, look_at, (&raw mut scan).cast());
+    repeat_here(CHUNKS, look_at, (&raw mut scan).cast());
     if scan.next == 0 {
         scan.first
     } else {

@@ -3,7 +3,7 @@
 //! Neighbouring pages of one folio cost one comparison each: the folio is
 //! looked up once, and its references are counted up before they are booked.
 
-use core::{ffi::c_void, mem::offset_of};
+use core::mem::offset_of;
 
 use probe_abi::{CpuCounters, Lost, Word, folio_key};
 
@@ -12,7 +12,8 @@ use crate::{
     folio::{Folio, MAPPING_ANON, read_kernel},
     layout::layout,
     ledger::Entry,
-    repeat::{ends, repeat},
+    repeat::{repeat, step_by, steps},
+    scratch::{Handle, Kept, kept, lent, with},
     settings::zero_page,
     unknown::unknown_zero,
 };
@@ -21,8 +22,6 @@ use crate::{
 const CHUNK: usize = 16;
 /// Bytes of a page pointer.
 const POINTER: u64 = 8;
-/// Longest run of one call: 8 Mi folios, the limit of `bpf_loop`.
-const MAX_FOLIOS: u64 = 1 << 23;
 
 /// What to do with each page.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -66,16 +65,21 @@ struct Walk {
     counted: u64,
 }
 
+kept!(Walk, WALK_CELLS);
+
 /// Walks an array of `n` page (or folio) pointers; returns how many count.
 #[inline(always)]
 pub(crate) fn walk_array(array: u64, n: u64, act: Act, owner: u32) -> u64 {
     let mut walk = Walk::new(array, array + n * POINTER, act, owner);
-    if n == 1 {
-        visit_array(&raw mut walk);
-    } else {
-        walk.repeat(n, next_of_array);
-    }
-    walk.finish(POINTER)
+    let counted = with(&mut walk, |walk| {
+        if n == 1 {
+            visit_array(walk.handle());
+        } else {
+            repeat(steps(n), next_of_array, walk.raw());
+        }
+        walk.finish(POINTER)
+    });
+    counted.unwrap_or_else(|| unwalked(n))
 }
 
 /// One reference on each of `n` pages that lie side by side.
@@ -83,20 +87,32 @@ pub(crate) fn walk_array(array: u64, n: u64, act: Act, owner: u32) -> u64 {
 pub(crate) fn walk_range(first: u64, n: u64, act: Act) -> u64 {
     let size = u64::from(layout!(page_size));
     let mut walk = Walk::new(first, first + n * size, act, 0);
-    if n == 1 {
-        visit_range(&raw mut walk);
-    } else {
-        walk.repeat(n, next_of_range);
-    }
-    walk.finish(size)
+    let counted = with(&mut walk, |walk| {
+        if n == 1 {
+            visit_range(walk.handle());
+        } else {
+            repeat(steps(n), next_of_range, walk.raw());
+        }
+        walk.finish(size)
+    });
+    counted.unwrap_or_else(|| unwalked(n))
 }
 
 /// `n` references on the folio of one page; returns how many count.
 #[inline(always)]
 pub(crate) fn one(page: u64, n: u64, act: Act, owner: u32) -> u64 {
-    let mut walk = Walk::new(0, 0, act, owner);
-    start_run(&mut walk, page, n);
-    walk.finish(POINTER)
+    let counted = with(&mut Walk::new(0, 0, act, owner), |walk| {
+        start_run(walk, page, n);
+        walk.finish(POINTER)
+    });
+    counted.unwrap_or_else(|| unwalked(n))
+}
+
+/// There was no room to walk.
+#[inline(always)]
+fn unwalked(n: u64) -> u64 {
+    counters::lose(Lost::CONTENDED, n);
+    n
 }
 
 /// Whether the only page of an array is of no file: plain references on such are
@@ -130,9 +146,8 @@ extern "C" fn is_anonymous(page: u64) -> u64 {
 /// Begins a run of `n` references at the folio of a page.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn begin_run(walk: *mut Walk, page: u64, n: u64) -> u64 {
-    // SAFETY: as for `visit_array`.
-    let Some(walk) = (unsafe { walk.as_mut() }) else {
+extern "C" fn begin_run(walk: Handle<Walk>, page: u64, n: u64) -> u64 {
+    let Some(walk) = lent::<Walk>(walk) else {
         return 0;
     };
     let Some(folio) = Folio::of(page) else {
@@ -152,9 +167,8 @@ extern "C" fn begin_run(walk: *mut Walk, page: u64, n: u64) -> u64 {
 /// a chunk of them at most; how many.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn stay_inside(walk: *mut Walk) -> u64 {
-    // SAFETY: as above.
-    let Some(walk) = (unsafe { walk.as_mut() }) else {
+extern "C" fn stay_inside(walk: Handle<Walk>) -> u64 {
+    let Some(walk) = lent::<Walk>(walk) else {
         return 0;
     };
     let Some(pages) = read_kernel::<[u64; CHUNK]>(walk.at) else {
@@ -192,13 +206,6 @@ impl Walk {
         }
     }
 
-    /// Calls `step` until nothing is left; each call visits one of `n` pages at
-    /// least.
-    #[inline(always)]
-    fn repeat(&mut self, n: u64, step: extern "C" fn(u64, *mut c_void) -> i64) {
-        repeat(n.min(MAX_FOLIOS) as u32, step, (&raw mut *self).cast());
-    }
-
     /// Books the last run; returns how many pages count. What was not reached
     /// counts as well: `stride` bytes each.
     #[inline(always)]
@@ -208,26 +215,20 @@ impl Walk {
             counters::lose(Lost::TRUNCATED, left);
             self.counted += left;
         }
-        book(&raw mut *self);
+        book(self.handle());
         self.counted
     }
 }
 
-extern "C" fn next_of_array(_index: u64, walk: *mut c_void) -> i64 {
-    ends(visit_array(walk.cast()))
-}
-
-extern "C" fn next_of_range(_index: u64, walk: *mut c_void) -> i64 {
-    ends(visit_range(walk.cast()))
-}
+step_by!(next_of_array, visit_array);
+step_by!(next_of_range, visit_range);
 
 /// Visits the next pointers of an array: all those inside the current folio, or
 /// the first of another one. 1 at the end.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn visit_array(walk: *mut Walk) -> i64 {
-    // SAFETY: the walk that the loop was given, or nothing.
-    let Some(walk) = (unsafe { walk.as_mut() }) else {
+extern "C" fn visit_array(walk: Handle<Walk>) -> i64 {
+    let Some(walk) = lent::<Walk>(walk) else {
         return 1;
     };
     if walk.at >= walk.stop {
@@ -236,10 +237,9 @@ extern "C" fn visit_array(walk: *mut Walk) -> i64 {
     // A small folio is followed by another one: fetch no more than its pointer.
     if walk.end - walk.head > u64::from(layout!(page_size))
         && walk.stop - walk.at >= CHUNK as u64 * POINTER
+        && stay_inside(walk.handle()) > 0
     {
-        if stay_inside(&raw mut *walk) > 0 {
-            return 0;
-        }
+        return 0;
     }
     let Some(page) = read_kernel::<u64>(walk.at) else {
         return unreadable(walk, 1);
@@ -257,9 +257,8 @@ extern "C" fn visit_array(walk: *mut Walk) -> i64 {
 /// Visits the next folio of a range of pages. 1 at the end.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn visit_range(walk: *mut Walk) -> i64 {
-    // SAFETY: as above.
-    let Some(walk) = (unsafe { walk.as_mut() }) else {
+extern "C" fn visit_range(walk: Handle<Walk>) -> i64 {
+    let Some(walk) = lent::<Walk>(walk) else {
         return 1;
     };
     if walk.at >= walk.stop {
@@ -294,7 +293,7 @@ fn unreadable(walk: &mut Walk, n: u64) -> i64 {
 #[inline(always)]
 fn start_run(walk: &mut Walk, page: u64, n: u64) {
     if walk.run > 0 {
-        book(&raw mut *walk);
+        book(walk.handle());
     }
     walk.head = unknown_zero();
     walk.end = unknown_zero();
@@ -303,7 +302,7 @@ fn start_run(walk: &mut Walk, page: u64, n: u64) {
         return;
     }
     walk.counted += n;
-    begin_run(&raw mut *walk, page, n);
+    begin_run(walk.handle(), page, n);
 }
 
 /// Enters the current run of references in the ledger.
@@ -312,9 +311,8 @@ fn start_run(walk: &mut Walk, page: u64, n: u64) {
 /// program and each path that leads to it.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn book(walk: *mut Walk) -> u64 {
-    // SAFETY: as above.
-    let Some(walk) = (unsafe { walk.as_mut() }) else {
+extern "C" fn book(walk: Handle<Walk>) -> u64 {
+    let Some(walk) = lent::<Walk>(walk) else {
         return 0;
     };
     if walk.run == 0 {
@@ -332,7 +330,7 @@ extern "C" fn book(walk: *mut Walk) -> u64 {
         // most of them are given back where no hook can see it.
         return 0;
     }
-    let entry = Entry::new(
+    let mut entry = Entry::new(
         walk.head,
         if pin { 0 } else { Word::GET },
         walk.run,

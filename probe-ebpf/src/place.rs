@@ -1,17 +1,14 @@
 //! Where a pin goes in the ledger when its owner has no slot of the folio yet,
 //! and what makes room when there is none.
 
-use core::ffi::c_void;
-
 use probe_abi::{BUCKET_SLOTS, Bucket, Lost, STRATA, SlotNote, Word};
 
 use crate::{
     atomic::{swap, xadd32},
     counters,
-    ledger::{
-        Entry, NONE, bucket_ptr, find, note_ptr, now, owner_of, pass_over, read_word, word_ptr,
-    },
-    repeat::repeat,
+    ledger::{Entry, NONE, bucket_ptr, find, note_ptr, now, owner_of, read_word, word_ptr},
+    repeat::{needs, repeat},
+    scratch::{Handle, Kept, Raw, kept, lent, passed, with},
     settings,
     unknown::{equal, unknown_zero},
 };
@@ -67,9 +64,8 @@ impl Pattern {
 /// One attempt to find a slot and to open it. 0 to go on.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) extern "C" fn open_slot(entry: *mut Entry) -> i64 {
-    // SAFETY: the entry that the ledger's loop was given, or nothing.
-    let Some(entry) = (unsafe { entry.as_mut() }) else {
+pub(crate) extern "C" fn open_slot(entry: Handle<Entry>) -> i64 {
+    let Some(entry) = lent::<Entry>(entry) else {
         return 1;
     };
     let pattern = Pattern::of(entry);
@@ -108,21 +104,26 @@ pub(crate) fn make_room(entry: &mut Entry) {
         level: entry.level,
         cleared: unknown_zero(),
     };
-    repeat(STRATA as u32, clear, (&raw mut clearing).cast());
-    entry.level = clearing.level;
-    if clearing.cleared > 0 {
-        entry.rank = FREE + unknown_zero();
-    } else if !settings::keeps(entry.key(), clearing.level) {
-        entry.rank = OUTSIDE + unknown_zero();
-    }
+    with(&mut clearing, |clearing| {
+        repeat(STRATA as u32, clear, clearing.raw());
+        entry.level = clearing.level;
+        if clearing.cleared > 0 {
+            entry.rank = FREE + unknown_zero();
+        } else if !settings::keeps(entry.key(), clearing.level) {
+            entry.rank = OUTSIDE + unknown_zero();
+        }
+    });
 }
 
 /// Frees the slots of both buckets whose folios the sample does not have; if
 /// there are none, the sample is halved. 1 at the end.
-extern "C" fn clear(_round: u64, clearing: *mut c_void) -> i64 {
+#[cfg_attr(feature = "baseline", unsafe(no_mangle), inline(never))]
+extern "C" fn clear(round: u64, clearing: Raw) -> i64 {
+    needs(round);
     repeat(2 * BUCKET_SLOTS as u32, clear_one, clearing);
-    // SAFETY: the pointer that `make_room` passed.
-    let clearing = unsafe { &mut *clearing.cast::<Clearing>() };
+    let Some(clearing) = passed::<Clearing>(clearing) else {
+        return 1;
+    };
     if clearing.cleared > 0 || !settings::raise(clearing.level) {
         return 1;
     }
@@ -138,9 +139,13 @@ struct Clearing {
     cleared: u64,
 }
 
-extern "C" fn clear_one(index: u64, clearing: *mut c_void) -> i64 {
-    // SAFETY: the pointer that `clear` passed.
-    let clearing = unsafe { &mut *clearing.cast::<Clearing>() };
+kept!(Clearing, CLEARING_CELLS);
+
+#[cfg_attr(feature = "baseline", unsafe(no_mangle), inline(never))]
+extern "C" fn clear_one(index: u64, clearing: Raw) -> i64 {
+    let Some(clearing) = passed::<Clearing>(clearing) else {
+        return 1;
+    };
     let [first, second] = clearing.buckets;
     let bucket = if index & BUCKET_SLOTS as u64 == 0 {
         first
@@ -265,7 +270,7 @@ fn open(bucket: *mut Bucket, slot: usize, entry: &Entry, pattern: Pattern) -> bo
 #[inline(always)]
 fn evict(old: Word) {
     let count = u64::from(old.count());
-    pass_over(old.key(), old.0 & Word::GET, count);
+    counters::pass_over(old.key(), old.0 & Word::GET, count);
     if old.0 & Word::GET != 0 {
         counters::lose(Lost::LEDGER_FULL, count);
     }

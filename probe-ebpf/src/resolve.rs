@@ -12,7 +12,7 @@ use aya_ebpf::{
 };
 use probe_abi::{ABSENT, Answer, NAME_BYTES, PATH_DEPTH, Query};
 
-use crate::{folio::read_kernel, layout::layout, repeat::repeat, settings};
+use crate::{folio::read_kernel, layout::layout, repeat::repeat_here, settings};
 
 #[map]
 static ANSWER: Array<Answer> = Array::with_max_entries(1, BPF_F_MMAPABLE);
@@ -72,7 +72,7 @@ fn file(key: u64, mapping: u64, answer: &mut Answer) -> Option<()> {
         dentry: alias - u64::from(layout!(dentry_alias)),
         depth: 0,
     };
-    repeat(PATH_DEPTH as u32, up, (&raw mut trail).cast());
+    repeat_here(PATH_DEPTH as u32, up, (&raw mut trail).cast());
     answer.depth = trail.depth as u32;
     Some(())
 }

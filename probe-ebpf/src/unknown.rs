@@ -21,3 +21,10 @@ pub(crate) fn unknown_zero() -> u64 {
 pub(crate) fn equal(left: u64, right: u64) -> bool {
     core::hint::black_box(left ^ right) == 0
 }
+
+/// An address that does not move, for the distance of others from it.
+#[cfg(feature = "baseline")]
+#[inline(always)]
+pub(crate) fn origin() -> u64 {
+    &raw const UNKNOWN_ZERO as u64
+}

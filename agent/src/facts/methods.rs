@@ -98,13 +98,23 @@ pub(crate) fn lockdown() -> Option<String> {
     Some(rest.split_once(']')?.0.to_owned())
 }
 
-/// The probes loop through the kernel's own helper, whatever attaches them.
-/// Where even asking is refused, the ways to attach will say why.
+/// Whether the kernel's BPF has `bpf_loop`, and with it what came before:
+/// compare-and-swap, and the helpers that know a traced function's arguments.
+pub(crate) fn has_loop() -> bool {
+    !lacks(BpfHelper::BPF_FUNC_loop)
+}
+
+/// What every flavour of the probes needs, whatever attaches it.
 fn lack_of_helpers() -> Option<String> {
-    let has_loop = is_helper_supported(ProgramType::KProbe, BpfHelper::BPF_FUNC_loop);
-    matches!(has_loop, Ok(false)).then(|| {
-        "the kernel's BPF has no bpf_loop, which the probes need (Linux 5.17 brought it)".to_owned()
+    lacks(BpfHelper::BPF_FUNC_ringbuf_reserve).then(|| {
+        "the kernel's BPF has no ring buffer, which the probes need (Linux 5.8 brought it)"
+            .to_owned()
     })
+}
+
+/// Where even asking is refused, the ways to attach will say why.
+fn lacks(helper: BpfHelper) -> bool {
+    matches!(is_helper_supported(ProgramType::KProbe, helper), Ok(false))
 }
 
 fn fentry() -> Support {

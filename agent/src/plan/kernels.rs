@@ -34,8 +34,7 @@ fn facts_of_each_kernel() -> Vec<(String, Facts)> {
     found
 }
 
-/// The same with both ways to attach open: 5.10's trial says that neither is, for want of a
-/// helper, and its functions are of interest.
+/// The same with both ways to attach open, whatever a trial said.
 fn kernels() -> Vec<(String, Facts)> {
     let mut kernels = facts_of_each_kernel();
     for (_, facts) in &mut kernels {

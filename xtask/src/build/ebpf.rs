@@ -14,12 +14,22 @@ struct Flavour {
     name: &'static str,
     /// The instruction set that the oldest kernel of this flavour verifies.
     cpu: &'static str,
+    /// Features of the crate.
+    features: &'static str,
 }
 
-const FLAVOURS: &[Flavour] = &[Flavour {
-    name: "modern",
-    cpu: "v3",
-}];
+const FLAVOURS: &[Flavour] = &[
+    Flavour {
+        name: "modern",
+        cpu: "v3",
+        features: "",
+    },
+    Flavour {
+        name: "baseline",
+        cpu: "v3",
+        features: "baseline",
+    },
+];
 
 /// Makes `target/ebpf/pinscope-FLAVOUR.o` for every flavour; an object that did not change keeps its time.
 pub(crate) fn objects() -> anyhow::Result<()> {
@@ -78,6 +88,8 @@ fn cargo(flavour: &Flavour, verb: &str) -> anyhow::Result<Command> {
             TARGET,
             "-Z",
             "build-std=core",
+            "--features",
+            flavour.features,
         ])
         .arg("--target-dir")
         .arg(target(flavour))

@@ -24,6 +24,21 @@ pinscope asks the running kernel for all of this, and `pinscope doctor` says it 
 of the lab, which are Debian's `cloud-amd64` builds, for a process that is root.
 ";
 
+/// What the facts do not say and the tests on the kernel did.
+const SEEN: &str = "
+## Seen there
+
+What is attached and still sees less than elsewhere:
+
+- 5.10: `bio_release_pages()` is a stub that the block layer's own callers go round, so that references which direct reads
+  took (`FOLL_GET`, no pins) are not seen given back: `pinscope_pages_unreferenced_total` does not grow with them.
+- 5.10: a kernel without preemption before 6.1 has as many instances of a kretprobe as CPUs, so that returns are missed
+  (and counted: `return_missed`) when more threads than that are inside a hooked function. With fentry in use this is
+  about `get_user_pages_remote` and `pin_user_pages_remote`, with `--attach kprobe` about every function.
+- 5.10: the probes' loops are bounded: of a call that takes more than 131,072 pages the rest is counted and not entered in
+  the ledger (`truncated`).
+";
+
 /// A part of the layout that a kernel may lack, and what is off without it.
 struct Part {
     what: &'static str,
@@ -167,6 +182,7 @@ fn document() -> String {
         functions(&facts, &fentry, &kprobe)
     );
     text += &format!("\n## Absent, and why\n\n{}", absent(&[&fentry, &kprobe]));
+    text += SEEN;
     text += &format!("\n## Layout\n\n{}", parts(&facts));
     text
 }

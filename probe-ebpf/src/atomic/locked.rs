@@ -1,0 +1,58 @@
+//! Changes to words in map values that nobody else makes at the same time, for
+//! kernels whose BPF has no compare-and-swap: under a lock of the word, which is
+//! an entry in a hash map. Whoever finds it taken does not wait: it fails, as a
+//! compare-and-swap does that came second, and its caller tries again.
+
+use core::intrinsics::{AtomicOrdering, atomic_xadd};
+
+use aya_ebpf::{bindings::BPF_NOEXIST, macros::map, maps::HashMap};
+
+use crate::unknown::origin;
+
+/// Words that can be locked at once: one a CPU and level of interrupt, or a task
+/// that was preempted inside a probe.
+const LOCKED: u32 = 4096;
+
+/// By the word's distance from a place that does not move.
+#[map]
+static LOCKS: HashMap<u64, u32> = HashMap::with_max_entries(LOCKED, 0);
+
+/// Changes `old` into `new`: whether `old` was there and nobody else was at it.
+#[inline(always)]
+pub(crate) fn swap(at: *mut u64, old: u64, new: u64) -> bool {
+    // The verifier takes no address for a key, but a distance is a number.
+    let key = (at as u64).wrapping_sub(origin());
+    if LOCKS.insert(key, 0, u64::from(BPF_NOEXIST)).is_err() {
+        return false;
+    }
+    let there = load(at) == old;
+    if there {
+        // SAFETY: callers pass pointers into map values, aligned and alive.
+        unsafe { at.write_volatile(new) };
+    }
+    // It is there: we put it there.
+    let _ = LOCKS.remove(key);
+    there
+}
+
+/// `*at += n`, result unused: a plain `lock add` that every kernel's verifier
+/// takes.
+#[inline(always)]
+pub(crate) fn xadd(at: *mut u64, n: u64) {
+    // SAFETY: as above.
+    unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(at, n) };
+}
+
+/// The same for half a word.
+#[inline(always)]
+pub(crate) fn xadd32(at: *mut u32, n: u32) {
+    // SAFETY: as above.
+    unsafe { atomic_xadd::<u32, u32, { AtomicOrdering::Relaxed }>(at, n) };
+}
+
+/// A word that others change meanwhile; 64-bit loads do not tear.
+#[inline(always)]
+pub(crate) fn load(at: *const u64) -> u64 {
+    // SAFETY: as above.
+    unsafe { at.read_volatile() }
+}
