@@ -167,6 +167,7 @@ pub(crate) fn layout(facts: &Facts) -> Result<Layout, AgentError> {
         kn_id: first(&["kernfs_node.id"]),
     };
     inside_the_page(&layout)?;
+    inside_the_vector(&layout)?;
     Ok(layout)
 }
 
@@ -183,6 +184,21 @@ fn inside_the_page(layout: &Layout) -> Result<(), AgentError> {
     } else {
         Err(AgentError::NotInBtf(
             "a struct page of 64 bytes with its members inside".to_owned(),
+        ))
+    }
+}
+
+/// They copy one entry of a bio's vector, of 16 bytes, and read these from the copy.
+fn inside_the_vector(layout: &Layout) -> Result<(), AgentError> {
+    let halves = [layout.bvec_len, layout.bvec_offset];
+    let fits = layout.bvec_size == 16
+        && [0, 8].contains(&layout.bvec_page)
+        && halves.iter().all(|it| it % 4 == 0 && *it <= 12);
+    if fits {
+        Ok(())
+    } else {
+        Err(AgentError::NotInBtf(
+            "a struct bio_vec of 16 bytes with its members inside".to_owned(),
         ))
     }
 }

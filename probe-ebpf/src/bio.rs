@@ -65,7 +65,7 @@ extern "C" fn next_entry(index: u64, vector: Raw) -> i64 {
     let Some(vector) = passed::<Vector>(vector) else {
         return 1;
     };
-    // `struct bio_vec` is 16 bytes on 64-bit kernels, checked by the agent.
+    // One `struct bio_vec`; the agent checks that it has these 16 bytes.
     let Some(entry) = read_kernel::<[u64; 2]>(vector.at) else {
         counters::lose(Lost::UNREADABLE, 1);
         return 0;

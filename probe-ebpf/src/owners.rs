@@ -40,7 +40,7 @@ use crate::{
 static OWNERS: Array<Owner> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
 /// Not known: the record that always is.
-const NOBODY: u32 = 0;
+pub(crate) const NOBODY: u32 = 0;
 
 /// Records looked at for an identity, or for room for it.
 const ATTEMPTS: u32 = 8;
@@ -54,8 +54,9 @@ const ABOVE_SYSCALL: u32 = 3;
 const CHUNKS: u32 = 48;
 const CHUNK_WORDS: usize = 8;
 
-/// How often a path is unwound before its outer end is no longer compared: it
-/// lies where it cannot be found again, and unwinding costs all others more.
+/// How often an address may be in another place than it was before its path's
+/// outer end is no longer compared: it lies where it cannot be found again, and
+/// unwinding costs all others more.
 const PATIENCE: u32 = 64;
 
 /// Finds the owner of a call, and leaves it in the thread's entry.
@@ -118,7 +119,7 @@ pub(crate) fn is_live(owner: u32, tag: u64) -> bool {
         .is_some_and(|it| load(unsafe { &raw const (*it).tag }) == tag)
 }
 
-/// The owner of the call that ends, and one more call of it.
+/// The owner of the call that ends, if its record is still there.
 #[inline(always)]
 pub(crate) fn settle(thread: &Thread) -> u32 {
     if thread.owner_tag != 0 && is_live(thread.owner, thread.owner_tag) {
@@ -165,7 +166,7 @@ pub(crate) fn held_since(owner: u32, since_ns: u64) {
 #[inline(always)]
 fn is_same(path: &Path, stack: u64) -> bool {
     for place in 0..CHECKED {
-        if place > 0 && path.unwound > PATIENCE {
+        if place > 0 && path.misplaced > PATIENCE {
             break;
         }
         let at = path.at[place][beginning(stack)];
@@ -325,14 +326,14 @@ fn remember(thread: &mut Thread, what: u64) {
     path.value = values;
     if fresh {
         path.at = [[0; BEGINNINGS]; CHECKED];
-        path.unwound = 0;
+        path.misplaced = 0;
     }
-    path.unwound = path.unwound.saturating_add(1);
     let begins = beginning(stack);
     for check in 0..CHECKED {
         let known = u64::from(path.at[check][begins]);
         if known == 0 || read_kernel::<u64>(stack + known) != Some(path.value[check]) {
             path.at[check][begins] = look_for(path.value[check], stack, known) as u16;
+            path.misplaced = path.misplaced.saturating_add(1);
         }
     }
 }

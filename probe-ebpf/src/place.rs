@@ -7,6 +7,7 @@ use crate::{
     atomic::{swap, xadd32},
     counters,
     ledger::{Entry, NONE, bucket_ptr, find, note_ptr, now, owner_of, read_word, word_ptr},
+    owners::NOBODY,
     repeat::{needs, repeat},
     scratch::{Handle, Kept, Raw, kept, lent, passed, with},
     settings,
@@ -170,28 +171,21 @@ extern "C" fn clear_one(index: u64, clearing: Raw) -> i64 {
 /// Adds to a slot that this owner has; false if it no longer is.
 #[inline(always)]
 pub(crate) fn add(bucket: *mut Bucket, slot: usize, entry: &Entry) -> bool {
-    let at = word_ptr(bucket, slot);
-    let word = read_word(at);
-    let fits = u64::from(word.count()) + entry.left <= Word::COUNT;
-    if word.0 & !Word::COUNT != entry.want || !fits || !swap(at, word.0, word.0 + entry.left) {
+    let Some(before) = raise(bucket, slot, entry) else {
         return false;
-    }
-    let note = note_ptr(bucket, slot);
-    if word.count() == 0 {
+    };
+    if before == 0 {
+        let note = note_ptr(bucket, slot);
         // SAFETY: a map value, aligned and alive.
         unsafe {
             (&raw mut (*note).since_ns).write_volatile(now());
             (&raw mut (*note).memcg).write_volatile(entry.memcg);
         }
     }
-    // SAFETY: as above.
-    xadd32(unsafe { &raw mut (*note).gups }, 1);
-    if owner_of(bucket, slot) == entry.owner {
-        return true;
+    if owner_of(bucket, slot) != entry.owner {
+        // It was emptied and reopened for somebody else since its owner was read.
+        disown(bucket, slot, before, entry);
     }
-    // The slot was emptied and reopened for somebody else since its owner was
-    // read: then these pins count for nobody.
-    disown(note, entry.left);
     true
 }
 
@@ -209,23 +203,41 @@ fn take_slot(bucket: *mut Bucket, slot: usize, entry: &Entry, pattern: Pattern) 
 /// for nobody in particular.
 #[inline(always)]
 fn share(bucket: *mut Bucket, slot: usize, entry: &Entry) -> bool {
+    let Some(before) = raise(bucket, slot, entry) else {
+        return false;
+    };
+    disown(bucket, slot, before, entry);
+    true
+}
+
+/// Adds to a slot of this folio; what it counted before, if it could be done.
+#[inline(always)]
+fn raise(bucket: *mut Bucket, slot: usize, entry: &Entry) -> Option<u64> {
     let at = word_ptr(bucket, slot);
     let word = read_word(at);
     let fits = u64::from(word.count()) + entry.left <= Word::COUNT;
     if word.0 & !Word::COUNT != entry.want || !fits || !swap(at, word.0, word.0 + entry.left) {
-        return false;
+        return None;
     }
     let note = note_ptr(bucket, slot);
     // SAFETY: a map value, aligned and alive.
     xadd32(unsafe { &raw mut (*note).gups }, 1);
-    disown(note, u64::from(word.count()) + entry.left);
-    true
+    Some(u64::from(word.count()))
 }
 
+/// Takes the owner's name from a slot that two share. Pins that had none are not
+/// lost once more.
 #[inline(always)]
-fn disown(note: *mut SlotNote, pages: u64) {
+fn disown(bucket: *mut Bucket, slot: usize, before: u64, entry: &Entry) {
+    let mut pages = 0;
+    if owner_of(bucket, slot) != NOBODY {
+        pages += before;
+    }
+    if entry.owner != NOBODY {
+        pages += entry.left;
+    }
     // SAFETY: a map value, aligned and alive.
-    unsafe { (&raw mut (*note).owner).write_volatile(0) };
+    unsafe { (&raw mut (*note_ptr(bucket, slot)).owner).write_volatile(NOBODY) };
     counters::lose(Lost::OWNERS_FULL, pages);
 }
 

@@ -43,8 +43,8 @@ pub(crate) struct Path {
     pub(crate) what: u64,
     pub(crate) owner_tag: u64,
     pub(crate) owner: u32,
-    /// How often it had to be unwound again.
-    pub(crate) unwound: u32,
+    /// How often a return address was not in its place.
+    pub(crate) misplaced: u32,
     /// The compared return addresses.
     pub(crate) value: [u64; CHECKED],
     /// Distance of each from the stack's innermost end; 0 where it is not known.
