@@ -6,14 +6,17 @@ use aya_ebpf::helpers::bpf_probe_read_kernel;
 use aya_ebpf::helpers::generated::bpf_get_func_arg;
 use aya_ebpf::{
     EbpfContext,
-    programs::{FEntryContext, FExitContext, ProbeContext},
+    programs::{FEntryContext, FExitContext, ProbeContext, RetProbeContext},
 };
 
 /// A hook at which the traced function's arguments can be read.
 pub(crate) trait Args {
     /// Argument `n`, from 0; 0 where the architecture passes it in memory.
     fn arg(&self, n: usize) -> u64;
+}
 
+/// A hook at which the stack of the traced call can be looked at.
+pub(crate) trait Stack: EbpfContext {
     /// An address on the stack, always as far from the frame of the traced
     /// function's caller, which lies above.
     fn stack(&self) -> u64;
@@ -27,7 +30,9 @@ impl Args for ProbeContext {
     fn arg(&self, n: usize) -> u64 {
         ProbeContext::arg(self, n).unwrap_or(0)
     }
+}
 
+impl Stack for ProbeContext {
     #[inline(always)]
     fn stack(&self) -> u64 {
         // SAFETY: the context of a kprobe is the registers.
@@ -41,43 +46,48 @@ impl Args for ProbeContext {
     }
 }
 
-impl Args for FEntryContext {
-    #[inline(always)]
-    fn arg(&self, n: usize) -> u64 {
-        traced_arg(self, n)
-    }
-
+/// The function has returned, as far as its stack is concerned.
+impl Stack for RetProbeContext {
     #[inline(always)]
     fn stack(&self) -> u64 {
-        // The trampoline keeps the arguments in its own frame.
-        self.as_ptr() as u64
+        // SAFETY: the context of a kretprobe is the registers.
+        unsafe { (*self.regs).rsp }
     }
 
     #[inline(always)]
     fn inner_frames(&self) -> u32 {
-        // The program, its trampoline and the function.
-        3
+        // What it returned to instead.
+        1
     }
 }
 
-impl Args for FExitContext {
-    #[inline(always)]
-    fn arg(&self, n: usize) -> u64 {
-        traced_arg(self, n)
-    }
+macro_rules! trampoline {
+    ($context:ty) => {
+        impl Args for $context {
+            #[inline(always)]
+            fn arg(&self, n: usize) -> u64 {
+                traced_arg(self, n)
+            }
+        }
 
-    #[inline(always)]
-    fn stack(&self) -> u64 {
-        // The trampoline keeps the arguments in its own frame.
-        self.as_ptr() as u64
-    }
+        impl Stack for $context {
+            #[inline(always)]
+            fn stack(&self) -> u64 {
+                // The trampoline keeps the arguments in its own frame.
+                self.as_ptr() as u64
+            }
 
-    #[inline(always)]
-    fn inner_frames(&self) -> u32 {
-        // The program, its trampoline and the function.
-        3
-    }
+            #[inline(always)]
+            fn inner_frames(&self) -> u32 {
+                // The program, its trampoline and the function.
+                3
+            }
+        }
+    };
 }
+
+trampoline!(FEntryContext);
+trampoline!(FExitContext);
 
 /// Through the helper, which the verifier replaces by a load: a direct load
 /// would give a typed pointer, and the verifier forbids the arithmetic that a

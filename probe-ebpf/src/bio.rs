@@ -13,11 +13,12 @@ use probe_abi::{ABSENT, CpuCounters, Lost};
 use crate::{
     args::Args,
     counters,
-    folio::read_kernel,
+    folio::{MAPPING_ANON, read_kernel},
     layout::layout,
     pages::{self, Act},
     repeat::{needs, repeat},
     scratch::{Kept, Raw, kept, passed, with},
+    typed::Typed,
 };
 
 /// A bio whose vector is being walked.
@@ -84,6 +85,32 @@ extern "C" fn next_entry(index: u64, vector: Raw) -> i64 {
     0
 }
 
+/// Whether a bio gives one plain reference to anonymous memory back, which is what
+/// most do; false also where that takes a longer look.
+#[inline(always)]
+fn released_one(bio: Typed) -> bool {
+    let unreferenced = layout!(bio_no_page_ref);
+    if unreferenced != ABSENT && bio.read::<u16>(layout!(bio_flags)) >> (unreferenced & 15) & 1 == 1
+    {
+        return false;
+    }
+    if bio.read::<u16>(layout!(bio_vcnt)) != 1 {
+        return false;
+    }
+    let entry = bio.follow(layout!(bio_io_vec));
+    let (offset, length) = (
+        entry.read::<u32>(layout!(bvec_offset)),
+        entry.read::<u32>(layout!(bvec_len)),
+    );
+    // Inside one page, and not empty.
+    if offset >= 4096 || length.wrapping_sub(1) >= 4096 - offset {
+        return false;
+    }
+    let page = entry.follow(layout!(bvec_page));
+    let is_tail = page.follow(layout!(compound)).address() & 1 == 1;
+    !is_tail && page.follow(layout!(mapping)).address() & MAPPING_ANON != 0
+}
+
 /// Length and address of a bio's vector. Which way it is read is known to the
 /// verifier: the other one costs nothing.
 #[inline(always)]
@@ -119,5 +146,9 @@ fn bio_release_kprobe(ctx: ProbeContext) -> u32 {
 
 #[fentry]
 fn bio_release_fentry(ctx: FEntryContext) -> u32 {
+    if released_one(Typed::arg(&ctx, 0)) {
+        counters::add(1, offset_of!(CpuCounters, pages_unreferenced));
+        return 0;
+    }
     release(&ctx)
 }

@@ -45,6 +45,11 @@ enum Shape {
 /// function that may be entered inside another one.
 const NESTS: u32 = id("get_user_pages_unlocked");
 
+/// Whether a kretprobe can unwind the stack of the call that returned, which is
+/// better: then it is done for those calls only that took something. Since Linux
+/// 5.16 (`arch_kretprobe_fixup_return`, `unwind_recover_rethook`).
+const UNWINDS_AT_RETURN: bool = cfg!(not(feature = "baseline"));
+
 /// How many arguments each function has on this kernel, filled by the agent before
 /// loading: what a call returned lies behind them.
 #[cfg(feature = "baseline")]
@@ -180,8 +185,8 @@ macro_rules! gup {
 
             #[kprobe]
             fn [<$symbol _kprobe>](ctx: ProbeContext) -> u32 {
-                // At the return the stack is no longer that of the call.
-                if let Some(thread) = enter([<$symbol:upper>], &ctx) {
+                let entered = enter([<$symbol:upper>], &ctx);
+                if let Some(thread) = entered && !UNWINDS_AT_RETURN {
                     owners::identify(&ctx, thread, [<$symbol:upper>].id);
                 }
                 0
@@ -189,7 +194,11 @@ macro_rules! gup {
 
             #[kretprobe]
             fn [<$symbol _kretprobe>](ctx: RetProbeContext) -> u32 {
-                leave([<$symbol:upper>], ctx.ret::<i32>(), |_| ())
+                leave([<$symbol:upper>], ctx.ret::<i32>(), |thread| {
+                    if UNWINDS_AT_RETURN {
+                        owners::identify(&ctx, thread, [<$symbol:upper>].id);
+                    }
+                })
             }
 
             #[fentry]

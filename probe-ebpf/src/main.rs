@@ -9,7 +9,7 @@
 
 #![no_std]
 #![no_main]
-#![feature(core_intrinsics)]
+#![feature(asm_experimental_arch, core_intrinsics)]
 #![expect(
     internal_features,
     reason = "the BPF target has no core::sync::atomic read-modify-write"
@@ -35,6 +35,7 @@ mod resolve;
 mod scratch;
 mod settings;
 mod threads;
+mod typed;
 mod unknown;
 mod unpin;
 mod walks;

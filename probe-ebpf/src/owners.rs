@@ -12,7 +12,6 @@
 use core::{ffi::c_void, mem::offset_of};
 
 use aya_ebpf::{
-    EbpfContext,
     bindings::BPF_F_MMAPABLE,
     helpers::{
         bpf_get_current_pid_tgid, bpf_get_current_uid_gid,
@@ -24,7 +23,7 @@ use aya_ebpf::{
 use probe_abi::{CALL_FRAMES, Lost, Owner, OwnerTag, hold_bucket, owner_slot};
 
 use crate::{
-    args::Args,
+    args::Stack,
     atomic::{load, swap, xadd},
     counters,
     folio::read_kernel,
@@ -61,7 +60,7 @@ const PATIENCE: u32 = 64;
 
 /// Finds the owner of a call, and leaves it in the thread's entry.
 #[inline(always)]
-pub(crate) fn identify(ctx: &(impl Args + EbpfContext), thread: *mut Thread, function: u32) {
+pub(crate) fn identify(ctx: &impl Stack, thread: *mut Thread, function: u32) {
     // SAFETY: the entry is this thread's while it is inside a call.
     let thread = unsafe { &mut *thread };
     // Through the entry: the stack's address becomes a number there, with which

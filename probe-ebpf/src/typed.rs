@@ -1,0 +1,51 @@
+//! Pointers whose type the verifier knows: what lies behind one is a load, where
+//! any other address takes a call of a helper that costs a hundred instructions.
+//!
+//! Of such a pointer every load must be of a whole member, at an offset that the
+//! verifier knows, and no arithmetic is allowed beyond that. A load that fails
+//! reads as 0.
+
+use core::arch::asm;
+
+use aya_ebpf::{EbpfContext, programs::FEntryContext};
+
+/// A kernel object.
+#[derive(Clone, Copy)]
+pub(crate) struct Typed(*const u8);
+
+impl Typed {
+    /// Argument `n` of the traced function, which must be a pointer to a structure.
+    #[inline(always)]
+    pub(crate) fn arg(ctx: &FEntryContext, n: usize) -> Self {
+        // SAFETY: the context is an array of the arguments; the verifier checks
+        // that there are as many.
+        Self(unsafe { ctx.as_ptr().cast::<*const u8>().add(n).read_volatile() })
+    }
+
+    /// The member at a byte offset.
+    #[inline(always)]
+    pub(crate) fn read<T: Copy>(self, offset: u32) -> T {
+        // SAFETY: the verifier checks that there is one of that size, and a fault
+        // reads as 0, which every `T` that is read here may be.
+        unsafe { self.0.add(offset as usize).cast::<T>().read_volatile() }
+    }
+
+    /// What the member at a byte offset points to.
+    #[inline(always)]
+    pub(crate) fn follow(self, offset: u32) -> Self {
+        Self(self.read(offset))
+    }
+
+    /// The same pointer as a number.
+    #[inline(always)]
+    pub(crate) fn address(self) -> u64 {
+        let mut number = self.0 as u64;
+        // To the verifier the negative of a pointer is a number, and the negative
+        // of that too.
+        // SAFETY: a register, changed to what it was.
+        unsafe {
+            asm!("{0} = -{0}", "{0} = -{0}", inout(reg) number, options(pure, nomem, nostack))
+        };
+        number
+    }
+}
