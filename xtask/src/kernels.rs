@@ -31,7 +31,7 @@ enum Verb {
     Update,
     /// Bring a series into the lab: lock its newest release, boot it, write its facts, say what changed
     Add {
-        /// Such as 7.4; one that is there already is renewed
+        /// Such as 7.4, or 7.4-generic for the kernel with every driver; one that is there already is renewed
         series: String,
     },
     /// Fetch kernels ahead of their first use
@@ -54,7 +54,7 @@ pub(crate) fn verb(options: &Options) -> anyhow::Result<()> {
 /// Prints one line per kernel.
 pub(crate) fn list() -> anyhow::Result<()> {
     println!(
-        "{:<7} {:<34} {:<20} {:<8} modules",
+        "{:<11} {:<34} {:<20} {:<8} modules",
         "series", "release", "package version", "fetched"
     );
     for locked in lock::read()? {
@@ -69,26 +69,39 @@ pub(crate) fn list() -> anyhow::Result<()> {
             .first()
             .map_or("", |package| &package.version);
         println!(
-            "{:<7} {:<34} {:<20} {fetched:<8} {modules}",
+            "{:<11} {:<34} {:<20} {fetched:<8} {modules}",
             locked.series, locked.release, version
         );
     }
     Ok(())
 }
 
-/// Every series that the project supports, oldest first: those of the lock.
+/// Every series that the project supports, oldest first: those of the lock, each in the flavour that
+/// it has without being asked.
 pub(crate) fn series() -> anyhow::Result<Vec<String>> {
-    let mut series: Vec<_> = lock::read()?.into_iter().map(|it| it.series).collect();
+    let series = lock::read()?.into_iter().map(|it| it.series);
+    let mut series: Vec<_> = series.filter(|it| !parts(it).1).collect();
     series.sort_by_key(|it| order(it));
     Ok(series)
 }
 
-/// By which series are sorted: `6.9` comes before `6.12`.
+/// By which series are sorted: `6.9` comes before `6.12`, and that before `6.12-generic`.
 pub(crate) fn order(series: &str) -> Vec<u32> {
-    series
-        .split('.')
+    let (numbers, is_generic) = parts(series);
+    let numbers = numbers.split('.');
+    numbers
         .map(|number| number.parse().unwrap_or(u32::MAX))
+        .chain(is_generic.then_some(1))
         .collect()
+}
+
+/// The series without its flavour, and whether that is Debian's kernel for any machine, with drivers
+/// that the one for clouds leaves out: `6.12-generic`.
+pub(crate) fn parts(series: &str) -> (&str, bool) {
+    match series.strip_suffix("-generic") {
+        Some(numbers) => (numbers, true),
+        None => (series, false),
+    }
 }
 
 /// The lock's entry for a series that a person named.

@@ -6,12 +6,12 @@ use std::{fs, process::Command};
 use anyhow::{Context as _, bail};
 use serde_json::Value;
 
-use super::{Locked, archive, changes, facts, lock, order, store};
+use super::{Locked, archive, changes, facts, lock, order, parts, store};
 use crate::{
     build,
     debian::apt::Apt,
     matrix::{
-        cell::{Cell, Mode, Outcome, Work},
+        cell::{Cell, Mode, Outcome, Set, Work},
         verifier,
     },
     paths, process, refused, say, setup,
@@ -21,6 +21,10 @@ use crate::{
 /// and prints what changed from the series before it.
 pub(crate) fn add(series: &str) -> anyhow::Result<()> {
     let locked = lock_newest(series)?;
+    // The same kernel with more drivers: there are no other facts to it.
+    if parts(series).1 {
+        return store::bring(&locked).map(drop);
+    }
     setup::all()?;
     store::bring(&locked)?;
     build::all()?;
@@ -45,11 +49,8 @@ fn lock_newest(series: &str) -> anyhow::Result<Locked> {
     let _only_one = setup::lock()?;
     let apt = Apt::ready()?;
     apt.update()?;
-    let newest = archive::newest(&apt, series)?.ok_or_else(|| {
-        refused(format!(
-            "Debian's archive has no cloud kernel of series {series}"
-        ))
-    })?;
+    let newest = archive::newest(&apt, series)?
+        .ok_or_else(|| refused(format!("Debian's archive has no kernel of series {series}")))?;
     let mut all = lock::read()?;
     all.retain(|locked| locked.series != series);
     all.push(newest.clone());
@@ -67,6 +68,7 @@ fn boot(series: &str) -> (Cell, Outcome) {
         kernel: series.to_owned(),
         mode: Mode::Auto,
         work: Work {
+            set: Set::Usual,
             tests: None,
             verifier: true,
         },

@@ -1,12 +1,13 @@
 //! What Debian's archive has of a kernel series; leaves out fetching it.
 
-use super::{Locked, Package};
+use super::{Locked, Package, parts};
 use crate::debian::{
     apt::{self, Apt},
     version,
 };
 
-const FLAVOUR: &str = "-cloud-amd64";
+/// The flavour of a series as it is, and of one that is `-generic`.
+const FLAVOURS: [&str; 2] = ["cloud-amd64", "amd64"];
 
 /// An image package of less is one that only depends on the others (6.19 and later).
 const LEAST_IMAGE_BYTES: u64 = 1 << 20;
@@ -18,10 +19,23 @@ pub(crate) fn newest(apt: &Apt, series: &str) -> anyhow::Result<Option<Locked>> 
 }
 
 fn is_of(name: &str, series: &str) -> bool {
-    ["linux-image-", "linux-binary-", "linux-modules-"]
-        .iter()
-        .filter_map(|prefix| name.strip_prefix(prefix))
-        .any(|release| release.ends_with(FLAVOUR) && series_of(release) == Some(series))
+    let (numbers, is_generic) = parts(series);
+    let flavour = FLAVOURS[usize::from(is_generic)];
+    // `cloud-amd64` is not a flavour of `amd64`.
+    let has_flavour = |release: &str| {
+        let rest = release.strip_suffix(flavour);
+        rest.and_then(|rest| rest.strip_suffix('-'))
+            .is_some_and(|rest| rest.ends_with(|last: char| last.is_ascii_digit()))
+    };
+    [
+        "linux-image-",
+        "linux-binary-",
+        "linux-modules-",
+        "linux-base-",
+    ]
+    .iter()
+    .filter_map(|prefix| name.strip_prefix(prefix))
+    .any(|release| has_flavour(release) && series_of(release) == Some(numbers))
 }
 
 /// `6.12` of `6.12.107+deb13-cloud-amd64`.
@@ -40,13 +54,17 @@ fn choose(packages: &[apt::Package], series: &str) -> Option<Locked> {
         })
         .max_by(|a, b| version::compare(&a.version, &b.version))?;
     let release = kernel.name.splitn(3, '-').nth(2)?.to_owned();
-    let modules = packages.iter().find(|package| {
-        package.name == format!("linux-modules-{release}") && package.version == kernel.version
+    // Where the modules are apart, so is the list of those that are built in.
+    let beside = ["linux-modules-", "linux-base-"].map(|prefix| {
+        packages.iter().find(|package| {
+            package.name == format!("{prefix}{release}") && package.version == kernel.version
+        })
     });
+    let all = [kernel].into_iter().chain(beside.into_iter().flatten());
     Some(Locked {
         series: series.to_owned(),
+        packages: all.map(pin).collect(),
         release,
-        packages: [kernel].into_iter().chain(modules).map(pin).collect(),
     })
 }
 
@@ -72,7 +90,11 @@ mod tests {
     }
 
     #[test]
-    fn only_the_cloud_flavour_of_the_series_itself_is_taken() {
+    fn only_the_flavour_asked_for_of_the_series_itself_is_taken() {
+        assert!(is_of("linux-image-6.1.0-50-amd64", "6.1-generic"));
+        assert!(is_of("linux-image-6.12.107+deb13-amd64", "6.12-generic"));
+        assert!(!is_of("linux-image-6.1.0-50-cloud-amd64", "6.1-generic"));
+        assert!(!is_of("linux-image-6.1.0-50-rt-amd64", "6.1-generic"));
         assert!(is_of("linux-image-6.1.0-50-cloud-amd64", "6.1"));
         assert!(!is_of("linux-image-6.12.107+deb13-cloud-amd64", "6.1"));
         assert!(!is_of("linux-image-6.1.0-50-cloud-amd64-dbg", "6.1"));
@@ -120,6 +142,11 @@ mod tests {
                 20 << 20,
             ),
             listed(
+                "linux-base-7.3.4+deb13-cloud-amd64",
+                "7.3.4-1~bpo13+1",
+                1 << 19,
+            ),
+            listed(
                 "linux-binary-7.3.4+deb13-cloud-amd64",
                 "7.3.4-1~bpo13+1",
                 13 << 20,
@@ -135,7 +162,8 @@ mod tests {
             names,
             [
                 "linux-binary-7.3.4+deb13-cloud-amd64",
-                "linux-modules-7.3.4+deb13-cloud-amd64"
+                "linux-modules-7.3.4+deb13-cloud-amd64",
+                "linux-base-7.3.4+deb13-cloud-amd64"
             ]
         );
         assert_eq!(choose(&packages[..1], "7.3"), None);

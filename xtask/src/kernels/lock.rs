@@ -15,7 +15,7 @@ pub(crate) struct Locked {
     pub(crate) series: String,
     /// What `uname -r` says.
     pub(crate) release: String,
-    /// The kernel's package, then its modules' where they are apart.
+    /// The kernel's package, then those of its modules where they are apart.
     pub(crate) packages: Vec<Package>,
 }
 

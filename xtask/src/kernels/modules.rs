@@ -42,6 +42,20 @@ pub(crate) fn closure(kernel: &Kernel, names: &[String]) -> anyhow::Result<Vec<M
     Ok(search.found)
 }
 
+/// Which of `names` the kernel has as modules that are to be had, or built in.
+pub(crate) fn at_hand(kernel: &Kernel, names: &[&str]) -> anyhow::Result<Vec<String>> {
+    let Some(tree) = kernel.modules.as_deref() else {
+        return Ok(Vec::new());
+    };
+    let tree = Tree::read(tree)?;
+    let has = |name: &&&str| tree.files.contains_key(**name) || tree.built_in.contains(**name);
+    Ok(names
+        .iter()
+        .filter(has)
+        .map(|name| (*name).to_owned())
+        .collect())
+}
+
 struct Search {
     tree: Tree,
     seen: BTreeSet<String>,

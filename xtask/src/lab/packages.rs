@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context as _;
 
 use super::initramfs::Initramfs;
-use crate::{debian::apt::Apt, paths, refused, say, setup};
+use crate::{debian::apt::Apt, kernels, paths, refused, say, setup};
 
 /// The releases that a guest's packages may be from: one for each guest, for there is one C library.
 pub(crate) const SUITES: [&str; 3] = ["bullseye", "bookworm", "trixie"];
@@ -35,7 +35,7 @@ const PLACES: &[(&str, &str)] = &[
 
 /// The release whose own kernel comes nearest to this series.
 pub(crate) fn suite_of(series: &str) -> &'static str {
-    match series {
+    match kernels::parts(series).0 {
         "5.10" => "bullseye",
         "6.1" => "bookworm",
         _ => "trixie",

@@ -20,7 +20,7 @@ fn place(module: &str) -> String {
 
 /// Writes it, for this guest, to `path`.
 pub(crate) fn write(guest: &Guest, path: &Path) -> anyhow::Result<()> {
-    let modules = modules::closure(&guest.kernel, &guest.modules)?;
+    let modules = modules(guest)?;
     let mut root = Initramfs::create(path)?;
     for folder in [
         "dev",
@@ -80,6 +80,17 @@ pub(crate) fn write(guest: &Guest, path: &Path) -> anyhow::Result<()> {
         &serde_json::to_vec_pretty(&job(guest, &modules))?,
     )?;
     root.finish()
+}
+
+/// What was asked for, and what disks need on a kernel that has it as modules. The file system looks
+/// for its checksum by a name, and not as what it depends on.
+fn modules(guest: &Guest) -> anyhow::Result<Vec<Module>> {
+    let mut names = Vec::new();
+    if !guest.disks.is_empty() || !guest.fetches.is_empty() {
+        names = modules::at_hand(&guest.kernel, &["nvme", "crc32c_generic", "ext4"])?;
+    }
+    names.extend(guest.modules.iter().cloned());
+    modules::closure(&guest.kernel, &names)
 }
 
 /// What init is to do.
