@@ -54,6 +54,7 @@ pub(crate) struct Metrics {
     hooks: IntGaugeVec,
     vmstat_acquired: IntCounter,
     vmstat_released: IntCounter,
+    rolled_back: IntGauge,
     unreconciled: IntGauge,
     holders: HolderMetrics,
 }
@@ -85,7 +86,7 @@ impl Metrics {
             pages_undone: counter(
                 it,
                 "pages_undone_total",
-                "Pins that the kernel undid inside a pin call, in neither total above.",
+                "Pins that the kernel undid inside a pin call, in neither total above, where a hook saw it.",
             )?,
             gup_calls: counter(
                 it,
@@ -201,6 +202,13 @@ impl Metrics {
                 "vmstat_released_pages_total",
                 "Growth of the kernel's nr_foll_pin_released since the agent started.",
             )?,
+            rolled_back: gauge(
+                it,
+                "rolled_back_pages",
+                "Pages that the kernel counted as pinned and as released while no call told of them: taken \
+                 back inside a call, because the page had to migrate before a long pin or a fast pin \
+                 lost a race. For a moment what is under way, too.",
+            )?,
             unreconciled: gauge(
                 it,
                 "unreconciled_pages",
@@ -248,6 +256,7 @@ impl Metrics {
         set(&self.gups_in_writeback, totals.gups_in_writeback);
         set(&self.vmstat_acquired, now.vmstat.acquired);
         set(&self.vmstat_released, now.vmstat.released);
+        self.rolled_back.set(now.rolled_back.cast_signed());
         self.unreconciled.set(now.unreconciled);
         self.pinned_pages.set(now.outstanding.pinned_pages as i64);
         self.pinned_folios.set(now.outstanding.pinned_folios as i64);

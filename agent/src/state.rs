@@ -55,8 +55,11 @@ pub(crate) struct Outstanding {
 #[derive(Clone, Copy, Debug)]
 struct Baseline {
     vmstat: Vmstat,
-    ours: (u64, u64),
+    ours: Ours,
 }
+
+/// Pages pinned, unpinned, and undone inside a call.
+type Ours = (u64, u64, u64);
 
 /// What a view shows.
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +70,9 @@ pub(crate) struct Snapshot {
     pub(crate) vmstat: Vmstat,
     /// Ledger's balance less the kernel's, since the start; 0 is agreement.
     pub(crate) unreconciled: i64,
+    /// What the kernel counts as pinned and as released, and no call told of: it
+    /// took them back inside one. What is under way shows, too.
+    pub(crate) rolled_back: u64,
 }
 
 impl State {
@@ -154,13 +160,17 @@ impl State {
         let vmstat = Vmstat::read()?.since(self.start.vmstat);
         let pinned = totals.pages_pinned as i64 - self.start.ours.0 as i64;
         let unpinned = totals.pages_unpinned as i64 - self.start.ours.1 as i64;
+        let undone = totals.pages_undone as i64 - self.start.ours.2 as i64;
         let theirs = vmstat.acquired as i64 - vmstat.released as i64;
+        let acquired_untold = vmstat.acquired as i64 - pinned - undone;
+        let released_untold = vmstat.released as i64 - unpinned - undone;
         Ok(Snapshot {
             totals,
             outstanding: self.outstanding(&totals),
             ledger_slots: self.books.capacity(),
             vmstat,
             unreconciled: pinned - unpinned - theirs,
+            rolled_back: acquired_untold.min(released_untold).max(0).cast_unsigned(),
         })
     }
 }
@@ -185,9 +195,15 @@ impl State {
 /// try stands, and the difference it leaves is constant.
 fn baseline(books: &Books) -> Result<Baseline, AgentError> {
     const TRIES: u32 = 20;
-    let ours = || {
+    let ours = || -> Ours {
         let totals = books.totals();
-        (totals.pages_pinned, totals.pages_unpinned)
+        let CpuCounters {
+            pages_pinned,
+            pages_unpinned,
+            pages_undone,
+            ..
+        } = totals;
+        (pages_pinned, pages_unpinned, pages_undone)
     };
     vmstat::refresh();
     let mut before = (ours(), Vmstat::read()?);

@@ -34,8 +34,12 @@ fn text(state: &State, now: &Snapshot, ran: Duration) -> String {
         totals.pages_referenced, totals.pages_unreferenced
     ));
     line(format!(
-        "  kernel       {} acquired, {} released by /proc/vmstat; difference {}",
-        now.vmstat.acquired, now.vmstat.released, now.unreconciled
+        "  kernel       {} acquired, {} released by /proc/vmstat; difference {}; {} undone, {} rolled back",
+        now.vmstat.acquired,
+        now.vmstat.released,
+        now.unreconciled,
+        totals.pages_undone,
+        now.rolled_back
     ));
     line(format!(
         "  mkclean      {} walks: {} unmapped, {} settled, {} sampled",
@@ -112,6 +116,7 @@ fn as_json(state: &State, now: &Snapshot, ran: Duration) -> Value {
         "vmstat_acquired": now.vmstat.acquired,
         "vmstat_released": now.vmstat.released,
         "unreconciled_pages": now.unreconciled,
+        "rolled_back_pages": now.rolled_back,
         "walks": {
             "unmapped": totals.walks[WalkKind::UNMAPPED],
             "settled": totals.walks[WalkKind::SETTLED],
