@@ -12,7 +12,7 @@ use std::{process::ExitCode, time::Instant};
 use clap::ValueEnum;
 
 use crate::{build, kernels, say, setup};
-use cell::{Cell, Mode, Outcome, Work};
+use cell::{Cell, Mode, Outcome, Set, Work};
 use report::Report;
 
 /// What to run, and where.
@@ -24,6 +24,14 @@ pub(crate) struct Options {
     /// Ways to attach; fentry and kprobe if none is named
     #[arg(long, value_name = "MODE")]
     attach: Vec<Mode>,
+    /// Which tests; other than the usual ones need guests of their own
+    #[arg(
+        long,
+        value_name = "SET",
+        default_value = "usual",
+        conflicts_with = "verifier"
+    )]
+    set: Set,
     /// Guests at once; one for each CPU of this machine if not said
     #[arg(long, value_name = "NUMBER")]
     parallel: Option<usize>,
@@ -95,8 +103,9 @@ fn cells(options: &Options) -> anyhow::Result<Vec<Cell>> {
                 kernel: kernel.clone(),
                 mode: *mode,
                 work: Work {
+                    set: options.set,
                     tests: (!options.verifier).then(|| options.tests.clone()),
-                    verifier: everything && number == 0,
+                    verifier: everything && number == 0 && options.set == Set::Usual,
                 },
             });
         }

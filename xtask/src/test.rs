@@ -60,11 +60,12 @@ pub(crate) fn verb(options: &Options) -> anyhow::Result<ExitCode> {
         named => named.to_vec(),
     };
     // A person who names kernels wants those and no other.
-    let smoke = options.kernel.is_empty();
+    let besides = options.kernel.is_empty();
+    let more = besides.then(guests::kernels_besides);
     let locked: Vec<_> = series
         .iter()
         .map(String::as_str)
-        .chain(smoke.then(guests::smoke_kernel))
+        .chain(more.into_iter().flatten())
         .map(kernels::locked)
         .collect::<anyhow::Result<_>>()?;
     setup::all()?;
@@ -85,7 +86,7 @@ pub(crate) fn verb(options: &Options) -> anyhow::Result<ExitCode> {
     report.check("alerting rules", || Count::of_one(rules::check()));
     report.check("the lab itself", lab::checks);
     report.check("the main job, scraped", main_job::check);
-    report.guests(&series, smoke);
+    report.guests(&series, besides);
     Ok(report.print())
 }
 
@@ -104,12 +105,12 @@ impl Report {
             .push((name.to_owned(), count, start.elapsed().as_secs_f32()));
     }
 
-    fn guests(&mut self, series: &[String], smoke: bool) {
+    fn guests(&mut self, series: &[String], besides: bool) {
         say::step(
             "test",
             format_args!("kernel tests on {}", series.join(", ")),
         );
-        match guests::test(series, smoke) {
+        match guests::test(series, besides) {
             Ok(rows) => {
                 let rows = rows.into_iter();
                 self.rows

@@ -6,10 +6,10 @@ use std::{collections::BTreeMap, fs, path::PathBuf};
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
-use super::cell::{Cell, Outcome, Told};
+use super::cell::{Cell, Outcome, Set, Told};
 use crate::paths;
 
-/// Kernel and mode, such as `5.10 fentry`, to reason to tests.
+/// Kernel, mode and what set if not the usual one, such as `5.10 fentry`, to reason to tests.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Record(BTreeMap<String, BTreeMap<String, Vec<String>>>);
 
@@ -76,7 +76,11 @@ impl Record {
 }
 
 fn key(cell: &Cell) -> String {
-    format!("{} {}", cell.kernel, cell.mode)
+    let key = format!("{} {}", cell.kernel, cell.mode);
+    match cell.work.set {
+        Set::Usual => key,
+        set => format!("{key} {set}"),
+    }
 }
 
 fn path() -> PathBuf {
@@ -86,13 +90,14 @@ fn path() -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::matrix::cell::{Mode, Work};
+    use crate::matrix::cell::{Mode, Set, Work};
 
     fn cell() -> Cell {
         Cell {
             kernel: "5.10".into(),
             mode: Mode::Kprobe,
             work: Work {
+                set: Set::Usual,
                 tests: Some(Vec::new()),
                 verifier: false,
             },

@@ -14,10 +14,13 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::verifier::{Line, Program};
-use crate::{guard, paths, say};
+use crate::{guard, kernels, paths, say};
 
 /// Seconds after which a guest counts as hung.
 const TIMEOUT: &str = "1500";
+
+/// Modules that workloads use where the kernel has them; where it has not, their tests are absent.
+const MODULES: [&str; 4] = ["vhost_vsock", "crc32_generic", "ib_uverbs", "rdma_rxe"];
 
 /// How the agent is told to attach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize)]
@@ -41,9 +44,49 @@ impl fmt::Display for Mode {
     }
 }
 
+/// Which tests, and what guest those need: the kernel tests' own sets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Set {
+    /// Those that any guest will do for
+    #[default]
+    Usual,
+    /// Programs of Debian, and drivers of its kernels for any machine, such as 6.12-generic
+    Programs,
+    /// Those that take several GiB of memory
+    Large,
+}
+
+impl Set {
+    /// What the lab is told of the guest.
+    fn guest(self) -> &'static [&'static str] {
+        match self {
+            Self::Usual => &["--memory", "2G"],
+            Self::Programs => &[
+                "--memory",
+                "3G",
+                "--package",
+                "fio,stress-ng,iproute2,ibverbs-utils,ibverbs-providers",
+            ],
+            // What programs have lies first in memory that can be unplugged, as on some servers.
+            Self::Large => &["--memory", "7G", "--append", "movablecore=512M"],
+        }
+    }
+}
+
+impl fmt::Display for Set {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Usual => "usual",
+            Self::Programs => "programs",
+            Self::Large => "large",
+        })
+    }
+}
+
 /// What is done in the guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Work {
+    pub(crate) set: Set,
     /// Tests whose names contain one of these; all of them if there is none, no test if absent.
     pub(crate) tests: Option<Vec<String>>,
     /// Whether each program is loaded once, to ask what the verifier makes of it.
@@ -106,10 +149,14 @@ impl Cell {
     /// The very command that a person would give, so that a failure is repeated by hand.
     fn follow(&self, outcome: &mut Outcome) -> anyhow::Result<()> {
         let xtask = std::env::current_exe().context("cannot find xtask itself")?;
+        let kernel = kernels::store::bring(&kernels::locked(&self.kernel)?)?;
+        let modules = kernels::modules::at_hand(&kernel, &MODULES)?;
         // Under the guard it ends with this process, and QEMU with it.
         let mut child = guard::command(&xtask)?
             .args(["lab", "--built", "--kernel", &self.kernel])
-            .args(["--disk", "1G:ext4", "--memory", "2G", "--timeout", TIMEOUT])
+            .args(["--disk", "1G:ext4", "--timeout", TIMEOUT])
+            .args(self.work.set.guest())
+            .args(modules.iter().flat_map(|name| ["--module", name]))
             .args(["--", "sh", "-ec", &self.script(), "kernel-tests"])
             .args(self.work.tests.iter().flatten())
             .current_dir(paths::root())
@@ -134,7 +181,8 @@ impl Cell {
             script += "pinscope verify; ";
         }
         if self.work.tests.is_some() {
-            script += &format!("kernel-tests --attach {} \"$@\"", self.mode);
+            let set = self.work.set;
+            script += &format!("kernel-tests --attach {} --set {set} \"$@\"", self.mode);
         }
         script
     }
@@ -178,6 +226,7 @@ mod tests {
             kernel: "6.12".into(),
             mode: Mode::Kprobe,
             work: Work {
+                set: Set::Usual,
                 tests: Some(Vec::new()),
                 verifier: true,
             },

@@ -220,13 +220,14 @@ fn path() -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::matrix::cell::{Mode, Work};
+    use crate::matrix::cell::{Mode, Set, Work};
 
     fn found(programs: &[(&str, Verified)]) -> Vec<(Cell, Outcome)> {
         let cell = Cell {
             kernel: "6.12".into(),
             mode: Mode::Fentry,
             work: Work {
+                set: Set::Usual,
                 tests: None,
                 verifier: true,
             },

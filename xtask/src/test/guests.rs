@@ -1,11 +1,11 @@
 //! The kernel tests in guests, side by side as far as there are CPUs: every test on the kernels that
-//! every change is tested on, a few on one that is far from them.
+//! every change is tested on, a few on one that is far from them, and Debian's programs on one.
 //! Leaves out the other kernels and the other ways to attach, which is `cargo xtask matrix`.
 
 use super::Count;
 use crate::matrix::{
     absent,
-    cell::{Cell, Mode, Work},
+    cell::{Cell, Mode, Set, Work},
     pool,
 };
 
@@ -17,26 +17,31 @@ const SMOKE: (&str, Mode) = ("7.3", Mode::Kprobe);
 const SMOKE_TESTS: [&str; 3] = [
     "every_family_of_hooks",
     "held_pins_across_fsync",
-    "references_are_counted",
+    "references_of_a_pipe",
 ];
 
+/// A kernel with the drivers that programs of Debian want, and on which direct I/O pins.
+const PROGRAMS: &str = "6.12-generic";
+
 /// Tests every kernel and gives its name, count and seconds, in the order asked for.
-pub(super) fn test(series: &[String], smoke: bool) -> anyhow::Result<Vec<(String, Count, f32)>> {
+pub(super) fn test(series: &[String], besides: bool) -> anyhow::Result<Vec<(String, Count, f32)>> {
     let known = absent::Record::read()?;
-    let cell = |kernel: &str, mode, tests: &[&str]| Cell {
+    let cell = |kernel: &str, mode, set, tests: &[&str]| Cell {
         kernel: kernel.to_owned(),
         mode,
         work: Work {
+            set,
             tests: Some(tests.iter().map(|it| (*it).to_owned()).collect()),
             verifier: false,
         },
     };
     let mut cells: Vec<_> = series
         .iter()
-        .map(|kernel| cell(kernel, Mode::Auto, &[]))
+        .map(|kernel| cell(kernel, Mode::Auto, Set::Usual, &[]))
         .collect();
-    if smoke {
-        cells.insert(0, cell(SMOKE.0, SMOKE.1, &SMOKE_TESTS));
+    if besides {
+        cells.insert(0, cell(SMOKE.0, SMOKE.1, Set::Usual, &SMOKE_TESTS));
+        cells.push(cell(PROGRAMS, Mode::Auto, Set::Programs, &[]));
     }
     let done = pool::run(cells, pool::usual());
     Ok(done
@@ -47,13 +52,16 @@ pub(super) fn test(series: &[String], smoke: bool) -> anyhow::Result<Vec<(String
                 passed: outcome.passed.len() as u32,
                 failed: outcome.failed.len() as u32,
             };
-            let name = format!("{} {}", cell.kernel, cell.mode);
+            let name = match cell.work.set {
+                Set::Usual => format!("{} {}", cell.kernel, cell.mode),
+                set => format!("{} {} {set}", cell.kernel, cell.mode),
+            };
             (name, count, outcome.seconds)
         })
         .collect())
 }
 
-/// The kernel of [`SMOKE`].
-pub(super) fn smoke_kernel() -> &'static str {
-    SMOKE.0
+/// The kernels that are booted besides those that a person may name.
+pub(super) fn kernels_besides() -> [&'static str; 2] {
+    [SMOKE.0, PROGRAMS]
 }

@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -98,4 +99,15 @@ impl Bench {
             None => Ok(()),
         }
     }
+}
+
+/// Pages of memory that programs can still have.
+pub(crate) fn available_pages() -> Result<i64> {
+    let text = fs::read_to_string("/proc/meminfo")?;
+    let line = text.lines().find_map(|it| it.strip_prefix("MemAvailable:"));
+    let kibibytes: i64 = line
+        .and_then(|it| it.split_whitespace().next())
+        .context("no MemAvailable")?
+        .parse()?;
+    Ok(kibibytes / 4)
 }

@@ -106,6 +106,19 @@ pub(crate) fn until_pinned(bench: &Bench, pages: i64) -> Result<()> {
     })
 }
 
+/// By whatever it is asked for, the rows add up to the total, also where that lacks what the
+/// kernel kept from the probes. Nothing may be negative.
+pub(crate) fn check_parts(bench: &Bench) -> Result<()> {
+    for by in EVERY_WAY {
+        let report = ask(bench, by, &[])?;
+        ensure!(
+            report.sum() == report.pinned_pages && report.rows.iter().all(|row| row.pages > 0),
+            "by {by}: {report:?}"
+        );
+    }
+    Ok(())
+}
+
 /// At a quiet point: by whatever it is asked for, the rows add up to the total, and the total is
 /// what the kernel counted. Nothing may be negative.
 pub(crate) fn check_sums(bench: &Bench, pages: i64, when: &str) -> Result<()> {

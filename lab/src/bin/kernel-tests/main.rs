@@ -15,6 +15,7 @@ use bench::{Bench, Outlook};
 mod absent;
 mod agent;
 mod bench;
+mod books;
 mod caller;
 mod holders;
 mod metrics;
@@ -28,6 +29,9 @@ mod workload;
 struct Cli {
     /// Run only tests whose name contains one of these.
     names: Vec<String>,
+    /// Which tests.
+    #[arg(long, value_enum, default_value = "usual")]
+    set: tests::Set,
     /// Print the tests' names and do nothing.
     #[arg(long)]
     list: bool,
@@ -57,7 +61,7 @@ fn main() -> ExitCode {
     let wanted = |name: &str| {
         cli.names.is_empty() || cli.names.iter().any(|part| name.contains(part.as_str()))
     };
-    let tests: Vec<_> = tests::all()
+    let tests: Vec<_> = tests::all(cli.set)
         .into_iter()
         .filter(|test| wanted(test.name))
         .collect();

@@ -4,10 +4,11 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 
+use crate::absent::absent;
 use crate::bench::Bench;
 
 /// What a workload counted itself.
@@ -17,9 +18,9 @@ pub(crate) struct Counts {
     pub(crate) pages_unpinned: i64,
     pub(crate) pages_referenced: i64,
     pub(crate) pages_unreferenced: i64,
+    pub(crate) calls: i64,
     pub(crate) walks_pinned: i64,
     pub(crate) walks_unpinned: i64,
-    pub(crate) zaps: i64,
 }
 
 /// The kernel's own two counters of pins.
@@ -88,12 +89,25 @@ pub(crate) struct Stepped {
     child: Child,
     word: Option<ChildStdin>,
     phases: BufReader<ChildStdout>,
+    in_a_phase: bool,
 }
 
+/// A line of the workload.
 #[derive(Debug, Deserialize)]
-struct Announcement {
-    phase: String,
-    counts: Counts,
+#[serde(untagged)]
+enum Line {
+    Phase { phase: String, counts: Counts },
+    Absent { absent: String },
+    Report { counts: Counts },
+}
+
+/// What a workload has come to.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// A phase, in which it stays.
+    Phase(String, Counts),
+    /// Its end.
+    End(Counts),
 }
 
 impl Stepped {
@@ -111,27 +125,38 @@ impl Stepped {
             child,
             word,
             phases: BufReader::new(phases),
+            in_a_phase: false,
         })
     }
 
-    /// Waits until it announces `phase`, in which it then stays.
+    /// Lets it leave its phase, if it is in one, and waits until it announces `phase`, in which it
+    /// then stays.
     pub(crate) fn reach(&mut self, phase: &str) -> Result<Counts> {
-        let mut line = String::new();
-        self.phases.read_line(&mut line)?;
-        let announced: Announcement = serde_json::from_str(&line)
-            .with_context(|| format!("no announcement of phase {phase}: {line}"))?;
-        ensure!(
-            announced.phase == phase,
-            "phase {} came before {phase}",
-            announced.phase
-        );
-        Ok(announced.counts)
+        match self.advance()? {
+            Step::Phase(announced, counts) if announced == phase => Ok(counts),
+            other => bail!("{other:?} came instead of phase {phase}"),
+        }
     }
 
-    /// Lets it leave its phase and waits until it announces the next.
-    pub(crate) fn go_on_to(&mut self, phase: &str) -> Result<Counts> {
-        self.send_word()?;
-        self.reach(phase)
+    /// Lets it leave its phase, if it is in one, and waits for the next or its end. What it says
+    /// that the kernel lacks makes the test absent.
+    pub(crate) fn advance(&mut self) -> Result<Step> {
+        if std::mem::replace(&mut self.in_a_phase, true) {
+            self.send_word()?;
+        }
+        let mut line = String::new();
+        self.phases.read_line(&mut line)?;
+        let line = serde_json::from_str(&line)
+            .with_context(|| format!("the workload announced nothing: {line}"))?;
+        match line {
+            Line::Phase { phase, counts } => Ok(Step::Phase(phase, counts)),
+            Line::Absent { absent: why } => Err(absent(why)),
+            Line::Report { counts } => {
+                let status = self.child.wait()?;
+                ensure!(status.success(), "the workload ended with {status}");
+                Ok(Step::End(counts))
+            }
+        }
     }
 
     fn send_word(&mut self) -> Result<()> {

@@ -9,10 +9,12 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 
+use absent::Absent;
 use counts::Counts;
 use kernel::pin_counters::PinCounters;
 use session::{Pace, Session};
 
+mod absent;
 mod counts;
 mod duration;
 mod kernel;
@@ -22,7 +24,8 @@ mod session;
 /// Make real pins and count them.
 ///
 /// The last line on standard output is a JSON object: what this process did by its own
-/// count, and what the kernel's pin counters grew by meanwhile.
+/// count, and what the kernel's pin counters grew by meanwhile; or why this kernel cannot
+/// do what was asked for.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Cli {
@@ -66,8 +69,14 @@ enum Mode {
     Leak(modes::leak::Args),
     /// The memory of an AF_XDP socket, pinned for long.
     XdpUmem(modes::xdp_umem::Args),
+    /// Memory registered with an RDMA device in software.
+    RdmaRegion(modes::rdma_region::Args),
+    /// Long pins that the kernel takes back inside the call.
+    RefusedPin(modes::refused_pin::Args),
     /// A dma-buf over a memfd.
     Udmabuf(modes::udmabuf::Args),
+    /// Changes of rings that a vhost device logs.
+    VhostLog(modes::vhost_log::Args),
     /// Datagrams sent with MSG_ZEROCOPY over loopback.
     Zerocopy(modes::zerocopy::Args),
     /// One operation again and again, timed by itself.
@@ -92,6 +101,9 @@ fn main() -> ExitCode {
     match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            if let Some(Absent(why)) = error.downcast_ref() {
+                println!("{}", serde_json::json!({ "absent": why }));
+            }
             eprintln!("workload: {error:#}");
             ExitCode::FAILURE
         }
@@ -138,7 +150,10 @@ impl Mode {
             Self::UringFixed(args) => ("uring-fixed", modes::uring_fixed::run(args, session)?),
             Self::Leak(args) => ("leak", modes::leak::run(args, session)?),
             Self::XdpUmem(args) => ("xdp-umem", modes::xdp_umem::run(args, session)?),
+            Self::RdmaRegion(args) => ("rdma-region", modes::rdma_region::run(args, session)?),
+            Self::RefusedPin(args) => ("refused-pin", modes::refused_pin::run(args, session)?),
             Self::Udmabuf(args) => ("udmabuf", modes::udmabuf::run(args, session)?),
+            Self::VhostLog(args) => ("vhost-log", modes::vhost_log::run(args, session)?),
             Self::Zerocopy(args) => ("zerocopy", modes::zerocopy::run(args, session)?),
             Self::Timed(args) => ("timed", modes::timed::run(args, session)?),
             Self::Counters => ("counters", Counts::default()),

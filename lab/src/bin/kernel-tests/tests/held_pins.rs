@@ -43,7 +43,7 @@ fn check_held(bench: &Bench, arguments: &[&str]) -> Result<()> {
         held.pages_pinned
     );
 
-    let synced = workload.go_on_to("synced")?;
+    let synced = workload.reach("synced")?;
     ensure!(
         synced.walks_pinned > 0,
         "the workload caused no walk: {synced:?}"
@@ -69,13 +69,13 @@ fn check_held(bench: &Bench, arguments: &[&str]) -> Result<()> {
         );
     }
 
-    workload.go_on_to("released")?;
+    workload.reach("released")?;
     let left = agent.scrape()?.sum("pinscope_pinned_pages")?;
     ensure!(
         left == before.sum("pinscope_pinned_pages")?,
         "{left} pages in the ledger at the end"
     );
-    workload.go_on_to("settled")?;
+    workload.reach("settled")?;
     workload.finish()?;
     Ok(())
 }

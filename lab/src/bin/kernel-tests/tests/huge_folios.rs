@@ -2,38 +2,58 @@
 
 use anyhow::{Result, ensure};
 
-use crate::bench::Bench;
+use crate::absent::absent;
+use crate::bench::{Bench, available_pages};
 use crate::holders::{ask, until_pinned};
 use crate::workload::Stepped;
 
-/// Pages of 4 KiB, and folios of 2 MiB, that are pinned.
-const PAGES: i64 = 1 << 16;
-const FOLIOS: i64 = PAGES / 512;
+/// Pages of 4 KiB in a folio.
+const OF_A_FOLIO: i64 = 512;
 
 pub(super) fn fixed_buffers_on_huge_pages_take_one_entry_a_folio(bench: &Bench) -> Result<()> {
+    check(bench, 1 << 16)
+}
+
+pub(super) fn a_gibibyte_of_fixed_buffers_on_huge_pages_takes_512_entries(
+    bench: &Bench,
+) -> Result<()> {
+    check(bench, 1 << 18)
+}
+
+fn check(bench: &Bench, pages: i64) -> Result<()> {
+    let folios = pages / OF_A_FOLIO;
+    if available_pages()? < pages * 5 / 4 {
+        return Err(absent(format!(
+            "less than {} MiB of memory are available",
+            pages * 5 / 4 / 256
+        )));
+    }
     let agent = bench.shared_agent(&[])?;
     let before = agent.scrape()?;
-    let pages = PAGES.to_string();
+    let pages = pages.to_string();
     let mut workload = Stepped::start(
         bench,
         &["uring-fixed", "--memory", "hugetlb", "--pages", &pages],
     )?;
     workload.reach("held")?;
     let now = agent.scrape()?;
+    let slots =
+        now.sum("pinscope_ledger_slots_used")? - before.sum("pinscope_ledger_slots_used")?;
+    println!("     {pages} pages held in {slots} entries");
     for gauge in ["pinscope_ledger_slots_used", "pinscope_pinned_folios"] {
         let grown = now.sum(gauge)? - before.sum(gauge)?;
         ensure!(
-            grown == FOLIOS,
-            "{FOLIOS} folios are pinned, {gauge} grew by {grown}"
+            grown == folios,
+            "{folios} folios are pinned, {gauge} grew by {grown}"
         );
     }
     let report = ask(bench, "process", &[])?;
     let rows = report.of_pid(workload.pid());
     ensure!(
-        rows.len() == 1 && rows[0].folios == FOLIOS && report.pinned_pages == report.vmstat_pages,
-        "{FOLIOS} folios are pinned: {report:?}"
+        rows.len() == 1 && rows[0].folios == folios && report.pinned_pages == report.vmstat_pages,
+        "{folios} folios are pinned: {report:?}"
     );
-    workload.go_on_to("released")?;
+    workload.reach("released")?;
     until_pinned(bench, before.sum("pinscope_pinned_pages")?)?;
     let left = agent.scrape()?.sum("pinscope_pinned_folios")?;
     ensure!(

@@ -104,7 +104,7 @@ pub(super) fn a_pid_that_comes_again_is_another_owner(bench: &Bench) -> Result<(
         "pid {pid} is a dead process with {leaked} pages and a living one with {held}: {report:?}"
     );
     check_sums(bench, leaked + held, "with one pid twice")?;
-    again.go_on_to("released")?;
+    again.reach("released")?;
     again.finish()?;
     check_sums(bench, leaked, "with the living one's released")?;
     dead.finish()?;

@@ -12,11 +12,14 @@ mod leak;
 mod lockdown;
 mod nothing_pinned;
 mod owners;
+mod programs;
 mod reconciliation;
 mod refusals;
 mod ring;
 mod sampling;
 mod service;
+mod undone;
+mod workloads;
 
 /// What a test does.
 type Run = Box<dyn Fn(&Bench) -> Result<()>>;
@@ -29,8 +32,32 @@ pub(crate) struct Test {
     pub(crate) run: Run,
 }
 
-/// All of them, in the order in which they run: those that share an agent side by side.
-pub(crate) fn all() -> Vec<Test> {
+/// Tests that need the same kind of guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Set {
+    /// Any guest does.
+    Usual,
+    /// Debian's programs are there, and the kernel has the drivers that clouds do without.
+    Programs,
+    /// Several GiB of memory, a part of it movable, and a pool of huge pages.
+    Large,
+}
+
+/// All tests of a set, in the order in which they run: those that share an agent side by side.
+pub(crate) fn all(set: Set) -> Vec<Test> {
+    match set {
+        Set::Usual => {
+            let mut tests = first();
+            tests.extend(workloads::usual());
+            tests.extend(then());
+            tests
+        }
+        Set::Programs => workloads::of_drivers().chain(programs::tests()).collect(),
+        Set::Large => large(),
+    }
+}
+
+fn first() -> Vec<Test> {
     vec![
         test(hooks::every_family_of_hooks_is_attached),
         // Before folios that others have pinned come into its hands.
@@ -38,18 +65,18 @@ pub(crate) fn all() -> Vec<Test> {
         test(held_pins::held_pins_across_fsync_are_seen_by_kernel_and_two_walk),
         test(held_pins::held_pins_of_large_folios_are_seen_by_kernel_and_two_walk),
         test(held_pins::pins_for_reading_are_seen_like_pins_for_writing),
-        test(reconciliation::at_quiet_points_ledger_and_totals_equal_the_kernels_over_400000_pages),
-        test(reconciliation::long_pins_are_outstanding_until_they_are_released),
-        test(reconciliation::a_race_of_unmapping_syncs_and_reads_leaves_no_page_outstanding),
-        test(reconciliation::references_are_counted_apart_from_pins),
-        test(reconciliation::direct_reads_are_booked_as_the_kernel_took_them),
+    ]
+}
+
+fn then() -> Vec<Test> {
+    vec![
         test(
             nothing_pinned::nothing_pinned_means_no_pinned_verdict_and_a_ledger_that_stays_as_it_is,
         ),
         test(reconciliation::eight_threads_over_shared_folios_leave_no_page_outstanding),
+        test(undone::pins_that_the_fast_path_takes_back_are_counted_as_rolled_back),
         test(huge_folios::fixed_buffers_on_huge_pages_take_one_entry_a_folio),
         test(owners::several_programs_at_once_add_up_whatever_the_report_is_by),
-        test(owners::a_dma_buf_over_a_memfd_is_its_makers_and_udmabufs),
         test(owners::of_two_who_pin_the_same_file_pages_each_has_its_part_until_it_releases_it),
         test(leak::a_dead_owner_is_a_suspect_with_its_call_path_and_file_until_its_pins_are_gone),
         test(leak::a_pid_that_comes_again_is_another_owner),
@@ -74,6 +101,14 @@ pub(crate) fn all() -> Vec<Test> {
         test(doctor::the_doctor_tells_that_tracefs_is_not_mounted),
         test(lockdown::a_kernel_locked_down_for_integrity_can_be_traced),
         test(lockdown::a_kernel_locked_down_for_confidentiality_is_refused_by_that_name),
+    ]
+}
+
+fn large() -> Vec<Test> {
+    vec![
+        test(undone::pages_that_migrate_before_a_long_pin_are_counted_as_undone),
+        test(huge_folios::a_gibibyte_of_fixed_buffers_on_huge_pages_takes_512_entries),
+        test(sampling::a_million_pages_in_a_ledger_of_4096_entries_are_estimated_and_exact_again_after),
     ]
 }
 

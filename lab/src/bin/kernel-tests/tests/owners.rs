@@ -5,7 +5,6 @@ use std::fs;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::absent::absent;
 use crate::bench::Bench;
 use crate::holders::{ask, by_subsystem, check_sums, until_pinned};
 use crate::workload::Stepped;
@@ -26,7 +25,7 @@ pub(super) fn several_programs_at_once_add_up_whatever_the_report_is_by(
     // References are no pins: these are to change nothing.
     let mut references = Stepped::start(bench, &["vmsplice", "--pages", "64"])?;
     references.reach("ready")?;
-    references.go_on_to("held")?;
+    references.reach("held")?;
     let mut total = 0;
     let mut running = Vec::new();
     for (subsystem, arguments) in workloads {
@@ -71,31 +70,6 @@ pub(super) fn several_programs_at_once_add_up_whatever_the_report_is_by(
         check_sums(bench, total, "with one program less")?;
     }
     references.finish()
-}
-
-pub(super) fn a_dma_buf_over_a_memfd_is_its_makers_and_udmabufs(bench: &Bench) -> Result<()> {
-    let _agent = bench.shared_agent(&[])?;
-    if !fs::read_to_string("/proc/kallsyms")?.contains(" memfd_pin_folios\n") {
-        return Err(absent("this kernel has no memfd_pin_folios()"));
-    }
-    let mut workload = Stepped::start(bench, &["udmabuf", "--pages", "128"])?;
-    let pages = workload.reach("held")?.pages_pinned;
-    check_sums(bench, pages, "with a dma-buf")?;
-    let by_subsystem = by_subsystem(bench)?;
-    ensure!(
-        by_subsystem.pages_of("subsystem", "udmabuf") == pages,
-        "udmabuf has {pages}: {:?}",
-        ask(bench, "stack", &[])?
-    );
-    let by_process = ask(bench, "process", &[])?;
-    let rows = by_process.of_pid(workload.pid());
-    ensure!(
-        rows.len() == 1 && rows[0].pages == pages,
-        "its maker has {pages}: {by_process:?}"
-    );
-    workload.go_on_to("released")?;
-    check_sums(bench, 0, "with the dma-buf closed")?;
-    workload.finish()
 }
 
 pub(super) fn of_two_who_pin_the_same_file_pages_each_has_its_part_until_it_releases_it(

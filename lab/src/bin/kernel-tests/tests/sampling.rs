@@ -1,12 +1,11 @@
 //! More folios than the ledger has slots for: totals stay exact, parts become estimates that say
 //! how far they may be off, and once everything fits again they are exact again.
 
-use std::fs;
-
 use anyhow::{Context, Result, ensure};
 
+use crate::absent::absent;
 use crate::agent::Agent;
-use crate::bench::Bench;
+use crate::bench::{Bench, available_pages};
 use crate::holders::{ask, check_sums, until_pinned};
 use crate::wait::{Look, until};
 use crate::workload::Stepped;
@@ -20,10 +19,27 @@ const BUFFER_LIMIT: usize = 1 << 18;
 pub(super) fn more_folios_than_the_ledger_holds_are_estimated_and_exact_again_after(
     bench: &Bench,
 ) -> Result<()> {
-    let agent = Agent::start(bench, &["--ledger-folios", SLOTS])?;
     // Unequal parts, of a quarter of the memory there is.
-    let unit = available_pages()? / 40;
-    let parts = [4, 3, 2, 1].map(|part| (unit * part).min(BUFFER_LIMIT));
+    let unit = available_pages()? as usize / 40;
+    check(
+        bench,
+        [4, 3, 2, 1].map(|part| (unit * part).min(BUFFER_LIMIT)),
+    )
+}
+
+pub(super) fn a_million_pages_in_a_ledger_of_4096_entries_are_estimated_and_exact_again_after(
+    bench: &Bench,
+) -> Result<()> {
+    let parts = [250_000, 250_000, 200_000, 150_000, 100_000, 50_000];
+    // What the programs need besides is little against a quarter more.
+    if available_pages()? < 1_250_000 {
+        return Err(absent("less than 4.8 GiB of memory are available"));
+    }
+    check(bench, parts)
+}
+
+fn check<const N: usize>(bench: &Bench, parts: [usize; N]) -> Result<()> {
+    let agent = Agent::start(bench, &["--ledger-folios", SLOTS])?;
     let mut holders = Vec::new();
     let mut total = 0;
     for pages in parts {
@@ -93,15 +109,4 @@ fn until_exact(bench: &Bench) -> Result<()> {
             Look::NotYet(format!("{report:?}"))
         })
     })
-}
-
-/// Pages of memory that programs can still have.
-fn available_pages() -> Result<usize> {
-    let text = fs::read_to_string("/proc/meminfo")?;
-    let line = text.lines().find_map(|it| it.strip_prefix("MemAvailable:"));
-    let kibibytes: usize = line
-        .and_then(|it| it.split_whitespace().next())
-        .context("no MemAvailable")?
-        .parse()?;
-    Ok(kibibytes / 4)
 }

@@ -32,19 +32,26 @@ impl PinCounters {
 /// How long a kernel worker may take to give pins back.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Comes back when `pages` more pages have been released since `before`; for releases
-/// that the kernel leaves to a worker.
-pub(crate) fn wait_for_release(before: PinCounters, pages: u64) -> Result<()> {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let released = (PinCounters::read()? - before).released;
-        if released >= pages {
-            return Ok(());
+impl PinCounters {
+    /// What is pinned, or by how much that grew.
+    pub(crate) fn outstanding(self) -> u64 {
+        self.acquired.wrapping_sub(self.released)
+    }
+
+    /// Comes back when `pages` more pages have been released than at this moment; for releases
+    /// that the kernel leaves to a worker.
+    pub(crate) fn wait_for_release(self, pages: u64) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let released = (Self::read()? - self).released;
+            if released >= pages {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                bail!("{released} of {pages} pages were released within {PATIENCE:?}");
+            }
+            std::thread::yield_now();
         }
-        if Instant::now() >= deadline {
-            bail!("{released} of {pages} pages were released within {PATIENCE:?}");
-        }
-        std::thread::yield_now();
     }
 }
 

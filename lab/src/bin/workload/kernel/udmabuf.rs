@@ -1,13 +1,14 @@
 //! A dma-buf over a memfd: the kernel pins the memfd's folios until the dma-buf is closed.
 //! It needs `/dev/udmabuf`, and pins only on kernels that have `memfd_pin_folios()`.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Error;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
 use super::memfd;
+use crate::absent;
 
 const DEVICE: &str = "/dev/udmabuf";
 /// `_IOW('u', 0x42, struct udmabuf_create)`.
@@ -31,11 +32,7 @@ pub(crate) struct DmaBuf {
 impl DmaBuf {
     /// Makes `bytes` bytes of memory and pins them.
     pub(crate) fn make(bytes: usize) -> Result<Self> {
-        let device = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(DEVICE)
-            .with_context(|| format!("{DEVICE} cannot be opened (CONFIG_UDMABUF?)"))?;
+        let device = absent::open(DEVICE)?;
         let memory = sealed_memory(bytes)?;
         let order = Create {
             memfd: memory.as_raw_fd().cast_unsigned(),

@@ -1,5 +1,5 @@
 //! An io_uring with fixed buffers: registering pins them for long (`FOLL_LONGTERM`).
-//! It submits nothing.
+//! What goes through its queues is in `uring_queue`.
 
 use std::io::Error;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -16,7 +16,9 @@ const UNREGISTER_BUFFERS: libc::c_uint = 1;
 /// A ring; closing it gives its buffers back, a little later, in a kernel worker.
 #[derive(Debug)]
 pub(crate) struct Ring {
-    descriptor: OwnedFd,
+    pub(super) descriptor: OwnedFd,
+    /// `struct io_uring_params` as the kernel filled it.
+    pub(super) parameters: [u32; 30],
 }
 
 impl Ring {
@@ -35,7 +37,10 @@ impl Ring {
         }
         // SAFETY: a new descriptor that nobody else owns.
         let descriptor = unsafe { OwnedFd::from_raw_fd(i32::try_from(descriptor)?) };
-        Ok(Self { descriptor })
+        Ok(Self {
+            descriptor,
+            parameters,
+        })
     }
 
     /// Pins `span` as the one fixed buffer.

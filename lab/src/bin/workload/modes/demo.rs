@@ -30,6 +30,8 @@ const ACTS: [Act; 8] = [
             pages: 16,
             threads: 2,
             sync_every: 1,
+            engine: direct_read::Engine::Pread,
+            memory: Kind::File,
         };
         direct_read::run(&args, session)
     }),

@@ -1,5 +1,5 @@
-//! Direct reads into a shared mapping of another file, each followed by an msync:
-//! the classic pin of a file page. Nothing is held longer than a read takes.
+//! Direct reads into memory, by default a shared mapping of another file, each followed by an
+//! msync: the classic pin of a file page. Nothing is held longer than a read takes.
 
 use std::fs::File;
 use std::io::Error;
@@ -10,10 +10,25 @@ use anyhow::{Result, anyhow, ensure};
 
 use crate::counts::Counts;
 use crate::kernel::PAGE;
+use crate::kernel::aio::Context;
 use crate::kernel::files::{Folios, WorkFile};
 use crate::kernel::mapping::{Mapping, Span};
+use crate::kernel::memory::{Kind, Memory};
 use crate::kernel::pin_counters::PinCounters;
+use crate::kernel::uring::Ring;
+use crate::kernel::uring_queue::Queues;
 use crate::session::Session;
+
+/// By which system calls a read is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Engine {
+    /// `pread`.
+    Pread,
+    /// `io_submit` and `io_getevents`, which libaio calls.
+    Aio,
+    /// An io_uring.
+    Uring,
+}
 
 /// How much, and by how many.
 #[derive(Clone, Debug, clap::Args)]
@@ -30,6 +45,12 @@ pub(crate) struct Args {
     /// Reads between two msync calls; 0 for none.
     #[arg(long, default_value_t = 1)]
     pub(crate) sync_every: usize,
+    /// By which system calls.
+    #[arg(long, value_enum, default_value = "pread")]
+    pub(crate) engine: Engine,
+    /// What memory is read into.
+    #[arg(long, value_enum, default_value = "file")]
+    pub(crate) memory: Kind,
 }
 
 /// Phases: `ready` (nothing read yet), `read`. Asks the kernel's counters whether the reads pinned or only
@@ -41,21 +62,20 @@ pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
     );
     let bytes = args.pages * PAGE;
     let source = WorkFile::make(&session.dir, "source", bytes, Folios::Large)?;
-    let target = WorkFile::make(&session.dir, "target", bytes * args.threads, Folios::Large)?;
-    let mapping = Mapping::shared(&target.file, bytes * args.threads)?;
-    mapping.touch(mapping.span());
+    let memory = Memory::make(args.memory, &session.dir, bytes * args.threads)?;
+    let mapping = &memory.mapping;
     session.pass("ready", &Counts::default())?;
     let before = PinCounters::read()?;
     let part = |number: usize| mapping.part(number * args.pages, args.pages);
     let mut counts: Counts = scope(|threads| {
         let others: Vec<_> = (1..args.threads)
             .map(|number| {
-                let (mapping, source, part) = (&mapping, &source, part(number));
+                let (source, part) = (&source, part(number));
                 threads.spawn(move || read_and_sync(args, session, source, mapping, part))
             })
             .collect();
         // The first reads here: the end of a thread takes references, too, for its futex.
-        let own = read_and_sync(args, session, &source, &mapping, part(0));
+        let own = read_and_sync(args, session, &source, mapping, part(0));
         others
             .into_iter()
             .map(|reader| {
@@ -79,12 +99,13 @@ fn read_and_sync(
     part: Span,
 ) -> Result<Counts> {
     let source = source.open_direct()?;
+    let reader = Reader::new(args.engine)?;
     let mut counts = Counts::default();
     for number in 1..=args.reads {
         if session.over() {
             break;
         }
-        read_direct(&source, part)?;
+        reader.read(&source, part)?;
         counts.calls += 1;
         counts.reads += 1;
         counts.bytes_read += part.length as u64;
@@ -94,6 +115,37 @@ fn read_and_sync(
         }
     }
     Ok(counts)
+}
+
+/// What an engine needs.
+enum Reader {
+    Pread,
+    Aio(Context),
+    Uring(Box<Queues>),
+}
+
+impl Reader {
+    fn new(engine: Engine) -> Result<Self> {
+        match engine {
+            Engine::Pread => Ok(Self::Pread),
+            Engine::Aio => Ok(Self::Aio(Context::new()?)),
+            Engine::Uring => Ok(Self::Uring(Box::new(Queues::of(Ring::new()?)?))),
+        }
+    }
+
+    fn read(&self, source: &File, into: Span) -> Result<()> {
+        let got = match self {
+            Self::Pread => return read_direct(source, into),
+            Self::Aio(context) => context.read(source, into)?,
+            Self::Uring(queues) => queues.read(source, into)?,
+        };
+        ensure!(
+            got == into.length,
+            "a direct read gave {got} of {} bytes",
+            into.length
+        );
+        Ok(())
+    }
 }
 
 /// One read from the start of `source` that fills all of `into`.

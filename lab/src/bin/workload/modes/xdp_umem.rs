@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use crate::counts::Counts;
 use crate::kernel::PAGE;
 use crate::kernel::memory::{Kind, Memory};
-use crate::kernel::pin_counters::{PinCounters, wait_for_release};
+use crate::kernel::pin_counters::PinCounters;
 use crate::kernel::xdp::Umem;
 use crate::session::Session;
 
@@ -26,15 +26,15 @@ pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
     let memory = Memory::make(args.memory, &session.dir, args.pages * PAGE)?;
     let pages = memory.mapping.span().pages() as u64;
     let mut counts = Counts::default();
-    let before = PinCounters::read()?;
 
     let umem = Umem::register(memory.mapping.span())?;
     counts.calls += 1;
     counts.pages_pinned += pages;
     session.stay_in("held", &counts)?;
 
+    let before = PinCounters::read()?;
     drop(umem);
-    wait_for_release(before, pages)?;
+    before.wait_for_release(pages)?;
     counts.pages_unpinned += pages;
     session.pass("released", &counts)?;
     Ok(counts)

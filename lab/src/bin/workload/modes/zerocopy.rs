@@ -19,7 +19,8 @@ pub(crate) struct Args {
     pub(crate) pages: usize,
 }
 
-/// Sends one after the other, each given back before the next.
+/// Phases: `ready` (nothing sent yet), `sent`. One after the other, each given back before the
+/// next.
 pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
     ensure!(
         (1..=PAGES_AT_ONCE).contains(&args.pages),
@@ -29,6 +30,7 @@ pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
     memory.dirty(memory.span(), 1);
     let pair = Pair::open()?;
     let mut counts = Counts::default();
+    session.pass("ready", &counts)?;
     for _send in 0..args.sends {
         if session.over() {
             break;

@@ -1,0 +1,189 @@
+//! Three books that must agree to the page at a quiet point: what a workload counted itself, the
+//! kernel's own counters, and the agent's. It starts no workload.
+
+use std::fmt;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::agent::Agent;
+use crate::bench::Bench;
+use crate::metrics::Metrics;
+use crate::wait::{Look, until};
+use crate::workload::{self, Counts, PinCounters};
+
+/// No workload here pins or releases more with one call.
+const PAGES_A_RUN: i64 = 1024;
+
+/// How long a kernel worker may take to give pins back, before books that differ are a failure.
+const SETTLED_WITHIN: Duration = Duration::from_secs(60);
+
+/// Causes of loss: programs that the kernel skipped, and returns that were not seen.
+const MISSED: [&str; 2] = ["hook_missed", "return_missed"];
+
+/// And pages that were counted, and then not found or not changed in the ledger.
+const UNBOOKED: [&str; 2] = ["unknown_release", "contended"];
+
+/// What the kernel and the agent said before anything was done.
+pub(crate) struct Books {
+    kernel: PinCounters,
+    agent: Metrics,
+}
+
+/// What the kernel may have undone inside a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Undoes {
+    /// Nothing.
+    Nothing,
+    /// Pins of its own, which the agent knows by what both of the kernel's counters have more.
+    Some,
+}
+
+/// What the books said, as growth since they were opened.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen {
+    kernel: PinCounters,
+    pub(crate) pinned: i64,
+    unpinned: i64,
+    pub(crate) outstanding: i64,
+    unreconciled: i64,
+    pub(crate) undone: i64,
+    pub(crate) rolled_back: i64,
+    /// Runs and returns that no probe saw, which the kernel or the agent counted.
+    missed: i64,
+    /// Pages that were counted and are not in the ledger as they should be.
+    unbooked: i64,
+    /// Whether the agent lost nothing of this kind since it started.
+    whole_so_far: bool,
+}
+
+impl Books {
+    /// The two are read one after the other: nothing else on the machine pins.
+    pub(crate) fn open(bench: &Bench, agent: &Agent) -> Result<Self> {
+        let kernel = workload::kernel_counters(bench)?;
+        Ok(Self {
+            kernel,
+            agent: agent.scrape()?,
+        })
+    }
+
+    /// Outstanding pages and both totals, to the page, once nothing moves; against the workload's own
+    /// count as well if it has one.
+    pub(crate) fn check(
+        &self,
+        bench: &Bench,
+        agent: &Agent,
+        own: Option<Counts>,
+        undoes: Undoes,
+    ) -> Result<Seen> {
+        until("books that agree", SETTLED_WITHIN, || {
+            let seen = self.read(bench, agent)?;
+            Ok(if seen.agrees_with(own, undoes) {
+                Look::Done(seen)
+            } else {
+                let own =
+                    own.map(|own| format!("own {} and {}; ", own.pages_pinned, own.pages_unpinned));
+                let own = own.unwrap_or_default();
+                let lost = agent.scrape()?.show("pinscope_lost_total");
+                Look::NotYet(format!("{own}{seen}; {lost}"))
+            })
+        })
+    }
+
+    fn read(&self, bench: &Bench, agent: &Agent) -> Result<Seen> {
+        let kernel = workload::kernel_counters(bench)?.since(self.kernel);
+        let now = agent.scrape()?;
+        let grown = |name: &str| Ok::<_, anyhow::Error>(now.sum(name)? - self.agent.sum(name)?);
+        let lost = |it: &Metrics, causes: [&str; 2]| -> i64 {
+            let count = |cause| it.sum_with("pinscope_lost_total", &[("cause", cause)]);
+            causes.into_iter().map(count).sum()
+        };
+        let missed = lost(&now, MISSED) - lost(&self.agent, MISSED);
+        let unbooked = lost(&now, UNBOOKED) - lost(&self.agent, UNBOOKED);
+        Ok(Seen {
+            kernel,
+            pinned: grown("pinscope_pages_pinned_total")?,
+            unpinned: grown("pinscope_pages_unpinned_total")?,
+            outstanding: grown("pinscope_pinned_pages")?,
+            unreconciled: grown("pinscope_unreconciled_pages")?,
+            undone: grown("pinscope_pages_undone_total")?,
+            rolled_back: grown("pinscope_rolled_back_pages")?,
+            missed,
+            unbooked,
+            whole_so_far: lost(&now, MISSED) + lost(&now, UNBOOKED) == 0,
+        })
+    }
+}
+
+impl Seen {
+    /// Where the kernel skipped probes (a preemptible one does on busy CPUs) the agent may lack
+    /// what those runs would have booked, and no more; and it has to know by how much it is off.
+    fn agrees_with(&self, own: Option<Counts>, undoes: Undoes) -> bool {
+        let known = match undoes {
+            Undoes::Nothing => self.allows(self.rolled_back) && self.allows(self.undone),
+            Undoes::Some => self.rolled_back >= 0,
+        };
+        let (acquired, released) = self.unseen();
+        let totals = known && self.allows(acquired) && self.allows(released);
+        let same_as_own = |own: Counts| {
+            own.pages_pinned - own.pages_unpinned == self.kernel.outstanding()
+                && self.allows(own.pages_pinned - self.pinned)
+                && self.allows(own.pages_unpinned - self.unpinned)
+        };
+        totals
+            && own.is_none_or(same_as_own)
+            && (self.outstanding - self.kernel.outstanding() - self.unreconciled).abs()
+                <= self.unbooked
+            && self.allows(self.unreconciled.abs())
+    }
+
+    /// By how much the kernel's totals are above the agent's and what that knows to be undone.
+    fn unseen(&self) -> (i64, i64) {
+        let undone = self.undone + self.rolled_back;
+        (
+            self.kernel.acquired - self.pinned - undone,
+            self.kernel.released - self.unpinned - undone,
+        )
+    }
+
+    /// Whether the agent may lack so many pages of what was done.
+    pub(crate) fn allows(&self, lacking: i64) -> bool {
+        (0..=self.missed * PAGES_A_RUN).contains(&lacking)
+    }
+
+    /// Whether nothing was missed, so that every figure is exact.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.missed == 0 && self.unbooked == 0
+    }
+
+    /// The same since the agent started, so that its ledger has what is pinned and nothing else.
+    pub(crate) fn is_whole_so_far(&self) -> bool {
+        self.whole_so_far
+    }
+}
+
+impl fmt::Display for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "kernel {} acquired {} released, agent {} and {}, {} undone, {} rolled back, \
+             {} outstanding, difference {}",
+            self.kernel.acquired,
+            self.kernel.released,
+            self.pinned,
+            self.unpinned,
+            self.undone,
+            self.rolled_back,
+            self.outstanding,
+            self.unreconciled
+        )?;
+        if self.is_whole() {
+            return Ok(());
+        }
+        write!(
+            f,
+            ", {} runs missed, {} pages unbooked",
+            self.missed, self.unbooked
+        )
+    }
+}
