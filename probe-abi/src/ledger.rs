@@ -26,7 +26,8 @@ pub enum Kind {
 /// | 63..28 | key: the folio's `struct page` address, see [`folio_key`] |
 /// | 27 | kind: 0 pin, 1 get |
 /// | 26 | busy: claimed, its note not written yet |
-/// | 25..0 | count: references not yet released |
+/// | 25 | others: another owner has a slot of this folio, too |
+/// | 24..0 | count: references not yet released |
 ///
 /// All zero is an empty slot. A key with count zero is a folio whose last
 /// reference is gone but which no mkclean walk has settled since.
@@ -35,13 +36,19 @@ pub struct Word(pub u64);
 
 impl Word {
     /// Mask of the count.
-    pub const COUNT: u64 = (1 << 26) - 1;
+    pub const COUNT: u64 = (1 << 25) - 1;
+    /// Says of a folio's preferred slot that it is not alone. Where it is absent a
+    /// release need not look any further; it may stay when the others have gone.
+    pub const OTHERS: u64 = 1 << 25;
     /// The claim mark.
     pub const BUSY: u64 = 1 << 26;
     /// The kind bit.
     pub const GET: u64 = 1 << 27;
     /// Shift of the key.
     pub const KEY_SHIFT: u32 = 28;
+
+    /// Everything but the count and what goes with it: what a word is looked for by.
+    pub const IDENTITY: u64 = !(Self::COUNT | Self::OTHERS);
 
     /// The word of a folio with no count yet.
     #[must_use]
@@ -154,6 +161,14 @@ pub const fn page_high(page: u64) -> u64 {
 pub const fn bucket_of(key: u64, mask: u32) -> u32 {
     // Fibonacci hashing: the high half of the product mixes every key bit.
     (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32 & mask
+}
+
+/// The slot of a folio in its first bucket, if it can have its wish: where it is
+/// looked for before anywhere else.
+#[must_use]
+#[inline(always)]
+pub const fn preferred_slot_of(key: u64) -> usize {
+    (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 61) as usize & (BUCKET_SLOTS - 1)
 }
 
 /// The other bucket of a key: a full bucket overflows into it.

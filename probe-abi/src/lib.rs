@@ -20,7 +20,8 @@ mod strata;
 pub use counters::{CpuCounters, Lost, WALK_KINDS, WalkKind};
 pub use layout::{ABSENT, Layout};
 pub use ledger::{
-    BUCKET_SLOTS, Bucket, Kind, SlotNote, Word, bucket_of, folio_key, page_high, second_bucket_of,
+    BUCKET_SLOTS, Bucket, Kind, SlotNote, Word, bucket_of, folio_key, page_high, preferred_slot_of,
+    second_bucket_of,
 };
 pub use owner::{
     CALL_FRAMES, GUP_FUNCTIONS, HOLD_BUCKETS, Owner, OwnerTag, hold_bucket, owner_slot,

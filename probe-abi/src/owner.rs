@@ -124,12 +124,21 @@ const _: () = assert!(size_of::<Owner>() == 512 && align_of::<Owner>() == 64);
 #[must_use]
 #[inline(always)]
 pub const fn hold_bucket(ns: u64) -> usize {
-    let bits = 64 - (ns >> FIRST_HOLD_BITS).leading_zeros();
-    if bits as usize >= HOLD_BUCKETS {
-        HOLD_BUCKETS - 1
-    } else {
-        bits as usize
+    // By halves: the kernel's machine has no instruction that counts zeros.
+    let mut rest = ns >> FIRST_HOLD_BITS;
+    if rest >> (HOLD_BUCKETS - 2) != 0 {
+        return HOLD_BUCKETS - 1;
     }
+    let mut bucket = 0;
+    let mut width = 16;
+    while width > 0 {
+        if rest >> width != 0 {
+            rest >>= width;
+            bucket += width;
+        }
+        width /= 2;
+    }
+    bucket + rest as usize
 }
 
 /// Record at which the search for an identity begins; 0 is passed over.

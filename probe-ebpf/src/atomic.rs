@@ -1,22 +1,17 @@
 //! Atomic changes to words in map values.
 
-use core::intrinsics::{AtomicOrdering, atomic_cxchg, atomic_xadd};
+#[cfg_attr(feature = "baseline", path = "atomic/locked.rs")]
+mod swap;
 
-/// Compare-and-swap: whether `old` was there. A full barrier.
-#[inline(always)]
-pub(crate) fn swap(at: *mut u64, old: u64, new: u64) -> bool {
-    // SAFETY: callers pass pointers into map values, aligned and alive.
-    let (seen, _) = unsafe {
-        atomic_cxchg::<u64, { AtomicOrdering::SeqCst }, { AtomicOrdering::SeqCst }>(at, old, new)
-    };
-    seen == old
-}
+use core::intrinsics::{AtomicOrdering, atomic_xadd};
+
+pub(crate) use swap::swap;
 
 /// `*at += n`, result unused: a plain `lock add` that every kernel's verifier
 /// takes.
 #[inline(always)]
 pub(crate) fn xadd(at: *mut u64, n: u64) {
-    // SAFETY: as above.
+    // SAFETY: callers pass pointers into map values, aligned and alive.
     unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(at, n) };
 }
 

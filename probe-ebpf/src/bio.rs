@@ -106,9 +106,8 @@ fn released_one(bio: Typed) -> bool {
     if offset >= 4096 || length.wrapping_sub(1) >= 4096 - offset {
         return false;
     }
-    let page = entry.follow(layout!(bvec_page));
-    let is_tail = page.follow(layout!(compound)).address() & 1 == 1;
-    !is_tail && page.follow(layout!(mapping)).address() & MAPPING_ANON != 0
+    let page = pages::small(entry.follow(layout!(bvec_page)));
+    page.is_some_and(|(_, mapping)| mapping & MAPPING_ANON != 0)
 }
 
 /// Length and address of a bio's vector. Which way it is read is known to the

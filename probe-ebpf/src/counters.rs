@@ -32,6 +32,22 @@ pub(crate) fn add(n: u64, offset: usize) {
     );
 }
 
+/// Adds `n` to the one counter and 1 to the other.
+#[inline(always)]
+pub(crate) fn add_and_count(n: u64, sum: usize, number: usize) {
+    // SAFETY: as above.
+    let cpu = unsafe { bpf_get_smp_processor_id() };
+    let Some(counters) = COUNTERS.get_ptr_mut(cpu) else {
+        return;
+    };
+    let counters = counters.cast::<u8>();
+    // SAFETY: as above.
+    unsafe {
+        xadd(counters.add(sum).cast::<u64>(), n);
+        xadd(counters.add(number).cast::<u64>(), 1);
+    }
+}
+
 /// Counts `n` losses of a [`probe_abi::Lost`] cause.
 #[inline(always)]
 pub(crate) fn lose(cause: usize, n: u64) {

@@ -143,8 +143,11 @@ fn leave(gup: Gup, returned: i32, identify: impl Fn(*mut Thread)) -> u32 {
     }
     if gup.act == Act::Get && returned == 1 && pages::is_one_anonymous(pages) {
         Thread::leave(thread, tid);
-        counters::add(1, offset_of!(CpuCounters, pages_referenced));
-        counters::add(1, offset_of!(CpuCounters, gup_calls));
+        counters::add_and_count(
+            1,
+            offset_of!(CpuCounters, pages_referenced),
+            offset_of!(CpuCounters, gup_calls),
+        );
         return 0;
     }
     identify(thread);
@@ -165,8 +168,7 @@ fn leave(gup: Gup, returned: i32, identify: impl Fn(*mut Thread)) -> u32 {
     } else {
         offset_of!(CpuCounters, pages_referenced)
     };
-    counters::add(taken, total);
-    counters::add(1, offset_of!(CpuCounters, gup_calls));
+    counters::add_and_count(taken, total, offset_of!(CpuCounters, gup_calls));
     owners::took(owner, taken);
     0
 }

@@ -13,7 +13,7 @@ use crate::{
     counters,
     folio::Folio,
     layout::layout,
-    owners, place,
+    place, release,
     repeat::{ends, repeat},
     scratch::{Handle, Kept, Raw, handle, kept, lent, with},
     settings,
@@ -77,6 +77,8 @@ pub(crate) struct Entry {
     pub(crate) rank: u64,
     /// Sampling level at the last look.
     pub(crate) level: u64,
+    /// Process that gives them back, 0 where that is not known.
+    pub(crate) releaser: u64,
 }
 
 kept!(Entry, ENTRY_CELLS);
@@ -96,6 +98,7 @@ impl Entry {
             owner,
             rank: 0,
             level: settings::level(),
+            releaser: 0,
         }
     }
 
@@ -117,6 +120,9 @@ impl Entry {
         }
         self.memcg = memcg;
         self.pages = pages;
+        if place::at_preferred(self) {
+            return;
+        }
         // Twice in a row is rare: no loop for the first time.
         if add_to_own(self.handle()) == 0 {
             self.attempt(try_add);
@@ -159,8 +165,12 @@ impl Entry {
             self.pass_over(self.left.wrapping_neg());
             return 0;
         }
-        if take_from_newest(self.handle()) != DONE {
-            self.attempt(try_release);
+        if !release::from_preferred(self) {
+            self.releaser = release::releaser();
+            if self.releaser != 0 {
+                release::from_own(self.handle());
+            }
+            self.attempt(release::attempt);
         }
         if self.left > 0 {
             self.pass_over(self.left.wrapping_neg());
@@ -193,18 +203,6 @@ extern "C" fn try_open(_attempt: u64, entry: Raw) -> i64 {
     ends(place::open_slot(handle(entry)))
 }
 
-extern "C" fn try_release(attempt: u64, entry: Raw) -> i64 {
-    let found = take_from_newest(handle(entry));
-    // While this one searched, another release may have emptied the slot it
-    // came for and a pin filled the one it had passed: look more than once.
-    i64::from(found == DONE || found == NOTHING && attempt >= 2)
-}
-
-/// What became of an attempt to release.
-const NOTHING: i64 = 0;
-const SOME: i64 = 1;
-const DONE: i64 = 2;
-
 /// Adds to this owner's slot of the folio, if there is one. 0 if another CPU
 /// changed it meanwhile.
 #[unsafe(no_mangle)]
@@ -219,7 +217,7 @@ extern "C" fn add_to_own(entry: Handle<Entry>) -> i64 {
             return 1;
         };
         let slot = find(bucket, |word, slot| {
-            equal(word.0 & !Word::COUNT, entry.want) && owner_of(bucket, slot) == entry.owner
+            equal(word.0 & Word::IDENTITY, entry.want) && owner_of(bucket, slot) == entry.owner
         });
         if slot < NONE {
             found = true;
@@ -230,71 +228,6 @@ extern "C" fn add_to_own(entry: Handle<Entry>) -> i64 {
         }
     }
     i64::from(!found)
-}
-
-/// Takes what is asked for out of the folio's slots.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn take_from_newest(entry: Handle<Entry>) -> i64 {
-    let Some(entry) = lent::<Entry>(entry) else {
-        return DONE;
-    };
-    let mut found = NOTHING;
-    for bucket in entry.buckets {
-        let Some(bucket) = bucket_ptr(bucket) else {
-            return DONE;
-        };
-        let slot = newest(bucket, entry.want);
-        if slot < NONE {
-            found = SOME;
-            entry.left -= take(bucket, slot, entry);
-            if entry.left == 0 {
-                return DONE;
-            }
-        }
-    }
-    found
-}
-
-/// The slot that a release takes from: of two owners the one that pinned later,
-/// because what is held for long is given back last.
-#[inline(always)]
-fn newest(bucket: *mut Bucket, want: u64) -> usize {
-    let holds = |word: Word| equal(word.0 & !Word::COUNT, want) && word.count() > 0;
-    let first = find(bucket, |word, _| holds(word));
-    if first >= NONE {
-        return first;
-    }
-    let second = find(bucket, |word, slot| slot > first && holds(word));
-    if second < NONE && since(bucket, second) > since(bucket, first) {
-        second
-    } else {
-        first
-    }
-}
-
-/// Takes what there is, at most what is asked for, out of a slot; returns how many.
-#[inline(always)]
-fn take(bucket: *mut Bucket, slot: usize, entry: &Entry) -> u64 {
-    let at = word_ptr(bucket, slot);
-    let word = read_word(at);
-    if word.0 & !Word::COUNT != entry.want || word.count() == 0 {
-        return 0;
-    }
-    let (owner, since_ns) = (owner_of(bucket, slot), since(bucket, slot));
-    let taken = u64::from(word.count()).min(entry.left);
-    let rest = word.0 - taken;
-    let empty = Word(rest).count() == 0;
-    // Nothing writes an anonymous folio back through mkclean: once its last
-    // reference is gone there is nothing to remember.
-    let forget = empty && entry.mapping & crate::folio::MAPPING_ANON != 0;
-    if !swap(at, word.0, if forget { 0 } else { rest }) {
-        return 0;
-    }
-    if empty {
-        owners::held_since(owner, since_ns);
-    }
-    taken
 }
 
 #[inline(never)]
@@ -426,7 +359,7 @@ pub(crate) fn owner_of(bucket: *mut Bucket, slot: usize) -> u32 {
 }
 
 #[inline(always)]
-fn since(bucket: *mut Bucket, slot: usize) -> u64 {
+pub(crate) fn since(bucket: *mut Bucket, slot: usize) -> u64 {
     // SAFETY: as above.
     load(unsafe { &raw const (*note_ptr(bucket, slot)).since_ns })
 }

@@ -16,7 +16,6 @@
 )]
 
 mod args;
-#[cfg_attr(feature = "baseline", path = "atomic/locked.rs")]
 mod atomic;
 mod bio;
 mod counters;
@@ -27,13 +26,17 @@ mod ledger;
 mod mkclean;
 mod owners;
 mod pages;
+mod paths;
 mod place;
+mod release;
 #[cfg_attr(feature = "baseline", path = "repeat/bounded.rs")]
 mod repeat;
 mod resolve;
 #[cfg_attr(feature = "baseline", path = "scratch/shared.rs")]
 mod scratch;
 mod settings;
+#[cfg_attr(feature = "baseline", path = "task/read.rs")]
+mod task;
 mod threads;
 mod typed;
 mod unknown;

@@ -15,6 +15,7 @@ use crate::{
     repeat::{repeat, step_by, steps},
     scratch::{Handle, Kept, kept, lent, with},
     settings::zero_page,
+    typed::Typed,
     unknown::unknown_zero,
 };
 
@@ -131,15 +132,35 @@ pub(crate) fn put_one(page: u64) -> u64 {
     one(page, 1, Act::Put, 0)
 }
 
+/// Head and mapping of a small folio of a file or of anonymous memory, which need
+/// no more than the typed page itself; `None` for all that takes a longer look.
+#[inline(always)]
+pub(crate) fn small(page: Typed) -> Option<(u64, u64)> {
+    let is_tail = page.follow(layout!(compound)).address() & 1 == 1;
+    let is_large = page.read::<u64>(layout!(flags)) >> (layout!(pg_head) & 63) & 1 == 1;
+    let mapping = page.follow(layout!(mapping)).address();
+    // The zero page, which has none, does not count.
+    (!is_tail && !is_large && mapping != 0).then(|| (page.address(), mapping))
+}
+
+/// Gives `n` pins of a folio back.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn unpin(head: u64, mapping: u64, n: u64) -> u64 {
+    let unknown = Entry::new(head, 0, n, 0, mapping).release();
+    if unknown > 0 {
+        counters::lose(Lost::UNKNOWN_RELEASE, unknown);
+    }
+    0
+}
+
 // Leaves of the call tree have their own frames, which end before the ledger
 // begins: all frames of a chain of calls together have 512 bytes.
 
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn is_anonymous(page: u64) -> u64 {
-    if folio_key(page) == zero_page() {
-        return 0;
-    }
+    // The zero page is not, it has no mapping.
     u64::from(Folio::of(page).is_some_and(|it| it.is_anon()))
 }
 

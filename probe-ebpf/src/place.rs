@@ -1,7 +1,7 @@
 //! Where a pin goes in the ledger when its owner has no slot of the folio yet,
 //! and what makes room when there is none.
 
-use probe_abi::{BUCKET_SLOTS, Bucket, Lost, STRATA, SlotNote, Word};
+use probe_abi::{BUCKET_SLOTS, Bucket, Lost, STRATA, SlotNote, Word, preferred_slot_of};
 
 use crate::{
     atomic::{swap, xadd32},
@@ -47,12 +47,20 @@ impl Pattern {
             FREE => (u64::MAX, 0),
             IDLE => (Word::COUNT | Word::BUSY, 0),
             REFERENCES => (Word::GET | Word::BUSY, Word::GET),
-            _ => (!Word::COUNT, entry.want),
+            _ => (Word::IDENTITY, entry.want),
         };
         // Unknown to the verifier, or it would search with each of them.
         Self {
             mask: mask + unknown_zero(),
             bits: bits + unknown_zero(),
+        }
+    }
+
+    #[inline(always)]
+    fn exactly(word: Word) -> Self {
+        Self {
+            mask: u64::MAX,
+            bits: word.0,
         }
     }
 
@@ -168,6 +176,33 @@ extern "C" fn clear_one(index: u64, clearing: Raw) -> i64 {
     0
 }
 
+/// Enters at the slot that a folio prefers, if that is free, remembers the folio or
+/// is this owner's: true if done. If another owner has it, it learns of this one.
+#[cfg_attr(not(feature = "baseline"), inline(always))]
+#[cfg_attr(feature = "baseline", inline(never))]
+pub(crate) fn at_preferred(entry: &Entry) -> bool {
+    let Some(bucket) = bucket_ptr(entry.buckets[0]) else {
+        return false;
+    };
+    let slot = preferred_slot_of(entry.key());
+    let at = word_ptr(bucket, slot);
+    let word = read_word(at);
+    if word.is_empty() || word.0 == entry.want {
+        return open(bucket, slot, entry, Pattern::exactly(word));
+    }
+    if word.0 & Word::IDENTITY != entry.want {
+        return false;
+    }
+    if owner_of(bucket, slot) == entry.owner {
+        return add(bucket, slot, entry);
+    }
+    // Without the mark a release may take from the wrong owner of the two.
+    if word.0 & Word::OTHERS == 0 {
+        swap(at, word.0, word.0 | Word::OTHERS);
+    }
+    false
+}
+
 /// Adds to a slot that this owner has; false if it no longer is.
 #[inline(always)]
 pub(crate) fn add(bucket: *mut Bucket, slot: usize, entry: &Entry) -> bool {
@@ -216,7 +251,7 @@ fn raise(bucket: *mut Bucket, slot: usize, entry: &Entry) -> Option<u64> {
     let at = word_ptr(bucket, slot);
     let word = read_word(at);
     let fits = u64::from(word.count()) + entry.left <= Word::COUNT;
-    if word.0 & !Word::COUNT != entry.want || !fits || !swap(at, word.0, word.0 + entry.left) {
+    if word.0 & Word::IDENTITY != entry.want || !fits || !swap(at, word.0, word.0 + entry.left) {
         return None;
     }
     let note = note_ptr(bucket, slot);

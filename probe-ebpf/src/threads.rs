@@ -17,6 +17,7 @@ use crate::{
     counters,
     folio::read_kernel,
     layout::layout,
+    paths::{PATHS, Path},
 };
 
 /// Entries; a power of two.
@@ -24,32 +25,6 @@ const ENTRIES: u32 = 4096;
 
 /// Entries that a thread may use.
 const WAYS: u32 = 4;
-
-/// Call paths that a thread remembers; a power of two.
-pub(crate) const PATHS: usize = 8;
-
-/// Return addresses by which a path is known again.
-pub(crate) const CHECKED: usize = 2;
-
-/// Places at which a stack may begin, in words, as far as it matters: some
-/// functions align their frames, to 64 bytes at most, so that what lies beyond
-/// is further away or less far.
-pub(crate) const BEGINNINGS: usize = 8;
-
-/// A call path and its owner; see `owners`.
-#[repr(C)]
-pub(crate) struct Path {
-    /// The function that was called, plus one, above its flags; 0 for none.
-    pub(crate) what: u64,
-    pub(crate) owner_tag: u64,
-    pub(crate) owner: u32,
-    /// How often a return address was not in its place.
-    pub(crate) misplaced: u32,
-    /// The compared return addresses.
-    pub(crate) value: [u64; CHECKED],
-    /// Distance of each from the stack's innermost end; 0 where it is not known.
-    pub(crate) at: [[u16; BEGINNINGS]; CHECKED],
-}
 
 /// One thread. While `call` names a function, nobody else touches the entry.
 #[repr(C)]

@@ -14,6 +14,17 @@ use aya_ebpf::{EbpfContext, programs::FEntryContext};
 pub(crate) struct Typed(*const u8);
 
 impl Typed {
+    /// What a helper returned.
+    ///
+    /// # Safety
+    ///
+    /// The verifier must know its type, and that it is not null.
+    #[cfg(not(feature = "baseline"))]
+    #[inline(always)]
+    pub(crate) unsafe fn known(pointer: *const u8) -> Self {
+        Self(pointer)
+    }
+
     /// Argument `n` of the traced function, which must be a pointer to a structure.
     #[inline(always)]
     pub(crate) fn arg(ctx: &FEntryContext, n: usize) -> Self {

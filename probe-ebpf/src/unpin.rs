@@ -15,6 +15,7 @@ use crate::{
     layout::layout,
     pages::{self, Act},
     threads::{self, Thread},
+    typed::Typed,
 };
 
 /// How a function says what it releases.
@@ -53,9 +54,33 @@ fn release(shape: Shape, args: &impl Args) -> u32 {
         Shape::Array | Shape::DirtyArray => pages::walk_array(what, n, Act::Unpin, 0),
         Shape::Range => pages::walk_range(what, n, Act::Unpin),
     };
-    counters::add(released, offset_of!(CpuCounters, pages_unpinned));
-    counters::add(1, offset_of!(CpuCounters, unpin_calls));
+    count(released);
     0
+}
+
+/// Releases a small folio that the typed argument leads to; false if it takes a
+/// longer look.
+#[inline(always)]
+fn released_small(shape: Shape, ctx: &FEntryContext) -> bool {
+    let Some((head, mapping)) = pages::small(Typed::arg(ctx, 0)) else {
+        return false;
+    };
+    if inside_a_pin() {
+        return false;
+    }
+    let n = if shape == Shape::Times { ctx.arg(1) } else { 1 };
+    pages::unpin(head, mapping, n);
+    count(n);
+    true
+}
+
+#[inline(always)]
+fn count(released: u64) {
+    counters::add_and_count(
+        released,
+        offset_of!(CpuCounters, pages_unpinned),
+        offset_of!(CpuCounters, unpin_calls),
+    );
 }
 
 /// Whether the kernel undoes its own pins here: inside a pin call of the same
@@ -87,6 +112,9 @@ macro_rules! unpin {
 
             #[fentry]
             fn [<$symbol _fentry>](ctx: FEntryContext) -> u32 {
+                if matches!($shape, Shape::One | Shape::Times) && released_small($shape, &ctx) {
+                    return 0;
+                }
                 release($shape, &ctx)
             }
         }

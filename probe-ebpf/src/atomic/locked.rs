@@ -3,10 +3,9 @@
 //! an entry in a hash map. Whoever finds it taken does not wait: it fails, as a
 //! compare-and-swap does that came second, and its caller tries again.
 
-use core::intrinsics::{AtomicOrdering, atomic_xadd};
-
 use aya_ebpf::{bindings::BPF_NOEXIST, macros::map, maps::HashMap};
 
+use super::load;
 use crate::unknown::origin;
 
 /// Words that can be locked at once: one a CPU and level of interrupt, or a task
@@ -33,26 +32,4 @@ pub(crate) fn swap(at: *mut u64, old: u64, new: u64) -> bool {
     // It is there: we put it there.
     let _ = LOCKS.remove(key);
     there
-}
-
-/// `*at += n`, result unused: a plain `lock add` that every kernel's verifier
-/// takes.
-#[inline(always)]
-pub(crate) fn xadd(at: *mut u64, n: u64) {
-    // SAFETY: as above.
-    unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(at, n) };
-}
-
-/// The same for half a word.
-#[inline(always)]
-pub(crate) fn xadd32(at: *mut u32, n: u32) {
-    // SAFETY: as above.
-    unsafe { atomic_xadd::<u32, u32, { AtomicOrdering::Relaxed }>(at, n) };
-}
-
-/// A word that others change meanwhile; 64-bit loads do not tear.
-#[inline(always)]
-pub(crate) fn load(at: *const u64) -> u64 {
-    // SAFETY: as above.
-    unsafe { at.read_volatile() }
 }

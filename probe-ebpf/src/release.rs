@@ -1,0 +1,153 @@
+//! From which slot of a folio a release takes.
+//!
+//! The kernel does not say whose reference it drops. Where a folio has one owner
+//! that is no question; of several it is the process that releases, or else the
+//! one that pinned last, because what is held for long is given back last.
+
+use aya_ebpf::helpers::bpf_get_current_pid_tgid;
+use probe_abi::{Bucket, Word, preferred_slot_of};
+
+use crate::{
+    atomic::swap,
+    folio::MAPPING_ANON,
+    ledger::{Entry, NONE, bucket_ptr, find, owner_of, read_word, since, word_ptr},
+    owners,
+    scratch::{Handle, Raw, handle, lent},
+    threads,
+    unknown::equal,
+};
+
+// What became of an attempt.
+const NOTHING: i64 = 0;
+const SOME: i64 = 1;
+const DONE: i64 = 2;
+
+/// The process that is releasing; 0 in an interrupt, which serves anybody, and in
+/// a thread of the kernel's idle task.
+#[inline(always)]
+pub(crate) fn releaser() -> u64 {
+    if threads::in_interrupt() {
+        return 0;
+    }
+    bpf_get_current_pid_tgid() >> 32
+}
+
+/// Takes all of them from the slot that the folio prefers, if nobody else has any.
+#[cfg_attr(not(feature = "baseline"), inline(always))]
+#[cfg_attr(feature = "baseline", inline(never))]
+pub(crate) fn from_preferred(entry: &mut Entry) -> bool {
+    let Some(bucket) = bucket_ptr(entry.buckets[0]) else {
+        return false;
+    };
+    let slot = preferred_slot_of(entry.key());
+    if read_word(word_ptr(bucket, slot)).0 & Word::OTHERS != 0 {
+        return false;
+    }
+    entry.left -= take(bucket, slot, entry);
+    entry.left == 0
+}
+
+/// Takes what the releasing process itself has.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn from_own(entry: Handle<Entry>) -> i64 {
+    let Some(entry) = lent::<Entry>(entry) else {
+        return DONE;
+    };
+    let (want, releaser) = (entry.want, entry.releaser);
+    for bucket in entry.buckets {
+        let Some(bucket) = bucket_ptr(bucket) else {
+            return DONE;
+        };
+        let slot = find(bucket, |word, slot| {
+            holds(word, want) && owners::tgid_of(owner_of(bucket, slot)) == releaser
+        });
+        if slot < NONE {
+            entry.left -= take(bucket, slot, entry);
+        }
+    }
+    NOTHING
+}
+
+/// A step of a loop: takes what anybody has. 1 at the end.
+pub(crate) extern "C" fn attempt(attempt: u64, entry: Raw) -> i64 {
+    let found = from_newest(handle(entry));
+    // While this one searched, another release may have emptied the slot it
+    // came for and a pin filled the one it had passed: look more than once.
+    i64::from(found == DONE || found == NOTHING && attempt >= 2)
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn from_newest(entry: Handle<Entry>) -> i64 {
+    let Some(entry) = lent::<Entry>(entry) else {
+        return DONE;
+    };
+    if entry.left == 0 {
+        return DONE;
+    }
+    let mut found = NOTHING;
+    for bucket in entry.buckets {
+        let Some(bucket) = bucket_ptr(bucket) else {
+            return DONE;
+        };
+        let slot = newest(bucket, entry.want);
+        if slot < NONE {
+            found = SOME;
+            entry.left -= take(bucket, slot, entry);
+            if entry.left == 0 {
+                return DONE;
+            }
+        }
+    }
+    found
+}
+
+/// Of two owners in a bucket the one that pinned later.
+#[inline(always)]
+fn newest(bucket: *mut Bucket, want: u64) -> usize {
+    let first = find(bucket, |word, _| holds(word, want));
+    if first >= NONE {
+        return first;
+    }
+    let second = find(bucket, |word, slot| slot > first && holds(word, want));
+    if second < NONE && since(bucket, second) > since(bucket, first) {
+        second
+    } else {
+        first
+    }
+}
+
+#[inline(always)]
+fn holds(word: Word, want: u64) -> bool {
+    equal(word.0 & Word::IDENTITY, want) && word.count() > 0
+}
+
+/// Takes what there is, at most what is asked for, out of a slot; returns how many.
+#[inline(always)]
+fn take(bucket: *mut Bucket, slot: usize, entry: &Entry) -> u64 {
+    let at = word_ptr(bucket, slot);
+    let word = read_word(at);
+    if !holds(word, entry.want) {
+        return 0;
+    }
+    let (owner, since_ns) = (owner_of(bucket, slot), since(bucket, slot));
+    let count = u64::from(word.count());
+    let taken = count.min(entry.left);
+    let rest = if taken < count {
+        word.0 - taken
+    } else if entry.mapping & MAPPING_ANON != 0 {
+        // Nothing writes an anonymous folio back through mkclean: once its last
+        // reference is gone there is nothing to remember.
+        0
+    } else {
+        word.0 & Word::IDENTITY
+    };
+    if !swap(at, word.0, rest) {
+        return 0;
+    }
+    if taken == count {
+        owners::held_since(u64::from(owner), since_ns);
+    }
+    taken
+}
