@@ -2,6 +2,7 @@
 //! so every access is to one atomic word.
 
 use std::{
+    io,
     os::fd::{AsFd, AsRawFd},
     sync::atomic::{AtomicU64, Ordering},
 };
@@ -17,6 +18,13 @@ pub(crate) struct Mapped(Mmap);
 /// The same, to be changed as well.
 pub(crate) struct Shared(MmapRaw);
 
+fn unmapped(name: &'static str, error: &io::Error) -> AgentError {
+    AgentError::Map {
+        name,
+        reason: format!("cannot map it: {error}"),
+    }
+}
+
 impl Mapped {
     pub(crate) fn new(
         data: &MapData,
@@ -28,10 +36,7 @@ impl Mapped {
         // its bytes are read as atomics only.
         unsafe { MmapOptions::new().len(bytes).map(fd) }
             .map(Self)
-            .map_err(|it| AgentError::Map {
-                name,
-                reason: format!("cannot map it: {it}"),
-            })
+            .map_err(|it| unmapped(name, &it))
     }
 
     /// The word at a byte offset, which the caller computes from the array's own
@@ -56,10 +61,7 @@ impl Shared {
             .len(bytes)
             .map_raw(fd)
             .map(Self)
-            .map_err(|it| AgentError::Map {
-                name,
-                reason: format!("cannot map it: {it}"),
-            })
+            .map_err(|it| unmapped(name, &it))
     }
 
     /// The word at a byte offset, a multiple of 8 inside the array.

@@ -7,14 +7,11 @@ mod figures;
 mod lines;
 mod table;
 
-use std::{
-    io::{BufRead as _, BufReader},
-    process::{ExitCode, Stdio},
-};
+use std::process::ExitCode;
 
 use anyhow::{Context as _, ensure};
 
-use crate::{guard, kernels, paths, say, setup};
+use crate::{kernels, lab::heard, say, setup};
 use figures::Figures;
 
 /// The kernels that the document tells of.
@@ -83,24 +80,12 @@ fn measure(series: &str) -> anyhow::Result<Figures> {
         "cost",
         format_args!("measuring on {series}, which takes some minutes"),
     );
-    let xtask = std::env::current_exe().context("cannot find xtask itself")?;
-    // Under the guard it ends with this process, and QEMU with it.
-    let mut child = guard::command(&xtask)?
-        .args(["lab", "--kernel", series, "--icount"])
-        .args(["--suite", SUITE, "--package", PACKAGES])
-        .args(["--module", "null_blk", "--module", "brd"])
-        .args(["--timeout", TIMEOUT, "--", "sh", "-c", SCRIPT])
-        .current_dir(paths::root())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("cannot start the lab")?;
-    let output = child.stdout.take().context("the lab has no output")?;
+    let mut arguments = vec!["--kernel", series, "--icount"];
+    arguments.extend(["--suite", SUITE, "--package", PACKAGES]);
+    arguments.extend(["--module", "null_blk", "--module", "brd"]);
+    arguments.extend(["--timeout", TIMEOUT, "--", "sh", "-c", SCRIPT]);
     let mut figures = Figures::default();
-    for line in BufReader::new(output).lines() {
-        lines::read(&line?, &mut figures)?;
-    }
-    let status = child.wait()?;
+    let status = heard::run(arguments, |line| lines::read(line, &mut figures))?;
     ensure!(status.success(), "the guest ended with {status}");
     figures.repeat()?;
     Ok(figures)

@@ -7,6 +7,7 @@ mod console;
 mod disk;
 mod forward;
 pub(crate) mod guest;
+pub(crate) mod heard;
 mod initramfs;
 mod machine;
 pub(crate) mod packages;

@@ -1,20 +1,15 @@
 //! One cell of the matrix: the kernel tests in a guest of one kernel, attached in one way.
 //! Leaves out the tests themselves, which are the lab's `kernel-tests`, and what is expected of them.
 
-use std::{
-    fmt,
-    io::{BufRead as _, BufReader},
-    process::Stdio,
-    time::Instant,
-};
+use std::{fmt, time::Instant};
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use clap::ValueEnum;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::verifier::{Line, Program};
-use crate::{guard, kernels, paths, say};
+use crate::{kernels, lab::heard, say};
 
 /// Seconds after which a guest counts as hung.
 const TIMEOUT: &str = "1500";
@@ -148,27 +143,16 @@ impl Cell {
 
     /// The very command that a person would give, so that a failure is repeated by hand.
     fn follow(&self, outcome: &mut Outcome) -> anyhow::Result<()> {
-        let xtask = std::env::current_exe().context("cannot find xtask itself")?;
         let kernel = kernels::store::bring(&kernels::locked(&self.kernel)?)?;
         let modules = kernels::modules::at_hand(&kernel, &MODULES)?;
-        // Under the guard it ends with this process, and QEMU with it.
-        let mut child = guard::command(&xtask)?
-            .args(["lab", "--built", "--kernel", &self.kernel])
-            .args(["--disk", "1G:ext4", "--timeout", TIMEOUT])
-            .args(self.work.set.guest())
-            .args(modules.iter().flat_map(|name| ["--module", name]))
-            .args(["--", "sh", "-ec", &self.script(), "kernel-tests"])
-            .args(self.work.tests.iter().flatten())
-            .current_dir(paths::root())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("cannot start the lab")?;
-        let output = child.stdout.take().context("the lab has no output")?;
-        for line in BufReader::new(output).lines() {
-            self.hear(&line?, outcome)?;
-        }
-        let status = child.wait()?;
+        let script = self.script();
+        let mut arguments = vec!["--built", "--kernel", &self.kernel];
+        arguments.extend(["--disk", "1G:ext4", "--timeout", TIMEOUT]);
+        arguments.extend(self.work.set.guest());
+        arguments.extend(modules.iter().flat_map(|name| ["--module", name]));
+        arguments.extend(["--", "sh", "-ec", &script, "kernel-tests"]);
+        arguments.extend(self.work.tests.iter().flatten().map(String::as_str));
+        let status = heard::run(arguments, |line| self.hear(line, outcome))?;
         ensure!(status.success(), "the lab ended with {status}");
         let told = outcome.passed.len() + outcome.absent.len();
         ensure!(self.work.tests.is_none() || told > 0, "no kernel test ran");
