@@ -193,11 +193,7 @@ impl Holders {
             .get(record.function as usize)
             .copied()
             .unwrap_or_default();
-        // Further in lie the probe and what calls it.
-        let begin = frames
-            .iter()
-            .position(|it| it.as_ref().is_some_and(|it| it.function == called))
-            .map_or(0, |at| at + 1);
+        let begin = symbols::outside_of(called, &frames);
         let unknown = frames[begin..].iter().any(Option::is_none);
         self.symbols_wanted |= unknown;
         frames[begin..].iter().flatten().cloned().collect()

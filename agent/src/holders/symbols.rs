@@ -86,6 +86,24 @@ impl Symbols {
     }
 }
 
+/// Where a function returns to that has a kretprobe, instead of to its caller.
+const RETURN_TRAMPOLINES: [&str; 3] = [
+    "arch_rethook_trampoline",
+    "__kretprobe_trampoline",
+    "kretprobe_trampoline",
+];
+
+/// Index of the first frame outside of a function that a probe is at: further in
+/// lie the probe and what calls it.
+pub(crate) fn outside_of(called: &str, frames: &[Option<Frame>]) -> usize {
+    let is_last_inside =
+        |it: &Frame| it.function == called || RETURN_TRAMPOLINES.contains(&it.function.as_str());
+    frames
+        .iter()
+        .position(|it| it.as_ref().is_some_and(is_last_inside))
+        .map_or(0, |at| at + 1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,6 +133,24 @@ ffffffffc0000000 t in_module\t[mod]
     fn a_module_is_named() {
         let frame = Symbols::parse(TEXT).frame(0xffff_ffff_c000_0010).unwrap();
         assert_eq!(frame.module.as_deref(), Some("mod"));
+    }
+
+    #[test]
+    fn a_call_path_begins_at_the_caller_wherever_the_probe_is() {
+        let path = |functions: &[&str]| -> Vec<Option<Frame>> {
+            let frame = |it: &&str| {
+                (*it != "?").then(|| Frame {
+                    function: (*it).to_owned(),
+                    module: None,
+                })
+            };
+            functions.iter().map(frame).collect()
+        };
+        let of = |functions: &[&str]| outside_of("pin_user_pages", &path(functions));
+        assert_eq!(of(&["?", "?", "pin_user_pages", "caller"]), 3, "fexit");
+        assert_eq!(of(&["pin_user_pages", "caller"]), 1, "a kprobe");
+        assert_eq!(of(&["arch_rethook_trampoline", "caller"]), 1, "a kretprobe");
+        assert_eq!(of(&["caller"]), 0);
     }
 
     #[test]
