@@ -55,6 +55,11 @@ pub(super) fn a_dead_owner_is_a_suspect_with_its_call_path_and_file_until_its_pi
             && frames.len() > 2,
         "io_uring's registration leaks: {stack:?}"
     );
+    let first = frames[0]["function"].as_str().unwrap_or_default();
+    ensure!(
+        !first.contains("trampoline") && !first.starts_with("pin_user_pages"),
+        "a call path begins at the caller: {stack:?}"
+    );
     let subsystem = ask(bench, "subsystem", &["--suspects"])?;
     ensure!(
         subsystem.pages_of("subsystem", "io_uring_buffers") == pages,
