@@ -1,5 +1,5 @@
-//! Finds the eBPF objects that `cargo xtask build` made, so that the binary can
-//! carry them.
+//! Finds the eBPF objects that `cargo xtask build` made for the architecture that
+//! this is built for, so that the binary can carry them.
 
 use std::{env, path::PathBuf};
 
@@ -9,17 +9,18 @@ fn main() {
         || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/ebpf"),
         PathBuf::from,
     );
+    let arch = env::var("CARGO_CFG_TARGET_ARCH").unwrap_or_default();
     for (flavour, variable) in [
         ("modern", "PINSCOPE_EBPF_MODERN"),
         ("baseline", "PINSCOPE_EBPF_BASELINE"),
     ] {
-        let object = directory.join(format!("pinscope-{flavour}.o"));
+        let object = directory.join(format!("pinscope-{arch}-{flavour}.o"));
         println!("cargo::rerun-if-changed={}", object.display());
         if object.exists() {
             println!("cargo::rustc-env={variable}={}", object.display());
         } else {
             println!(
-                "cargo::error=no eBPF object at {}; `cargo xtask build` makes it",
+                "cargo::error=no eBPF object at {}; `cargo xtask build --target {arch}` makes it",
                 object.display()
             );
         }

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use methods::{Methods, Privileges, Support, has_loop, lockdown};
 
-use crate::{catalogue::HOOKS, error::AgentError, kernel_layout};
+use crate::{catalogue::HOOKS, error::AgentError, kernel_layout, metrics};
 
 /// Where the kernel shows its BTF.
 pub(crate) const BTF: &str = "/sys/kernel/btf/vmlinux";
@@ -36,6 +36,8 @@ pub(crate) struct Facts {
     pub(crate) enumerators: BTreeMap<String, u64>,
     /// Addresses from kallsyms; empty where they are hidden.
     pub(crate) symbols: BTreeMap<String, Range>,
+    /// Bytes of a page of memory.
+    pub(crate) page_bytes: u64,
     /// Ways to attach that the kernel grants this caller.
     pub(crate) methods: Methods,
     /// Whether a task may be interrupted by another one inside the kernel.
@@ -58,7 +60,7 @@ pub(crate) struct Function {
     pub(crate) fentry_refused: bool,
 }
 
-/// Every kernel's trampolines pass as many arguments on: x86-64 has them in registers.
+/// Every kernel's trampolines pass as many arguments on: every architecture has them in registers.
 const SURE_ARGUMENTS: usize = 6;
 
 /// From a symbol to the next one.
@@ -104,6 +106,7 @@ impl Facts {
         let methods = Methods::probe(probed);
         let mut facts = Self {
             release: release(),
+            page_bytes: metrics::page_bytes(),
             functions,
             symbols,
             methods,

@@ -34,6 +34,8 @@ pub(crate) const MEMBERS: &[(&str, &str)] = &[
     ("bio_vec", "bv_len"),
     ("bio_vec", "bv_offset"),
     ("pcpu_hot", "preempt_count"),
+    ("task_struct", "thread_info"),
+    ("thread_info", "preempt_count"),
     ("page", "memcg_data"),
     ("page", "mem_cgroup"),
     ("task_struct", "group_leader"),
@@ -165,6 +167,8 @@ pub(crate) fn layout(facts: &Facts) -> Result<Layout, AgentError> {
         cgroup_self: inside("cgroup.self", "cgroup_subsys_state.cgroup"),
         cgroup_kn: first(&["cgroup.kn"]),
         kn_id: first(&["kernfs_node.id"]),
+        task_preempt_count: inside("task_struct.thread_info", "thread_info.preempt_count"),
+        page_shift: page_shift(facts.page_bytes)?,
     };
     inside_the_page(&layout)?;
     inside_the_vector(&layout)?;
@@ -203,8 +207,19 @@ fn inside_the_vector(layout: &Layout) -> Result<(), AgentError> {
     }
 }
 
-/// The preempt count is a per-CPU variable of its own, or (6.2 to 6.14) a
-/// member of `pcpu_hot`.
+/// A page of memory is a power of two.
+fn page_shift(bytes: u64) -> Result<u32, AgentError> {
+    if bytes.is_power_of_two() {
+        Ok(bytes.ilog2())
+    } else {
+        Err(AgentError::NotTraceable(format!(
+            "its pages have {bytes} bytes, which is no power of two"
+        )))
+    }
+}
+
+/// Where it is no member of the task, the preempt count is a per-CPU variable of
+/// its own, or (6.2 to 6.14) a member of `pcpu_hot`.
 fn preempt_count(facts: &Facts) -> u64 {
     if let Some(it) = facts.symbols.get("__preempt_count") {
         return it.start;

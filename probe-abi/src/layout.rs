@@ -75,7 +75,7 @@ pub struct Layout {
     /// End of that code.
     pub zap_end: u64,
     /// Address of the per-CPU preempt count, before the CPU's offset; 0 where
-    /// kallsyms does not have it.
+    /// kallsyms does not have it, or where it is a member of the task.
     pub preempt_count: u64,
     /// Address of `__per_cpu_offset[]`; 0 where kallsyms does not have it.
     pub per_cpu_offset: u64,
@@ -119,6 +119,10 @@ pub struct Layout {
     pub cgroup_kn: u32,
     /// `kernfs_node.id`.
     pub kn_id: u32,
+    /// The preempt count in a `task_struct`, where it is there.
+    pub task_preempt_count: u32,
+    /// A page of memory has two to the power of so many bytes.
+    pub page_shift: u32,
 }
 
-const _: () = assert!(size_of::<Layout>() == 224 && align_of::<Layout>() == 8);
+const _: () = assert!(size_of::<Layout>() == 232 && align_of::<Layout>() == 8);

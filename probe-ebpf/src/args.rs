@@ -1,4 +1,5 @@
-//! One way to take an argument of the traced function, whatever the hook type.
+//! One way to take an argument of the traced function, and the path that led to
+//! it, whatever the hook type.
 
 #[cfg(feature = "baseline")]
 use aya_ebpf::helpers::bpf_probe_read_kernel;
@@ -6,8 +7,11 @@ use aya_ebpf::helpers::bpf_probe_read_kernel;
 use aya_ebpf::helpers::generated::bpf_get_func_arg;
 use aya_ebpf::{
     EbpfContext,
+    helpers::generated::bpf_get_stack,
     programs::{FEntryContext, FExitContext, ProbeContext, RetProbeContext},
 };
+
+use crate::arch::{Arch, This};
 
 /// A hook at which the traced function's arguments can be read.
 pub(crate) trait Args {
@@ -21,8 +25,14 @@ pub(crate) trait Stack: EbpfContext {
     /// function's caller, which lies above.
     fn stack(&self) -> u64;
 
-    /// Frames that a stack taken here has before the traced function's caller.
+    /// Frames that a path taken here has before the traced function's caller.
     fn inner_frames(&self) -> u32;
+
+    /// The caller, where a path taken here would not have it.
+    #[inline(always)]
+    fn unseen_caller(&self) -> Option<u64> {
+        None
+    }
 }
 
 impl Args for ProbeContext {
@@ -36,13 +46,19 @@ impl Stack for ProbeContext {
     #[inline(always)]
     fn stack(&self) -> u64 {
         // SAFETY: the context of a kprobe is the registers.
-        unsafe { (*self.regs).rsp }
+        This::stack_pointer(unsafe { &*self.regs })
     }
 
     #[inline(always)]
     fn inner_frames(&self) -> u32 {
-        // The function itself.
-        1
+        // The function itself, or the caller in its place.
+        u32::from(self.unseen_caller().is_none())
+    }
+
+    #[inline(always)]
+    fn unseen_caller(&self) -> Option<u64> {
+        // SAFETY: as above.
+        This::link(unsafe { &*self.regs })
     }
 }
 
@@ -51,7 +67,7 @@ impl Stack for RetProbeContext {
     #[inline(always)]
     fn stack(&self) -> u64 {
         // SAFETY: the context of a kretprobe is the registers.
-        unsafe { (*self.regs).rsp }
+        This::stack_pointer(unsafe { &*self.regs })
     }
 
     #[inline(always)]
@@ -88,6 +104,22 @@ macro_rules! trampoline {
 
 trampoline!(FEntryContext);
 trampoline!(FExitContext);
+
+/// Return addresses from here outwards, as many as there is room for; how many.
+#[inline(always)]
+pub(crate) fn call_path<const N: usize>(ctx: &impl Stack, frames: *mut [u64; N]) -> u32 {
+    // SAFETY: the buffer is as long as said.
+    let bytes = unsafe { bpf_get_stack(ctx.as_ptr(), frames.cast(), (N * 8) as u32, 0) };
+    if bytes <= 0 {
+        return 0;
+    }
+    if let Some(caller) = ctx.unseen_caller() {
+        // In the place of the function itself, which is known anyway.
+        // SAFETY: an array of at least one.
+        unsafe { frames.cast::<u64>().write(caller) };
+    }
+    bytes as u32 / 8
+}
 
 /// Through the helper, which the verifier replaces by a load: a direct load
 /// would give a typed pointer, and the verifier forbids the arithmetic that a

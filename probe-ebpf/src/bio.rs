@@ -13,7 +13,7 @@ use probe_abi::{ABSENT, CpuCounters, Lost};
 use crate::{
     args::Args,
     counters,
-    folio::{MAPPING_ANON, read_kernel},
+    folio::{MAPPING_ANON, page_bytes, read_kernel},
     layout::layout,
     pages::{self, Act},
     repeat::{needs, repeat},
@@ -75,8 +75,9 @@ extern "C" fn next_entry(index: u64, vector: Raw) -> i64 {
     let length = half(&entry, layout!(bvec_len));
     let offset = half(&entry, layout!(bvec_offset));
     vector.at += 16;
-    let pages = (u64::from(offset & 4095) + u64::from(length) + 4095) >> 12;
-    let first = page + u64::from(offset >> 12) * u64::from(layout!(page_size));
+    let (shift, rest) = (layout!(page_shift), page_bytes() - 1);
+    let pages = ((u64::from(offset) & rest) + u64::from(length) + rest) >> shift;
+    let first = page + u64::from(offset >> shift) * u64::from(layout!(page_size));
     vector.pages += if pages == 1 {
         pages::put_one(first)
     } else {
@@ -103,7 +104,8 @@ fn released_one(bio: Typed) -> bool {
         entry.read::<u32>(layout!(bvec_len)),
     );
     // Inside one page, and not empty.
-    if offset >= 4096 || length.wrapping_sub(1) >= 4096 - offset {
+    let size = page_bytes() as u32;
+    if offset >= size || length.wrapping_sub(1) >= size - offset {
         return false;
     }
     let page = pages::small(entry.follow(layout!(bvec_page)));

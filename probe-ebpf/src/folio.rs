@@ -135,7 +135,10 @@ impl Folio {
                 compound - 1
             };
             copy_page(&raw mut folio.head, folio.address)?;
-        } else if layout!(compound_is_mask) == 0 && folio.head.is_large_head() && page & 4095 == 0 {
+        } else if layout!(compound_is_mask) == 0
+            && folio.head.is_large_head()
+            && page & (page_bytes() - 1) == 0
+        {
             // With the vmemmap of a hugetlb folio optimised away, some of its
             // tail pages alias the head; the page after such a one is a true
             // tail (`page_fixed_fake_head()`).
@@ -191,6 +194,12 @@ impl Folio {
     pub(crate) fn is_anon(&self) -> bool {
         self.head.mapping() & MAPPING_ANON == MAPPING_ANON
     }
+}
+
+/// Bytes of a page of memory.
+#[inline(always)]
+pub(crate) fn page_bytes() -> u64 {
+    1 << (layout!(page_shift) & 31)
 }
 
 #[inline(always)]

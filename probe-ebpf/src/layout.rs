@@ -61,6 +61,8 @@ pub(crate) static LAYOUT: Layout = Layout {
     cgroup_self: ABSENT,
     cgroup_kn: ABSENT,
     kn_id: ABSENT,
+    task_preempt_count: ABSENT,
+    page_shift: 0,
 };
 
 /// Reads one field of the layout; volatile, because the compiler would

@@ -15,6 +15,7 @@
     reason = "the BPF target has no core::sync::atomic read-modify-write"
 )]
 
+mod arch;
 mod args;
 mod atomic;
 mod bio;

@@ -9,8 +9,7 @@ use core::{ffi::c_void, mem::offset_of};
 use aya_ebpf::{
     bindings::BPF_F_MMAPABLE,
     helpers::{
-        bpf_get_current_pid_tgid, bpf_get_current_uid_gid,
-        generated::{bpf_get_current_cgroup_id, bpf_get_stack},
+        bpf_get_current_pid_tgid, bpf_get_current_uid_gid, generated::bpf_get_current_cgroup_id,
     },
     macros::map,
     maps::Array,
@@ -18,7 +17,7 @@ use aya_ebpf::{
 use probe_abi::{CALL_FRAMES, Lost, Owner, OwnerTag, hold_bucket, owner_slot};
 
 use crate::{
-    args::Stack,
+    args::{Stack, call_path},
     atomic::{load, swap, xadd},
     counters,
     folio::read_kernel,
@@ -75,16 +74,7 @@ pub(crate) fn identify(ctx: &impl Stack, thread: *mut Thread, function: u32) {
         }
     }
     thread.inner_frames = ctx.inner_frames();
-    // SAFETY: the buffer is as long as said.
-    let bytes = unsafe {
-        bpf_get_stack(
-            ctx.as_ptr(),
-            (&raw mut thread.frames).cast(),
-            (CALL_FRAMES * 8) as u32,
-            0,
-        )
-    };
-    thread.frame_count = if bytes > 0 { bytes as u32 / 8 } else { 0 };
+    thread.frame_count = call_path(ctx, &raw mut thread.frames);
     learn(thread, task, what);
 }
 

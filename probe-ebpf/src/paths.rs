@@ -11,11 +11,12 @@ use core::ffi::c_void;
 
 use probe_abi::CALL_FRAMES;
 
-use crate::{folio::read_kernel, repeat::repeat_here, threads::Thread};
-
-/// Frames at the outer end of a path that are the same for all system calls: the
-/// entry itself and what chooses the call.
-const ABOVE_SYSCALL: u32 = 3;
+use crate::{
+    arch::{Arch, This},
+    folio::read_kernel,
+    repeat::repeat_here,
+    threads::Thread,
+};
 
 /// Parts of the stack in which return addresses are looked for, and the words of
 /// each.
@@ -61,11 +62,17 @@ pub(crate) fn is_same(path: &Path, stack: u64) -> bool {
             break;
         }
         let at = path.at[place][beginning(stack)];
-        if at == 0 || read_kernel::<u64>(stack + u64::from(at)) != Some(path.value[place]) {
+        if at == 0 || code_at(stack + u64::from(at)) != Some(path.value[place]) {
             return false;
         }
     }
     true
+}
+
+/// The return address at a place of the stack.
+#[inline(always)]
+fn code_at(place: u64) -> Option<u64> {
+    read_kernel::<u64>(place).map(This::code_address)
 }
 
 #[inline(always)]
@@ -95,7 +102,7 @@ pub(crate) fn remember(thread: &mut Thread, what: u64) {
         place = thread.turn;
         thread.turn = place.wrapping_add(1);
     }
-    let outermost = thread.frame_count.saturating_sub(ABOVE_SYSCALL);
+    let outermost = thread.frame_count.saturating_sub(This::SYSCALL_FRAMES);
     let middle = (thread.inner_frames + outermost) / 2;
     let values = [frame(thread, middle), frame(thread, outermost)];
     let (owner, owner_tag, stack) = (thread.owner, thread.owner_tag, thread.stack);
@@ -113,7 +120,7 @@ pub(crate) fn remember(thread: &mut Thread, what: u64) {
     let begins = beginning(stack);
     for check in 0..CHECKED {
         let known = u64::from(path.at[check][begins]);
-        if known == 0 || read_kernel::<u64>(stack + known) != Some(path.value[check]) {
+        if known == 0 || code_at(stack + known) != Some(path.value[check]) {
             path.at[check][begins] = look_for(path.value[check], stack, known) as u16;
             path.misplaced = path.misplaced.saturating_add(1);
         }
@@ -199,7 +206,7 @@ extern "C" fn places_of(value: u64, words: u64) -> u64 {
     };
     let mut places = 0;
     for (place, word) in words.iter().enumerate() {
-        places |= same(*word, value) << place;
+        places |= same(This::code_address(*word), value) << place;
     }
     places
 }

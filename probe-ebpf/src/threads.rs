@@ -6,11 +6,13 @@
 //! be deleted when a thread ends.
 
 use aya_ebpf::{
-    helpers::{bpf_get_current_pid_tgid, bpf_get_smp_processor_id},
+    helpers::{
+        bpf_get_current_pid_tgid, bpf_get_smp_processor_id, generated::bpf_get_current_task,
+    },
     macros::map,
     maps::Array,
 };
-use probe_abi::{CALL_FRAMES, Lost};
+use probe_abi::{ABSENT, CALL_FRAMES, Lost};
 
 use crate::{
     atomic::{load, swap},
@@ -157,14 +159,22 @@ fn place(tid: u32, way: u32) -> u32 {
 pub(crate) fn in_interrupt() -> bool {
     /// `SOFTIRQ_OFFSET | HARDIRQ_MASK | NMI_MASK`, include/linux/preempt.h.
     const INTERRUPT: u32 = 0x00ff_0100;
-    if layout!(preempt_count) == 0 || layout!(per_cpu_offset) == 0 {
-        return false;
+    preempt_count().is_some_and(|count| count & INTERRUPT != 0)
+}
+
+/// As a member of the task or as a variable of the CPU: kernels have it there or there.
+#[inline(always)]
+fn preempt_count() -> Option<u32> {
+    if layout!(task_preempt_count) != ABSENT {
+        // SAFETY: the helper has no precondition.
+        let task = unsafe { bpf_get_current_task() };
+        return read_kernel(task + u64::from(layout!(task_preempt_count)));
     }
-    // SAFETY: the helper has no precondition.
+    if layout!(preempt_count) == 0 || layout!(per_cpu_offset) == 0 {
+        return None;
+    }
+    // SAFETY: as above.
     let cpu = unsafe { bpf_get_smp_processor_id() };
-    let Some(offset) = read_kernel::<u64>(layout!(per_cpu_offset) + u64::from(cpu) * 8) else {
-        return false;
-    };
-    let count = read_kernel::<u32>(offset.wrapping_add(layout!(preempt_count)));
-    count.is_some_and(|count| count & INTERRUPT != 0)
+    let offset = read_kernel::<u64>(layout!(per_cpu_offset) + u64::from(cpu) * 8)?;
+    read_kernel(offset.wrapping_add(layout!(preempt_count)))
 }

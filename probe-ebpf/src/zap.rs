@@ -8,15 +8,19 @@
 use core::mem::offset_of;
 
 use aya_ebpf::{
-    EbpfContext,
-    helpers::generated::bpf_get_stack,
     macros::{fentry, kprobe, map},
     maps::Array,
     programs::{FEntryContext, ProbeContext},
 };
 use probe_abi::CpuCounters;
 
-use crate::{args::Args, atomic::xadd, counters, layout::layout, ledger};
+use crate::{
+    args::{Args, Stack, call_path},
+    atomic::xadd,
+    counters,
+    layout::layout,
+    ledger,
+};
 
 /// Mkclean walks under way on the whole machine.
 #[map]
@@ -40,7 +44,7 @@ pub(crate) fn walk_ends() {
 }
 
 #[inline(always)]
-fn decrement(ctx: &(impl Args + EbpfContext), entries: u32) -> u32 {
+fn decrement(ctx: &(impl Args + Stack), entries: u32) -> u32 {
     let Some(walks) = WALKS_UNDER_WAY.get_ptr(0) else {
         return 0;
     };
@@ -61,18 +65,9 @@ fn decrement(ctx: &(impl Args + EbpfContext), entries: u32) -> u32 {
 }
 
 #[inline(always)]
-fn inside_a_zap(ctx: &impl EbpfContext) -> bool {
+fn inside_a_zap(ctx: &impl Stack) -> bool {
     let mut frames = [0u64; FRAMES];
-    // SAFETY: the buffer is as long as said.
-    let bytes = unsafe {
-        bpf_get_stack(
-            ctx.as_ptr(),
-            frames.as_mut_ptr().cast(),
-            (FRAMES * 8) as u32,
-            0,
-        )
-    };
-    if bytes <= 0 {
+    if call_path(ctx, &raw mut frames) == 0 {
         return false;
     }
     let (start, end) = (layout!(zap_start), layout!(zap_end));

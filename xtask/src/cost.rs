@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, ensure};
 
-use crate::{kernels, lab::heard, say, setup};
+use crate::{arch::Arch, kernels, lab::heard, say, setup};
 use figures::Figures;
 
 /// The kernels that the document tells of.
@@ -47,7 +47,7 @@ pub(crate) fn verb(options: &Options) -> anyhow::Result<ExitCode> {
         .iter()
         .map(|series| kernels::locked(series))
         .collect::<anyhow::Result<_>>()?;
-    setup::all()?;
+    setup::all(Arch::HOST)?;
     let mut exceeded = 0;
     for locked in &locked {
         let kernel = kernels::store::bring(locked)?;

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use crate::{debian::apt::Apt, paths, refused, say, setup};
+use crate::{arch::Arch, debian::apt::Apt, paths, refused, say, setup};
 pub(crate) use lock::{Locked, Package};
 
 /// What to do about the kernels.
@@ -31,7 +31,7 @@ enum Verb {
     Update,
     /// Bring a series into the lab: lock its newest release, boot it, write its facts, say what changed
     Add {
-        /// Such as 7.4, or 7.4-generic for the kernel with every driver; one that is there already is renewed
+        /// Such as 7.4, 7.4-arm64, or 7.4-generic for the kernel with every driver; one that is there already is renewed
         series: String,
     },
     /// Fetch kernels ahead of their first use
@@ -85,23 +85,23 @@ pub(crate) fn series() -> anyhow::Result<Vec<String>> {
     Ok(series)
 }
 
-/// By which series are sorted: `6.9` comes before `6.12`, and that before `6.12-generic`.
-pub(crate) fn order(series: &str) -> Vec<u32> {
+/// By which kernels are sorted: by architecture, then `6.9` before `6.12`, and that before `6.12-generic`.
+pub(crate) fn order(series: &str) -> (Arch, Vec<u32>) {
     let (numbers, is_generic) = parts(series);
-    let numbers = numbers.split('.');
-    numbers
+    let numbers = numbers
+        .split('.')
         .map(|number| number.parse().unwrap_or(u32::MAX))
         .chain(is_generic.then_some(1))
-        .collect()
+        .collect();
+    (Arch::of_kernel(series), numbers)
 }
 
-/// The series without its flavour, and whether that is Debian's kernel for any machine, with drivers
+/// The numbers of a kernel's name, and whether it is Debian's kernel for any machine, with drivers
 /// that the one for clouds leaves out: `6.12-generic`.
 pub(crate) fn parts(series: &str) -> (&str, bool) {
-    match series.strip_suffix("-generic") {
-        Some(numbers) => (numbers, true),
-        None => (series, false),
-    }
+    let mut words = series.split('-');
+    let numbers = words.next().unwrap_or(series);
+    (numbers, words.any(|word| word == "generic"))
 }
 
 /// The lock's entry for a series that a person named.
@@ -130,12 +130,11 @@ fn fetch(series: &[impl AsRef<str>]) -> anyhow::Result<()> {
 
 fn update() -> anyhow::Result<()> {
     let _only_one = setup::lock()?;
-    let apt = Apt::ready()?;
-    apt.update()?;
     let mut now = Vec::new();
     for old in lock::read()? {
         let series = &old.series;
-        let found = archive::newest(&apt, series)?;
+        Apt::ready(Arch::of_kernel(series))?.update()?;
+        let found = archive::newest(series)?;
         match &found {
             Some(new) if *new == old => {}
             Some(new) => say::step(

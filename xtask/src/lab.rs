@@ -26,7 +26,7 @@ pub(crate) use disk::Disk;
 pub(crate) use forward::Forward;
 pub(crate) use guest::{Guest, Input};
 
-use crate::{build, kernels, setup};
+use crate::{arch::Arch, build, kernels, setup};
 
 /// How to boot, and what to run.
 #[derive(clap::Args)]
@@ -103,23 +103,24 @@ pub(crate) fn verb(options: Options) -> anyhow::Result<ExitCode> {
     let locked = kernels::locked(&options.kernel)?;
     // Before any work: a busy port is found in a millisecond, not after minutes of set-up.
     drop(options.forward.map(Forward::bind).transpose()?);
+    let arch = Arch::of_kernel(&locked.series);
     if options.bare || options.built {
-        setup::for_lab()?;
+        setup::for_lab(arch)?;
     } else {
-        setup::all()?;
+        setup::all(arch)?;
     }
     let kernel = kernels::store::bring(&locked)?;
     let suite = options
         .suite
         .as_deref()
         .unwrap_or_else(|| packages::suite_of(&kernel.series));
-    let packages = packages::bring(&options.package, suite)?;
+    let packages = packages::bring(&options.package, suite, arch)?;
     let binaries = if options.bare {
-        build::guest::init()?
+        build::guest::init(arch)?
     } else if options.built {
-        build::guest::built()?
+        build::guest::built(arch)?
     } else {
-        build::all()?
+        build::all(arch)?
     };
     let mut guest = Guest::new(kernel, binaries);
     guest.terminal = options.tty || (options.command.is_empty() && std::io::stdin().is_terminal());

@@ -1,6 +1,7 @@
 //! `cargo xtask`: everything that is done with this repository, one module per verb.
 //! Leaves out what runs inside a guest, which is the `lab` crate.
 
+mod arch;
 mod build;
 mod checksum;
 mod cost;
@@ -28,7 +29,7 @@ enum Verb {
     /// Bring every tool that building and the lab need and that is missing
     Setup,
     /// Build the eBPF objects, the agent and the lab's guest binaries
-    Build,
+    Build(build::Options),
     /// Run the agent live, on this host or in the lab
     Run(run::Options),
     /// Run every check and every test, on several kernels too
@@ -49,10 +50,8 @@ enum Verb {
 
 fn main() -> ExitCode {
     let done = match Verb::parse() {
-        Verb::Setup => setup::all().map(|()| ExitCode::SUCCESS),
-        Verb::Build => setup::all()
-            .and_then(|()| build::all())
-            .map(|_| ExitCode::SUCCESS),
+        Verb::Setup => setup::all(arch::Arch::HOST).map(|()| ExitCode::SUCCESS),
+        Verb::Build(options) => build::verb(&options).map(|()| ExitCode::SUCCESS),
         Verb::Run(options) => run::verb(&options),
         Verb::Test(options) => test::verb(&options),
         Verb::Matrix(options) => matrix::verb(&options),

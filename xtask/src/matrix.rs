@@ -7,11 +7,11 @@ pub(crate) mod pool;
 mod report;
 pub(crate) mod verifier;
 
-use std::{process::ExitCode, time::Instant};
+use std::{collections::BTreeSet, process::ExitCode, time::Instant};
 
 use clap::ValueEnum;
 
-use crate::{build, kernels, say, setup};
+use crate::{arch::Arch, build, kernels, say, setup};
 use cell::{Cell, Mode, Outcome, Set, Work};
 use report::Report;
 
@@ -60,11 +60,14 @@ pub(crate) fn verb(options: &Options) -> anyhow::Result<ExitCode> {
     let cells = cells(options)?;
     let known_absent = absent::Record::read()?;
     let known_verified = verifier::Record::read()?;
-    setup::all()?;
+    let archs: BTreeSet<_> = cells.iter().map(|it| Arch::of_kernel(&it.kernel)).collect();
+    archs.iter().copied().try_for_each(setup::all)?;
     for cell in &cells {
         kernels::store::bring(&kernels::locked(&cell.kernel)?)?;
     }
-    build::all()?;
+    for arch in archs {
+        build::all(arch)?;
+    }
     let parallel = options.parallel.unwrap_or_else(pool::usual);
     say::step(
         "matrix",

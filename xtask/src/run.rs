@@ -6,6 +6,7 @@ use std::{os::unix::process::CommandExt as _, process::Command, process::ExitCod
 use anyhow::Context as _;
 
 use crate::{
+    arch::Arch,
     build, kernels,
     lab::{Forward, Guest, Input},
     say, setup,
@@ -14,8 +15,11 @@ use crate::{
 /// Where the agent serves its metrics unless told otherwise.
 const PORT: u16 = 9969;
 
-/// The kernel for those who named none.
-const KERNEL: &str = "6.12";
+/// The kernel for those who named none: of this machine's architecture.
+const KERNEL: &str = match Arch::HOST {
+    Arch::X86_64 => "6.12",
+    Arch::Aarch64 => "6.12-arm64",
+};
 
 /// Runs in the guest: the workload starts once the agent sees everything, and as long as it does.
 const DEMO: &str = "\
@@ -45,8 +49,9 @@ pub(crate) fn verb(options: &Options) -> anyhow::Result<ExitCode> {
     // Before any work: a busy port is found in a millisecond, not after minutes of set-up.
     drop(Forward::bind(PORT)?);
     let locked = kernels::locked(options.kernel.as_deref().unwrap_or(KERNEL))?;
-    setup::all()?;
-    let binaries = build::all()?;
+    let arch = Arch::of_kernel(&locked.series);
+    setup::all(arch)?;
+    let binaries = build::all(arch)?;
     let why_not = match &options.kernel {
         Some(kernel) => Some(format!("kernel {kernel} was asked for")),
         None => why_not_here(options)?,

@@ -2,7 +2,8 @@
 //! Leaves out the lab's kernels: each is brought when it is first asked for.
 
 mod bpf_linker;
-mod packages;
+pub(crate) mod cross;
+pub(crate) mod packages;
 pub(crate) mod qemu;
 mod rust_src;
 mod system;
@@ -11,24 +12,38 @@ use std::fs::{self, File};
 
 use anyhow::Context as _;
 
-use crate::paths;
+use crate::{arch::Arch, paths};
 
-/// Everything that building and the lab need.
-pub(crate) fn all() -> anyhow::Result<()> {
+/// Everything that building for this architecture, and the lab for its kernels, need.
+pub(crate) fn all(arch: Arch) -> anyhow::Result<()> {
+    to_build(arch)?;
+    for_guests(arch)
+}
+
+/// What building for this architecture needs of it.
+pub(crate) fn to_build(arch: Arch) -> anyhow::Result<()> {
     let _only_one = lock()?;
     system::bring()?;
     rust_src::bring()?;
     bpf_linker::bring()?;
-    qemu::bring()?;
+    cross::bring(arch)?;
     packages::bring()
 }
 
-/// What booting a guest needs of it.
-pub(crate) fn for_lab() -> anyhow::Result<()> {
-    let _only_one = lock()?;
+/// What booting a guest, and building its init, needs.
+pub(crate) fn for_lab(arch: Arch) -> anyhow::Result<()> {
+    let only_one = lock()?;
     system::bring()?;
-    qemu::bring()?;
-    packages::bring()
+    cross::bring(arch)?;
+    packages::bring()?;
+    drop(only_one);
+    for_guests(arch)
+}
+
+fn for_guests(arch: Arch) -> anyhow::Result<()> {
+    let _only_one = lock()?;
+    qemu::bring(arch)?;
+    packages::bring_userland(arch)
 }
 
 /// Held while tools or kernels are brought: two runs at once would unpack over each other.

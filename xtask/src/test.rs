@@ -8,9 +8,9 @@ mod main_job;
 mod rules;
 mod tidy;
 
-use std::{process::ExitCode, time::Instant};
+use std::{collections::BTreeSet, process::ExitCode, time::Instant};
 
-use crate::{build, kernels, say, setup};
+use crate::{arch::Arch, build, kernels, say, setup};
 
 /// The kernels that every change is tested on.
 const KERNELS: [&str; 2] = ["6.1", "6.12"];
@@ -68,11 +68,15 @@ pub(crate) fn verb(options: &Options) -> anyhow::Result<ExitCode> {
         .chain(more.into_iter().flatten())
         .map(kernels::locked)
         .collect::<anyhow::Result<_>>()?;
-    setup::all()?;
+    let guests = locked.iter().map(|it| Arch::of_kernel(&it.series));
+    let archs: BTreeSet<_> = guests.chain([Arch::HOST]).collect();
+    archs.iter().copied().try_for_each(setup::all)?;
     for locked in &locked {
         kernels::store::bring(locked)?;
     }
-    build::all()?;
+    for arch in archs {
+        build::all(arch)?;
+    }
 
     let mut report = Report::default();
     report.check("formatting", || Count::of_one(cargo::formatting()));
@@ -81,6 +85,9 @@ pub(crate) fn verb(options: &Options) -> anyhow::Result<ExitCode> {
     report.check("lints of the eBPF programs", || {
         Count::of_one(build::ebpf::clippy())
     });
+    report.check("other architectures", || {
+        Count::of_one(other_architectures())
+    });
     report.check("documentation", || Count::of_one(cargo::documentation()));
     report.check("unit tests", cargo::tests);
     report.check("alerting rules", || Count::of_one(rules::check()));
@@ -88,6 +95,16 @@ pub(crate) fn verb(options: &Options) -> anyhow::Result<ExitCode> {
     report.check("the main job, scraped", main_job::check);
     report.guests(&series, besides);
     Ok(report.print())
+}
+
+/// The eBPF objects are made for each, and what carries them compiles.
+fn other_architectures() -> anyhow::Result<()> {
+    let mut others = Arch::ALL.into_iter().filter(|it| *it != Arch::HOST);
+    others.try_for_each(|arch| {
+        setup::to_build(arch)?;
+        build::ebpf::objects(arch)?;
+        build::guest::check(arch)
+    })
 }
 
 /// What was done, how it went and how long it took.

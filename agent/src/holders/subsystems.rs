@@ -74,13 +74,7 @@ const ROWS: &[Row] = &[
     },
     Row {
         name: "vmsplice",
-        functions: &[
-            "__do_sys_vmsplice",
-            "__x64_sys_vmsplice",
-            "__se_sys_vmsplice",
-            "vmsplice_*",
-            "iter_to_pipe",
-        ],
+        functions: &["__*_sys_vmsplice", "vmsplice_*", "iter_to_pipe"],
         modules: &[],
     },
     Row {

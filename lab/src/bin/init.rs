@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use lab::{
     guest::{
         collect, command, disks, forward,
-        job::{COMMAND_LINE, FORWARD_LINE, JOB_PATH, Job},
+        job::{JOB_PATH, Job},
         line::{self, LineReader, LineWriter},
         modules, mounts, processes,
     },
@@ -20,8 +20,8 @@ fn main() -> anyhow::Result<()> {
     let job = fs::read(JOB_PATH).with_context(|| format!("cannot read {JOB_PATH}"))?;
     let job: Job = serde_json::from_slice(&job).with_context(|| format!("{JOB_PATH} is no job"))?;
     // Both lines are raw before the host hears of us: until then the tty would echo what it sends.
-    let (reader, writer) = line::open(COMMAND_LINE)?;
-    let forward_line = line::open(FORWARD_LINE)?;
+    let (reader, writer) = line::open(&job.command_line)?;
+    let forward_line = line::open(&job.forward_line)?;
     writer.send(&Frame::Hello(
         uname().release().to_string_lossy().into_owned(),
     ));

@@ -8,15 +8,13 @@ use serde::{Deserialize, Serialize};
 /// Where the job lies in the initramfs.
 pub const JOB_PATH: &str = "/lab/job.json";
 
-/// The serial line that carries the command's streams and its verdict.
-pub const COMMAND_LINE: &str = "/dev/ttyS1";
-
-/// The serial line that carries forwarded TCP connections.
-pub const FORWARD_LINE: &str = "/dev/ttyS2";
-
 /// The whole of what init does between hello and power off.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
+    /// The serial line that carries the command's streams and its verdict.
+    pub command_line: String,
+    /// The serial line that carries forwarded TCP connections.
+    pub forward_line: String,
     /// The program, found on `PATH`, and its arguments.
     pub command: Vec<String>,
     /// Environment of the command, besides `PATH` and `HOME`.

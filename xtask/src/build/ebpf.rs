@@ -1,11 +1,11 @@
-//! Compiles the kernel-side programs, once for each flavour that the agent carries.
+//! Compiles the kernel-side programs for an architecture, once for each flavour that the agent carries.
 //! Leaves out choosing between them, which the agent does when it has seen the kernel.
 
 use std::{fs, path::PathBuf, process::Command};
 
 use anyhow::{Context as _, ensure};
 
-use crate::{paths, process};
+use crate::{arch::Arch, paths, process};
 
 const TARGET: &str = "bpfel-unknown-none";
 
@@ -31,26 +31,32 @@ const FLAVOURS: &[Flavour] = &[
     },
 ];
 
-/// Makes `target/ebpf/pinscope-FLAVOUR.o` for every flavour; an object that did not change keeps its time.
-pub(crate) fn objects() -> anyhow::Result<()> {
+/// Makes `target/ebpf/pinscope-ARCH-FLAVOUR.o` for every flavour; an object that did not change keeps its time.
+pub(crate) fn objects(arch: Arch) -> anyhow::Result<()> {
     FLAVOURS.iter().try_for_each(|flavour| {
-        object(flavour).with_context(|| format!("cannot build the {} eBPF object", flavour.name))
+        object(arch, flavour).with_context(|| {
+            let arch = arch.name();
+            format!("cannot build the {} eBPF object for {arch}", flavour.name)
+        })
     })
 }
 
 /// Lints the programs as strictly as everything else.
 pub(crate) fn clippy() -> anyhow::Result<()> {
-    FLAVOURS.iter().try_for_each(|flavour| {
-        process::run(cargo(flavour, "clippy")?.args(["--", "-D", "warnings"]))
+    Arch::ALL.into_iter().try_for_each(|arch| {
+        FLAVOURS.iter().try_for_each(|flavour| {
+            process::run(cargo(arch, flavour, "clippy")?.args(["--", "-D", "warnings"]))
+        })
     })
 }
 
-fn object(flavour: &Flavour) -> anyhow::Result<()> {
-    process::run(&mut cargo(flavour, "build")?)?;
-    let built = target(flavour).join(TARGET).join("release/pinscope");
-    let place = paths::target()
-        .join("ebpf")
-        .join(format!("pinscope-{}.o", flavour.name));
+fn object(arch: Arch, flavour: &Flavour) -> anyhow::Result<()> {
+    process::run(&mut cargo(arch, flavour, "build")?)?;
+    let built = target(arch, flavour).join(TARGET).join("release/pinscope");
+    let place =
+        paths::target()
+            .join("ebpf")
+            .join(format!("pinscope-{}-{}.o", arch.name(), flavour.name));
     let object = fs::read(&built).with_context(|| format!("cannot read {}", built.display()))?;
     ensure!(
         object.starts_with(b"\x7fELF"),
@@ -65,7 +71,7 @@ fn object(flavour: &Flavour) -> anyhow::Result<()> {
     fs::write(&place, object).with_context(|| format!("cannot write {}", place.display()))
 }
 
-fn cargo(flavour: &Flavour, verb: &str) -> anyhow::Result<Command> {
+fn cargo(arch: Arch, flavour: &Flavour, verb: &str) -> anyhow::Result<Command> {
     let linker = paths::tools().join("bin/bpf-linker");
     ensure!(
         linker.exists(),
@@ -76,6 +82,8 @@ fn cargo(flavour: &Flavour, verb: &str) -> anyhow::Result<Command> {
         "-Clink-arg=--btf".to_owned(),
         format!("-Ctarget-cpu={}", flavour.cpu),
         format!("-Clinker={}", linker.display()),
+        // The target is one for all; aya and our own `arch` ask for this.
+        format!("--cfg=bpf_target_arch=\"{}\"", arch.name()),
     ];
     let mut command = Command::new("cargo");
     command
@@ -92,7 +100,7 @@ fn cargo(flavour: &Flavour, verb: &str) -> anyhow::Result<Command> {
             flavour.features,
         ])
         .arg("--target-dir")
-        .arg(target(flavour))
+        .arg(target(arch, flavour))
         .current_dir(paths::root().join("probe-ebpf"))
         // build-std is not stable; the pinned compiler makes it dependable.
         .env("RUSTC_BOOTSTRAP", "1")
@@ -101,7 +109,8 @@ fn cargo(flavour: &Flavour, verb: &str) -> anyhow::Result<Command> {
     Ok(command)
 }
 
-/// Apart for each flavour: cargo would otherwise link both again whenever either is asked for.
-fn target(flavour: &Flavour) -> PathBuf {
-    paths::target().join("ebpf-build").join(flavour.name)
+/// Apart for each: cargo would otherwise link all again whenever another one is asked for.
+fn target(arch: Arch, flavour: &Flavour) -> PathBuf {
+    let folder = format!("{}-{}", arch.name(), flavour.name);
+    paths::target().join("ebpf-build").join(folder)
 }

@@ -5,10 +5,7 @@ use std::{fs, path::PathBuf, process::Command};
 
 use anyhow::Context as _;
 
-use crate::{paths, process};
-
-/// Named although it is the host's own: the flags then reach no build script and no macro.
-const TARGET: &str = "x86_64-unknown-linux-gnu";
+use crate::{arch::Arch, paths, process, setup::cross};
 
 const AGENT: &str = "pinscope";
 
@@ -20,59 +17,83 @@ pub(crate) struct Binary {
 }
 
 /// Only the guest's init.
-pub(crate) fn init() -> anyhow::Result<Vec<Binary>> {
-    cargo(&["--package", "lab", "--bin", "init"])?;
-    Ok(vec![binary("init".to_owned())])
+pub(crate) fn init(arch: Arch) -> anyhow::Result<Vec<Binary>> {
+    build(arch, &["--package", "lab", "--bin", "init"])?;
+    Ok(vec![binary(arch, "init".to_owned())])
 }
 
 /// Everything that goes onto a guest's `PATH`.
-pub(crate) fn all() -> anyhow::Result<Vec<Binary>> {
-    cargo(&["--package", "lab", "--package", "pinscope", "--bins"])?;
-    built()
+pub(crate) fn all(arch: Arch) -> anyhow::Result<Vec<Binary>> {
+    build(
+        arch,
+        &["--package", "lab", "--package", "pinscope", "--bins"],
+    )?;
+    built(arch)
 }
 
 /// What [`all`] built last.
-pub(crate) fn built() -> anyhow::Result<Vec<Binary>> {
+pub(crate) fn built(arch: Arch) -> anyhow::Result<Vec<Binary>> {
     let sources =
         fs::read_dir(paths::root().join("lab/src/bin")).context("the lab has no programs")?;
     let mut binaries: Vec<_> = sources
         .flatten()
         .filter_map(|source| Some(source.path().file_stem()?.to_str()?.to_owned()))
         .chain([AGENT.to_owned()])
-        .map(binary)
+        .map(|name| binary(arch, name))
         .collect();
     binaries.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(binaries)
 }
 
-/// The agent as [`all`] built it: static, so the same file runs here and in a guest.
+/// The agent as [`all`] built it for this machine: static, so the same file runs here and in a guest.
 pub(crate) fn agent() -> PathBuf {
-    binary(AGENT.to_owned()).path
+    binary(Arch::HOST, AGENT.to_owned()).path
 }
 
-fn cargo(what: &[&str]) -> anyhow::Result<()> {
-    process::run(
-        Command::new("cargo")
-            .args([
-                "build",
-                "--quiet",
-                "--release",
-                "--target",
-                TARGET,
-                "--target-dir",
-            ])
-            .arg(paths::target())
-            .args(what)
-            .env(
-                "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS",
-                "-C target-feature=+crt-static",
-            )
-            .env_remove("RUSTFLAGS")
-            .current_dir(paths::root()),
-    )
+/// Whether the agent and the guest's programs compile for the architecture; makes nothing that runs.
+pub(crate) fn check(arch: Arch) -> anyhow::Result<()> {
+    let what = ["--package", "lab", "--package", "pinscope", "--bins"];
+    process::run(&mut cargo(arch, "check", &what)?)
 }
 
-fn binary(name: String) -> Binary {
-    let path = paths::target().join(TARGET).join("release").join(&name);
+fn build(arch: Arch, what: &[&str]) -> anyhow::Result<()> {
+    process::run(cargo(arch, "build", what)?.arg("--release"))
+}
+
+fn cargo(arch: Arch, verb: &str, what: &[&str]) -> anyhow::Result<Command> {
+    let target = arch.target();
+    let variable = |name: &str| {
+        let target = target.to_uppercase().replace('-', "_");
+        format!("CARGO_TARGET_{target}_{name}")
+    };
+    let mut flags = "-C target-feature=+crt-static".to_owned();
+    let mut command = Command::new("cargo");
+    command
+        .args([verb, "--quiet"])
+        // Named although it may be the host's own: the flags then reach no build script and no macro.
+        .args(["--target", target, "--target-dir"])
+        .arg(paths::target())
+        .args(what)
+        .env_remove("RUSTFLAGS")
+        .current_dir(paths::root());
+    if arch != Arch::HOST {
+        flags += " -C linker-flavor=ld";
+        command.env(variable("LINKER"), cross::linker(arch));
+        if !cross::has_standard_library(arch)? {
+            // build-std is not stable; the pinned compiler makes it dependable.
+            command
+                .args(["-Z", "build-std=std,panic_unwind"])
+                .env("RUSTC_BOOTSTRAP", "1");
+        }
+    }
+    command.env(variable("RUSTFLAGS"), flags);
+    Ok(command)
+}
+
+fn binary(arch: Arch, name: String) -> Binary {
+    let path = paths::target()
+        .join(arch.target())
+        .join("release")
+        .join(&name);
     Binary { name, path }
 }

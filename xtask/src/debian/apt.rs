@@ -1,4 +1,4 @@
-//! apt with its own state under `target/apt`: reads and downloads packages of several Debian
+//! apt with its own state under `target/apt`, one for each architecture: reads and downloads packages of several Debian
 //! releases at once, checks their signatures and leaves the machine's configuration alone.
 //! Leaves out installing.
 
@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context as _, bail, ensure};
 
 use super::{control, mirror};
-use crate::{checksum, paths, process, refused, say};
+use crate::{arch::Arch, checksum, paths, process, refused, say};
 
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
@@ -36,12 +36,13 @@ pub(crate) struct Package {
 
 /// apt's state; made by [`Apt::ready`].
 pub(crate) struct Apt {
+    arch: Arch,
     state: PathBuf,
 }
 
 impl Apt {
     /// Writes the sources, and fetches the package lists if there are none yet.
-    pub(crate) fn ready() -> anyhow::Result<Self> {
+    pub(crate) fn ready(arch: Arch) -> anyhow::Result<Self> {
         if process::find("apt-get").is_none() || process::find("dpkg-deb").is_none() {
             return Err(refused(
                 "apt-get and dpkg-deb are needed: the lab's kernels and tools are Debian packages; \
@@ -53,8 +54,14 @@ impl Apt {
                 "{KEYRING} is missing: install debian-archive-keyring"
             )));
         }
+        let folder = if arch == Arch::HOST {
+            "apt".to_owned()
+        } else {
+            format!("apt-{}", arch.debian())
+        };
         let apt = Self {
-            state: paths::target().join("apt"),
+            arch,
+            state: paths::target().join(folder),
         };
         fs::create_dir_all(apt.state.join("lists/partial"))?;
         fs::create_dir_all(apt.state.join("cache/archives/partial"))?;
@@ -63,7 +70,10 @@ impl Apt {
         let mirror = mirror::of_this_machine()?;
         let sources: String = SUITES
             .iter()
-            .map(|suite| format!("deb [arch=amd64 signed-by={KEYRING}] {mirror} {suite} main\n"))
+            .map(|suite| {
+                let arch = arch.debian();
+                format!("deb [arch={arch} signed-by={KEYRING}] {mirror} {suite} main\n")
+            })
             .collect();
         let file = apt.state.join("sources.list");
         let known = fs::read_to_string(&file).is_ok_and(|old| old == sources);
@@ -78,12 +88,16 @@ impl Apt {
 
     /// Fetches the package lists anew, once in a run of xtask.
     pub(crate) fn update(&self) -> anyhow::Result<()> {
-        static ONCE: Once = Once::new();
+        static ONCE: [Once; Arch::ALL.len()] = [const { Once::new() }; Arch::ALL.len()];
         let mut result = Ok(());
-        ONCE.call_once(|| {
+        ONCE[self.arch as usize].call_once(|| {
             say::step(
                 "setup",
-                format_args!("reading Debian's package lists ({})", SUITES.join(", ")),
+                format_args!(
+                    "reading Debian's package lists of {} ({})",
+                    self.arch.debian(),
+                    SUITES.join(", ")
+                ),
             );
             let complete = self.state.join("complete");
             result = process::output(self.command("apt-get").args([
@@ -218,8 +232,8 @@ impl Apt {
             // Container images switch these two off, which makes each look-up take seconds.
             "Dir::Cache::pkgcache=pkgcache.bin".to_owned(),
             "Dir::Cache::srcpkgcache=srcpkgcache.bin".to_owned(),
-            "APT::Architecture=amd64".to_owned(),
-            "APT::Architectures::=amd64".to_owned(),
+            format!("APT::Architecture={}", self.arch.debian()),
+            format!("APT::Architectures::={}", self.arch.debian()),
             "Acquire::Languages=none".to_owned(),
             "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false".to_owned(),
             "Acquire::Retries=3".to_owned(),

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::{Locked, archive, changes, facts, lock, order, parts, store};
 use crate::{
+    arch::Arch,
     build,
     debian::apt::Apt,
     matrix::{
@@ -25,9 +26,10 @@ pub(crate) fn add(series: &str) -> anyhow::Result<()> {
     if parts(series).1 {
         return store::bring(&locked).map(drop);
     }
-    setup::all()?;
+    let arch = Arch::of_kernel(series);
+    setup::all(arch)?;
     store::bring(&locked)?;
-    build::all()?;
+    build::all(arch)?;
     say::step("kernels", format_args!("booting {}", locked.release));
     let (cell, outcome) = boot(series);
     let found = outcome
@@ -47,9 +49,8 @@ pub(crate) fn add(series: &str) -> anyhow::Result<()> {
 
 fn lock_newest(series: &str) -> anyhow::Result<Locked> {
     let _only_one = setup::lock()?;
-    let apt = Apt::ready()?;
-    apt.update()?;
-    let newest = archive::newest(&apt, series)?
+    Apt::ready(Arch::of_kernel(series))?.update()?;
+    let newest = archive::newest(series)?
         .ok_or_else(|| refused(format!("Debian's archive has no kernel of series {series}")))?;
     let mut all = lock::read()?;
     all.retain(|locked| locked.series != series);
@@ -79,6 +80,8 @@ fn boot(series: &str) -> (Cell, Outcome) {
 
 /// The agent's own test writes it: the plan is the agent's.
 pub(crate) fn write_document() -> anyhow::Result<()> {
+    // The test runs here, whatever machine the kernel is for.
+    build::ebpf::objects(Arch::HOST)?;
     process::output(
         Command::new("cargo")
             .args(["test", "--quiet", "--package", "pinscope", "--lib"])
@@ -91,7 +94,8 @@ pub(crate) fn write_document() -> anyhow::Result<()> {
 }
 
 fn print_changes(series: &str, found: &Value, verified: &verifier::Record) -> anyhow::Result<()> {
-    let all = super::series()?;
+    let mut all = super::series()?;
+    all.retain(|it| Arch::of_kernel(it) == Arch::of_kernel(series));
     let place = all.iter().position(|it| it == series).unwrap_or_default();
     let Some(before) = place.checked_sub(1).and_then(|it| all.get(it)) else {
         println!("{series} is the oldest: there is nothing to compare it with");

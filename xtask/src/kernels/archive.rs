@@ -1,29 +1,35 @@
 //! What Debian's archive has of a kernel series; leaves out fetching it.
 
 use super::{Locked, Package, parts};
-use crate::debian::{
-    apt::{self, Apt},
-    version,
+use crate::{
+    arch::Arch,
+    debian::{
+        apt::{self, Apt},
+        version,
+    },
 };
-
-/// The flavour of a series as it is, and of one that is `-generic`.
-const FLAVOURS: [&str; 2] = ["cloud-amd64", "amd64"];
 
 /// An image package of less is one that only depends on the others (6.19 and later).
 const LEAST_IMAGE_BYTES: u64 = 1 << 20;
 
 /// The newest release of the series; `None` if the archive has none.
-pub(crate) fn newest(apt: &Apt, series: &str) -> anyhow::Result<Option<Locked>> {
+pub(crate) fn newest(series: &str) -> anyhow::Result<Option<Locked>> {
+    let apt = Apt::ready(Arch::of_kernel(series))?;
     let packages = apt.list("linux-", |name| is_of(name, series))?;
     Ok(choose(&packages, series))
 }
 
 fn is_of(name: &str, series: &str) -> bool {
     let (numbers, is_generic) = parts(series);
-    let flavour = FLAVOURS[usize::from(is_generic)];
+    let arch = Arch::of_kernel(series).debian();
+    let flavour = if is_generic {
+        arch.to_owned()
+    } else {
+        format!("cloud-{arch}")
+    };
     // `cloud-amd64` is not a flavour of `amd64`.
     let has_flavour = |release: &str| {
-        let rest = release.strip_suffix(flavour);
+        let rest = release.strip_suffix(&flavour);
         rest.and_then(|rest| rest.strip_suffix('-'))
             .is_some_and(|rest| rest.ends_with(|last: char| last.is_ascii_digit()))
     };
@@ -101,6 +107,9 @@ mod tests {
         assert!(!is_of("linux-image-6.1.0-50-cloud-amd64-unsigned", "6.1"));
         assert!(!is_of("linux-image-6.1.0-50-amd64", "6.1"));
         assert!(!is_of("linux-image-cloud-amd64", "6.1"));
+        assert!(!is_of("linux-image-6.1.0-50-cloud-arm64", "6.1"));
+        assert!(is_of("linux-image-6.1.0-50-cloud-arm64", "6.1-arm64"));
+        assert!(!is_of("linux-image-6.1.0-50-cloud-amd64", "6.1-arm64"));
     }
 
     #[test]

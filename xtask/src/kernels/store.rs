@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Locked, archive, folder};
 use crate::{
+    arch::Arch,
     debian::apt::{self, Apt},
     refused, say, setup,
 };
@@ -23,6 +24,13 @@ pub(crate) struct Kernel {
     pub(crate) image: PathBuf,
     /// The folder that holds its modules, if the archive has them.
     pub(crate) modules: Option<PathBuf>,
+}
+
+impl Kernel {
+    /// What it runs on.
+    pub(crate) fn arch(&self) -> Arch {
+        Arch::of_kernel(&self.series)
+    }
 }
 
 /// Written last into the folder: what was asked for and what was taken.
@@ -58,7 +66,7 @@ pub(crate) fn bring(locked: &Locked) -> anyhow::Result<Kernel> {
     if let Some(kernel) = kept(locked) {
         return Ok(kernel);
     }
-    let apt = Apt::ready()?;
+    let apt = Apt::ready(Arch::of_kernel(&locked.series))?;
     let (taken, packages) = find(&apt, locked)?;
     let megabytes = packages.iter().map(|package| package.bytes).sum::<u64>() >> 20;
     say::step(
@@ -81,7 +89,7 @@ fn find(apt: &Apt, locked: &Locked) -> anyhow::Result<(Locked, Vec<apt::Package>
     if let Some(packages) = listed(apt, locked)? {
         return Ok((locked.clone(), packages));
     }
-    let newest = archive::newest(apt, &locked.series)?.ok_or_else(|| {
+    let newest = archive::newest(&locked.series)?.ok_or_else(|| {
         refused(format!(
             "Debian's archive has no kernel of series {} any more",
             locked.series

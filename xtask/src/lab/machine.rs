@@ -17,8 +17,8 @@ use crate::{guard, setup};
 /// How long QEMU may take to end once the guest has said its last word.
 const POWER_OFF_WITHIN: Duration = Duration::from_secs(20);
 
-/// An emulated timer on a busy machine fails the kernel's check of it, and the kernel then panics.
-const COMMAND_LINE: &str = "console=ttyS0 panic=-1 quiet no_timer_check";
+/// For every machine.
+const COMMAND_LINE: &str = "panic=-1 quiet";
 
 /// The files and sockets that a machine is started with.
 pub(crate) struct Parts<'a> {
@@ -53,7 +53,9 @@ impl Machine {
             &["-accel", "tcg", "-cpu", "max"]
         };
         let cpus = if guest.icount { 1 } else { guest.cpus };
-        let mut command = guard::command(&setup::qemu::program()?)?;
+        let arch = guest.kernel.arch();
+        let machine = arch.machine();
+        let mut command = guard::command(&setup::qemu::program(arch)?)?;
         command
             .args([
                 "-nodefaults",
@@ -69,7 +71,10 @@ impl Machine {
             .arg(&guest.kernel.image)
             .arg("-initrd")
             .arg(parts.initramfs)
-            .args(["-append", &format!("{COMMAND_LINE} {}", guest.append)])
+            .args([
+                "-append",
+                &format!("{COMMAND_LINE} {} {}", machine.command_line, guest.append),
+            ])
             .args([
                 "-chardev",
                 &format!("file,id=console,path={}", disk::escaped(parts.console)),
@@ -81,8 +86,7 @@ impl Machine {
                 "-chardev",
                 "socket,id=forward,fd=1",
             ])
-            .args(["-serial", "chardev:console"])
-            .args(["-serial", "chardev:command", "-serial", "chardev:forward"])
+            .args(machine.arguments)
             .args(parts.disks)
             .stdin(parts.command_line)
             .stdout(parts.forward_line)

@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context as _;
 
 use super::initramfs::Initramfs;
-use crate::{debian::apt::Apt, kernels, paths, refused, say, setup};
+use crate::{arch::Arch, debian::apt::Apt, kernels, paths, refused, say, setup};
 
 /// The releases that a guest's packages may be from: one for each guest, for there is one C library.
 pub(crate) const SUITES: [&str; 3] = ["bullseye", "bookworm", "trixie"];
@@ -43,12 +43,19 @@ pub(crate) fn suite_of(series: &str) -> &'static str {
 }
 
 /// The folders of these packages, each fetched and unpacked with all that it depends on if it is not there yet.
-pub(crate) fn bring(names: &[String], suite: &str) -> anyhow::Result<Vec<PathBuf>> {
-    names.iter().map(|name| bring_one(name, suite)).collect()
+pub(crate) fn bring(names: &[String], suite: &str, arch: Arch) -> anyhow::Result<Vec<PathBuf>> {
+    names
+        .iter()
+        .map(|name| bring_one(name, suite, arch))
+        .collect()
 }
 
-fn bring_one(name: &str, suite: &str) -> anyhow::Result<PathBuf> {
-    let parent = paths::target().join("packages").join(suite);
+fn bring_one(name: &str, suite: &str, arch: Arch) -> anyhow::Result<PathBuf> {
+    let folder = match arch {
+        Arch::X86_64 => suite.to_owned(),
+        Arch::Aarch64 => format!("{suite}-{}", arch.debian()),
+    };
+    let parent = paths::target().join("packages").join(folder);
     let place = parent.join(name);
     if !is_name(name) {
         return Err(refused(format!("{name} is no name of a Debian package")));
@@ -60,7 +67,7 @@ fn bring_one(name: &str, suite: &str) -> anyhow::Result<PathBuf> {
     if place.is_dir() {
         return Ok(place);
     }
-    let apt = Apt::ready()?;
+    let apt = Apt::ready(arch)?;
     if apt.in_suite(name, suite).is_err() {
         return Err(refused(format!("Debian {suite} lists no package {name}")));
     }

@@ -7,8 +7,9 @@ use lab::guest::job::{self, JOB_PATH, Job};
 
 use super::{Guest, disk, initramfs::Initramfs, packages, stdin};
 use crate::{
+    arch::Arch,
     kernels::modules::{self, Module},
-    paths, process,
+    process, setup,
 };
 
 const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n";
@@ -49,7 +50,7 @@ pub(crate) fn write(guest: &Guest, path: &Path) -> anyhow::Result<()> {
     root.file("etc/passwd", 0o644, PASSWD.as_bytes())?;
     root.file("etc/group", 0o644, GROUP.as_bytes())?;
     root.file("etc/hosts", 0o644, b"127.0.0.1 localhost\n")?;
-    let busybox = paths::tools().join("bin/busybox");
+    let busybox = setup::packages::busybox(guest.kernel.arch());
     root.copy(&busybox, "bin/busybox")?;
     for binary in &guest.binaries {
         let place = if binary.name == "init" {
@@ -62,7 +63,9 @@ pub(crate) fn write(guest: &Guest, path: &Path) -> anyhow::Result<()> {
     for package in &guest.packages {
         packages::add(&mut root, package)?;
     }
-    let applets = process::text(Command::new(&busybox).arg("--list"))?;
+    // This machine's own can be asked, and it is of the same release.
+    let applets = setup::packages::busybox(Arch::HOST);
+    let applets = process::text(Command::new(applets).arg("--list"))?;
     for place in applets.lines().map(|applet| format!("bin/{applet}")) {
         if !root.has(&place) {
             root.link(&place, "busybox")?;
@@ -112,7 +115,10 @@ fn job(guest: &Guest, modules: &[Module]) -> Job {
             .map(|fetch| fetch.guest.clone())
             .collect(),
     });
+    let [command_line, forward_line] = guest.kernel.arch().machine().lines;
     Job {
+        command_line: command_line.to_owned(),
+        forward_line: forward_line.to_owned(),
         command: guest.command.clone(),
         environment,
         terminal: guest.terminal.then(stdin::terminal_size),

@@ -25,13 +25,13 @@ impl Report {
 
     pub(crate) fn text(&self) -> String {
         let mut text = format!(
-            "{:<7} {:<7} {:>7} {:>7} {:>7} {:>8}\n",
+            "{:<12} {:<7} {:>7} {:>7} {:>7} {:>8}\n",
             "kernel", "mode", "passed", "failed", "absent", "seconds"
         );
         for (cell, it) in &self.outcomes {
             let _ = writeln!(
                 text,
-                "{:<7} {:<7} {:>7} {:>7} {:>7} {:>8.0}",
+                "{:<12} {:<7} {:>7} {:>7} {:>7} {:>8.0}",
                 cell.kernel,
                 cell.mode,
                 it.passed.len(),

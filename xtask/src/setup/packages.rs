@@ -1,10 +1,11 @@
 //! Single programs out of Debian packages, kept under `target/tools`; leaves out QEMU, which needs its libraries.
 
-use std::fs;
+use std::{fs, path::PathBuf};
 
 use anyhow::Context as _;
 
 use crate::{
+    arch::Arch,
     debian::apt::{self, Apt},
     paths, say,
 };
@@ -17,9 +18,12 @@ struct Source {
     what_for: &'static str,
 }
 
+/// The package that is a guest's userland.
+const USERLAND: &str = "busybox-static";
+
 const SOURCES: &[Source] = &[
     Source {
-        package: "busybox-static",
+        package: USERLAND,
         suite: "trixie",
         programs: &["usr/bin/busybox"],
         what_for: "the userland of the lab's guests",
@@ -33,33 +37,58 @@ const SOURCES: &[Source] = &[
     },
 ];
 
-/// Unpacks those that are missing.
+/// Unpacks those of this machine's that are missing.
 pub(crate) fn bring() -> anyhow::Result<()> {
-    let bin = paths::tools().join("bin");
-    let name = |program: &'static str| program.rsplit('/').next().unwrap_or(program);
-    for source in SOURCES {
-        if source
-            .programs
-            .iter()
-            .all(|program| bin.join(name(program)).exists())
-        {
-            continue;
+    SOURCES
+        .iter()
+        .try_for_each(|source| source.bring(Arch::HOST))
+}
+
+/// Unpacks the userland of a guest, if it is missing.
+pub(crate) fn bring_userland(arch: Arch) -> anyhow::Result<()> {
+    SOURCES
+        .iter()
+        .filter(|source| source.package == USERLAND)
+        .try_for_each(|source| source.bring(arch))
+}
+
+/// The program that is a guest's userland.
+pub(crate) fn busybox(arch: Arch) -> PathBuf {
+    folder(arch).join("busybox")
+}
+
+/// Programs of this machine's lie with the other tools, those of another architecture apart.
+fn folder(arch: Arch) -> PathBuf {
+    if arch == Arch::HOST {
+        paths::tools().join("bin")
+    } else {
+        paths::tools().join(arch.name()).join("bin")
+    }
+}
+
+impl Source {
+    fn bring(&self, arch: Arch) -> anyhow::Result<()> {
+        let bin = folder(arch);
+        let name = |program: &'static str| program.rsplit('/').next().unwrap_or(program);
+        let missing = |program: &&'static str| !bin.join(name(program)).exists();
+        if !self.programs.iter().any(missing) {
+            return Ok(());
         }
         say::step(
             "setup",
-            format_args!("{} ({})", source.package, source.what_for),
+            format_args!("{} ({})", self.package, self.what_for),
         );
-        let apt = Apt::ready()?;
-        let package = apt.in_suite(source.package, source.suite)?;
+        let apt = Apt::ready(arch)?;
+        let package = apt.in_suite(self.package, self.suite)?;
         let scratch = tempfile::tempdir_in(paths::target())?;
         let deb = apt.download(&package, scratch.path())?;
         let files = scratch.path().join("files");
         apt::unpack(&deb, &files)?;
         fs::create_dir_all(&bin)?;
-        for program in source.programs {
+        for program in self.programs {
             fs::rename(files.join(program), bin.join(name(program)))
-                .with_context(|| format!("{} has no {program}", source.package))?;
+                .with_context(|| format!("{} has no {program}", self.package))?;
         }
+        Ok(())
     }
-    Ok(())
 }

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::Context as _;
 
-use crate::{debian::apt::Apt, paths, process, say};
+use crate::{arch::Arch, debian::apt::Apt, paths, process, say};
 
 /// QEMU 7.2 crashes 6.12 guests early in boot, in 5 to 40 % of runs.
 const OLDEST: (u32, u32) = (8, 1);
@@ -19,41 +19,52 @@ const OLDEST: (u32, u32) = (8, 1);
 /// on any machine then.
 const SUITE: &str = "trixie";
 
-const SYSTEM: &str = "qemu-system-x86_64";
-
-/// Unpacks QEMU unless there is one already.
-pub(crate) fn bring() -> anyhow::Result<()> {
-    if own().exists() || system().is_some() {
+/// Unpacks the QEMU for guests of this architecture unless there is one already.
+pub(crate) fn bring(guests: Arch) -> anyhow::Result<()> {
+    if own(guests).exists() || system(guests).is_some() {
         return Ok(());
     }
+    let machine = guests.machine();
     say::step(
         "setup",
-        format_args!("QEMU from Debian {SUITE} (40 MB, kept beside the system)"),
+        format_args!(
+            "{} from Debian {SUITE} (40 MB, kept beside the system)",
+            machine.program
+        ),
     );
-    let folder = paths::tools().join("qemu");
+    let folder = folder(guests);
     if folder.exists() {
         fs::remove_dir_all(&folder)?;
     }
-    Apt::ready()?.unpack_with_dependencies("qemu-system-x86", SUITE, &folder)?;
-    write_starter(&folder)
+    Apt::ready(Arch::HOST)?.unpack_with_dependencies(machine.package, SUITE, &folder)?;
+    write_starter(&folder, guests)
 }
 
 /// The QEMU to run.
-pub(crate) fn program() -> anyhow::Result<PathBuf> {
-    let program = if own().exists() {
-        Some(own())
+pub(crate) fn program(guests: Arch) -> anyhow::Result<PathBuf> {
+    let program = if own(guests).exists() {
+        Some(own(guests))
     } else {
-        system()
+        system(guests)
     };
     program.context("there is no QEMU: run `cargo xtask setup`")
 }
 
-fn own() -> PathBuf {
-    paths::tools().join("bin").join(SYSTEM)
+fn own(guests: Arch) -> PathBuf {
+    paths::tools().join("bin").join(guests.machine().program)
 }
 
-fn system() -> Option<PathBuf> {
-    let program = process::find(SYSTEM)?;
+/// One for each: their packages bring the same libraries, of which each keeps its own.
+fn folder(guests: Arch) -> PathBuf {
+    let name = match guests {
+        Arch::X86_64 => "qemu".to_owned(),
+        Arch::Aarch64 => format!("qemu-{}", guests.name()),
+    };
+    paths::tools().join(name)
+}
+
+fn system(guests: Arch) -> Option<PathBuf> {
+    let program = process::find(guests.machine().program)?;
     let printed = process::text(Command::new(&program).arg("--version")).ok()?;
     (version(&printed)? >= OLDEST).then_some(program)
 }
@@ -65,13 +76,15 @@ fn version(printed: &str) -> Option<(u32, u32)> {
 }
 
 /// A script that starts it with its own loader, libraries, modules and firmware.
-fn write_starter(folder: &Path) -> anyhow::Result<()> {
+fn write_starter(folder: &Path, guests: Arch) -> anyhow::Result<()> {
     let q = folder.display();
+    let (loader, libraries) = (Arch::HOST.loader(), Arch::HOST.libraries());
+    let program = guests.machine().program;
     let script = format!(
         "#!/bin/sh\n\
-         export QEMU_MODULE_DIR={q}/usr/lib/x86_64-linux-gnu/qemu\n\
-         exec {q}/usr/lib64/ld-linux-x86-64.so.2 --library-path {q}/usr/lib/x86_64-linux-gnu \\\n  \
-           {q}/usr/bin/{SYSTEM} -L {q}/usr/share/qemu -L {q}/usr/share/seabios \"$@\"\n"
+         export QEMU_MODULE_DIR={q}/usr/lib/{libraries}/qemu\n\
+         exec {q}/{loader} --library-path {q}/usr/lib/{libraries} \\\n  \
+           {q}/usr/bin/{program} -L {q}/usr/share/qemu -L {q}/usr/share/seabios \"$@\"\n"
     );
     fs::create_dir_all(paths::tools().join("bin"))?;
     let draft = folder.join("starter");
@@ -80,7 +93,7 @@ fn write_starter(folder: &Path) -> anyhow::Result<()> {
     process::output(Command::new(&draft).arg("--version"))
         .context("the QEMU just unpacked does not start")?;
     // Last and at once: that it is there says that everything is.
-    fs::rename(draft, own())?;
+    fs::rename(draft, own(guests))?;
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
-use crate::{debian::apt::Apt, process, refused, say};
+use crate::{arch::Arch, debian::apt::Apt, process, refused, say};
 
 /// Brings the sources from rustup, or where that cannot be reached from Debian's package.
 pub(crate) fn bring() -> anyhow::Result<()> {
@@ -48,7 +48,7 @@ fn compiler() -> anyhow::Result<String> {
 }
 
 fn from_debian(version: &str, sources: &Path) -> anyhow::Result<()> {
-    let apt = Apt::ready()?;
+    let apt = Apt::ready(Arch::HOST)?;
     let package = apt
         .find("rust-src", |package| {
             package.version.starts_with(&format!("{version}+"))

@@ -1,0 +1,130 @@
+//! What it takes to build for another architecture than this machine's: the standard library, a C library and a linker.
+//! Leaves out the build itself, which is `build::guest`.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context as _, ensure};
+
+use crate::{
+    arch::Arch,
+    debian::apt::{self, Apt},
+    paths, process, say,
+};
+
+/// Debian's release that the C library is taken from. Programs are static: where they run has no say in it.
+const SUITE: &str = "trixie";
+
+/// What is linked in, each of the other architecture: the C library, and the compiler's own.
+const PACKAGES: [&str; 2] = ["libc6-dev", "libgcc-14-dev"];
+
+/// Brings what is missing; for this machine's own architecture that is nothing.
+pub(crate) fn bring(arch: Arch) -> anyhow::Result<()> {
+    if arch == Arch::HOST {
+        return Ok(());
+    }
+    bring_standard_library(arch)?;
+    if linker(arch).exists() {
+        return Ok(());
+    }
+    say::step(
+        "setup",
+        format_args!(
+            "the C library of {} from Debian {SUITE} (4 MB)",
+            arch.name()
+        ),
+    );
+    let apt = Apt::ready(arch)?;
+    let folder = folder(arch);
+    for name in PACKAGES {
+        let scratch = tempfile::tempdir_in(paths::target())?;
+        let package = apt.in_suite(name, SUITE)?;
+        let deb = apt.download(&package, scratch.path())?;
+        apt::unpack(&deb, &folder)?;
+    }
+    write_linker(arch, &folder)
+}
+
+/// A linker for the architecture that knows where its libraries are.
+pub(crate) fn linker(arch: Arch) -> PathBuf {
+    folder(arch).join("linker")
+}
+
+/// Whether the compiler has its standard library; if not, it can be built from its sources.
+pub(crate) fn has_standard_library(arch: Arch) -> anyhow::Result<bool> {
+    Ok(sysroot()?
+        .join("lib/rustlib")
+        .join(arch.target())
+        .join("lib")
+        .is_dir())
+}
+
+fn bring_standard_library(arch: Arch) -> anyhow::Result<()> {
+    if has_standard_library(arch)? {
+        return Ok(());
+    }
+    say::step(
+        "setup",
+        format_args!("the standard library of {}", arch.target()),
+    );
+    let rustup = process::output(Command::new("rustup").args(["target", "add", arch.target()]));
+    if rustup.is_err() || !has_standard_library(arch)? {
+        say::step(
+            "setup",
+            "rustup cannot bring it; it is built from its sources, which takes a minute",
+        );
+    }
+    Ok(())
+}
+
+fn folder(arch: Arch) -> PathBuf {
+    paths::tools().join(arch.name())
+}
+
+fn sysroot() -> anyhow::Result<PathBuf> {
+    let printed = process::text(
+        Command::new("rustc")
+            .args(["--print", "sysroot"])
+            .current_dir(paths::root()),
+    )?;
+    Ok(PathBuf::from(printed.trim()))
+}
+
+/// The linker that comes with Rust, told what a C compiler would tell it: where libraries are, and what
+/// a program begins and ends with.
+fn write_linker(arch: Arch, folder: &Path) -> anyhow::Result<()> {
+    let lld = sysroot()?
+        .join("lib/rustlib")
+        .join(Arch::HOST.target())
+        .join("bin/rust-lld");
+    ensure!(
+        lld.exists(),
+        "there is no {}: building for another architecture takes the linker that rustup's toolchains have",
+        lld.display()
+    );
+    let lib = folder.join("usr/lib").join(arch.libraries());
+    let gcc = folder
+        .join("usr/lib/gcc")
+        .join(arch.libraries())
+        .join(PACKAGES[1].trim_matches(|it: char| !it.is_ascii_digit()));
+    let (root, lld, lib, gcc) = (
+        folder.display(),
+        lld.display(),
+        lib.display(),
+        gcc.display(),
+    );
+    let script = format!(
+        "#!/bin/sh\n\
+         exec {lld} -flavor gnu --sysroot={root} -L {gcc} -L {lib} \\\n  \
+           {lib}/crt1.o {lib}/crti.o {gcc}/crtbeginT.o \"$@\" {gcc}/crtend.o {lib}/crtn.o\n"
+    );
+    let draft = folder.join("draft");
+    fs::write(&draft, script)?;
+    fs::set_permissions(&draft, fs::Permissions::from_mode(0o755))?;
+    // Last and at once: that it is there says that everything is.
+    fs::rename(&draft, linker(arch)).context("cannot keep the linker")
+}
