@@ -10,6 +10,7 @@ use std::{
 
 use super::*;
 use crate::{facts::Support, kernel_layout};
+use probe_abi::ABSENT;
 
 fn in_facts(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -28,8 +29,11 @@ fn facts_of_each_kernel() -> Vec<(String, Facts)> {
             Some((path.file_stem()?.to_str()?.to_owned(), facts))
         })
         .collect();
-    found.sort_by_key(|(series, _)| -> Vec<u32> {
-        series.split('.').map(|it| it.parse().unwrap()).collect()
+    // Those of x86 first, which have no architecture in their names.
+    found.sort_by_key(|(series, _)| {
+        let (numbers, arch) = series.split_once('-').unwrap_or((series, ""));
+        let numbers = numbers.split('.').map(|it| it.parse::<u32>().unwrap());
+        (arch.to_owned(), numbers.collect::<Vec<_>>())
     });
     found
 }
@@ -62,7 +66,7 @@ fn where_kprobes_may_help_no_kernel_is_blind_anywhere() {
 }
 
 #[test]
-fn one_removed_function_gives_the_next_candidate_or_nothing_and_touches_no_other_hook() {
+fn one_removed_function_gives_the_next_candidate_or_a_stated_loss_and_touches_no_other_hook() {
     for (kernel, facts) in kernels() {
         let before = plan(&facts, Attach::Auto);
         for step in before.iter().filter(|step| !step.usable.is_empty()) {
@@ -70,17 +74,50 @@ fn one_removed_function_gives_the_next_candidate_or_nothing_and_touches_no_other
             let mut less = facts.clone();
             less.functions.remove(symbol);
             less.symbols.remove(symbol);
-            for (old, new) in before.iter().zip(plan(&less, Attach::Auto)) {
+            let after = plan(&less, Attach::Auto);
+            let no_run = fatal(&after).map(|it| it.hook.name);
+            for (old, new) in before.iter().zip(&after) {
                 let first = |step: &Step| step.usable.first().map(|it| it.0.symbol);
                 if old.hook.name == step.hook.name {
                     let next = old.usable.get(1).map(|it| it.0.symbol);
-                    assert_eq!(first(&new), next, "{kernel} without {symbol}");
+                    assert_eq!(first(new), next, "{kernel} without {symbol}");
+                    let told = new.passed_over.iter().find(|it| it.0 == symbol);
+                    let why = &told.unwrap().1;
+                    assert!(
+                        matches!(why, Unmet::NotInKernel | Unmet::NoAddress),
+                        "{kernel} without {symbol}: {why}"
+                    );
+                    if next.is_none() {
+                        // A kernel without it has nothing to see there, or the hook
+                        // is blind, or the agent does not start: as its need says.
+                        let lost = (new.not_needed, new.is_blind(), no_run);
+                        let expected = match new.hook.need {
+                            Need::IfPresent => (true, false, None),
+                            Need::Wanted | Need::Unless(_) => (false, true, None),
+                            Need::Required => (false, true, Some(new.hook.name)),
+                        };
+                        assert_eq!(lost, expected, "{kernel} without {symbol}");
+                    }
                 } else {
-                    assert_eq!(first(&new), first(old), "{kernel} without {symbol}");
+                    assert_eq!(first(new), first(old), "{kernel} without {symbol}");
                 }
             }
         }
     }
+}
+
+#[test]
+fn a_kernel_is_hooked_alike_on_every_architecture() {
+    let chosen = |name: &str| -> Vec<_> {
+        let (_, facts) = kernels().into_iter().find(|it| it.0 == name).unwrap();
+        let steps = plan(&facts, Attach::Auto).into_iter();
+        let of = |step: Step| {
+            let first = step.usable.into_iter().next();
+            first.map(|(candidate, methods)| (candidate.symbol, methods))
+        };
+        steps.map(of).collect()
+    };
+    assert_eq!(chosen("6.12-arm64"), chosen("6.12"));
 }
 
 #[test]
@@ -111,7 +148,11 @@ fn every_kernel_has_a_layout_and_a_missing_member_is_named() {
         // kernel-layout: 5.10 kept it in the third page, folios keep it in themselves.
         let of_folio = facts.members.get("folio._pincount").copied();
         assert_eq!(layout.pincount, of_folio.unwrap_or(144), "{kernel}");
-        assert_ne!(layout.preempt_count, 0, "{kernel}");
+        // On x86 a variable of the CPU, on arm64 a member of the task.
+        let of_the_cpu = layout.preempt_count != 0 && layout.per_cpu_offset != 0;
+        let of_the_task = layout.task_preempt_count != ABSENT;
+        assert_eq!(of_the_task, kernel.ends_with("-arm64"), "{kernel}");
+        assert_ne!(of_the_cpu, of_the_task, "{kernel}");
         facts.members.remove("page._refcount");
         let error = kernel_layout::layout(&facts).unwrap_err().to_string();
         assert!(error.contains("page._refcount"), "{kernel}: {error}");

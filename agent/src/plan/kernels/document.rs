@@ -21,7 +21,7 @@ const HEAD: &str = "\
 <!-- Made from agent/facts by agent/src/plan/kernels/document.rs; `cargo xtask kernels add` rewrites it. -->
 
 pinscope asks the running kernel for all of this, and `pinscope doctor` says it for that kernel. Here it is for the kernels
-of the lab, which are Debian's `cloud-amd64` builds, for a process that is root.
+of the lab, which are Debian's `cloud-amd64` builds and where the name says so `cloud-arm64`, for a process that is root.
 ";
 
 /// What the facts do not say and the tests on the kernel did.
@@ -58,8 +58,8 @@ const PARTS: &[Part] = &[
         without: "a release inside any pin call counts as taken back by that call",
     },
     Part {
-        what: "interrupts told from the thread that they came in on (`__preempt_count` or `pcpu_hot`)",
-        has: |it| it.preempt_count != 0,
+        what: "interrupts told from the thread that they came in on (`__preempt_count`, `pcpu_hot` or `thread_info`)",
+        has: |it| it.preempt_count != 0 || it.task_preempt_count != ABSENT,
         without: "a release by an interrupt inside a pin call counts as taken back by that call",
     },
 ];
