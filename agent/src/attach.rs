@@ -4,29 +4,34 @@
 
 mod memlock;
 mod misses;
+mod names;
 mod resolver;
+mod returns;
 
-use std::{io, os::fd::AsRawFd, time::Instant};
+use std::{collections::BTreeSet, io, os::fd::AsRawFd, time::Instant};
 
 use aya::{
     Btf, Ebpf, EbpfError, EbpfLoader,
     maps::{Map, MapData, MapError, RingBuf},
-    programs::{Program, ProgramError},
+    programs::{ProbeKind, Program, ProgramError},
 };
 use aya_log::EbpfLogger;
 use log::{debug, info, warn};
-pub(crate) use misses::Programs;
+pub(crate) use misses::{CountedRuns, Programs};
+use names::{program_names, programs_of};
 use probe_abi::{BUCKET_SLOTS, GUP_FUNCTIONS, Layout};
 pub(crate) use resolver::Resolver;
+use returns::Returns;
 use tokio::io::{Interest, unix::AsyncFd};
 
 use crate::{
     books::Books,
-    catalogue::{At, Candidate, Need},
+    catalogue::{Candidate, Need},
     error::{AgentError, chain},
     facts::{self, Facts},
     owners::Owners,
     plan::{Method, Step, Unmet},
+    selftest::Tested,
     settings::Settings,
 };
 
@@ -66,6 +71,17 @@ pub(crate) struct HookState {
     /// The symbol and the method that serve it, if any does.
     pub(crate) serving: Option<(&'static str, Method)>,
     pub(crate) passed_over: Vec<(&'static str, Unmet)>,
+    /// This kernel has nothing to see here.
+    pub(crate) not_needed: bool,
+    /// What the self-test says of it.
+    pub(crate) tested: Tested,
+}
+
+impl HookState {
+    /// Whether what it sees can be believed.
+    pub(crate) fn sees(&self) -> bool {
+        self.serving.is_some() && !matches!(self.tested, Tested::Failed(_))
+    }
 }
 
 /// What the verifier made of one program.
@@ -120,23 +136,29 @@ pub(crate) fn attach(
     };
     let btf = kernel_btf()?;
 
+    let mut returns = Returns::new(cpus);
     let mut hooks = Vec::new();
     // Releases and walks before pins: a pin that is seen must not be released
     // unseen.
     for step in steps.iter().rev() {
-        let state = attach_hook(&mut ebpf, step, &btf);
+        let state = attach_hook(&mut ebpf, &mut returns, step, &btf);
         if let (None, Need::Required) = (state.serving, step.hook.need) {
             return Err(AgentError::no_hook(facts, state.name, &state.passed_over));
         }
         hooks.push(state);
     }
     hooks.reverse();
+    let served: Vec<_> = hooks
+        .iter()
+        .zip(steps)
+        .flat_map(|(hook, step)| programs_of(hook, step))
+        .collect();
     Ok(Attached {
         hooks,
         books,
         samples,
         logger,
-        programs: Programs::new(ebpf),
+        programs: Programs::new(ebpf, returns, &served),
         settings,
         owners,
         resolver,
@@ -168,10 +190,13 @@ pub(crate) fn load_all(
 ) -> Result<(), AgentError> {
     let mut ebpf = object(facts, steps, layout, sizes)?.ebpf;
     let btf = kernel_btf()?;
+    let mut told = BTreeSet::new();
     for (candidate, methods) in steps.iter().flat_map(|step| &step.usable) {
         for name in methods
             .iter()
             .flat_map(|method| program_names(candidate, *method))
+            .filter(|name| told.insert(name.clone()))
+            .collect::<Vec<_>>()
         {
             let start = Instant::now();
             let verified = load(&mut ebpf, &name, candidate.symbol, &btf)
@@ -264,15 +289,17 @@ fn planned(steps: &[Step], hook: &str) -> bool {
         .any(|step| step.hook.name == hook && !step.usable.is_empty())
 }
 
-fn attach_hook(ebpf: &mut Ebpf, step: &Step, btf: &Btf) -> HookState {
+fn attach_hook(ebpf: &mut Ebpf, returns: &mut Returns, step: &Step, btf: &Btf) -> HookState {
     let mut state = HookState {
         name: step.hook.name,
         serving: None,
         passed_over: step.passed_over.clone(),
+        not_needed: step.not_needed,
+        tested: Tested::Untested("the self-test did not come to it".to_owned()),
     };
     for (candidate, methods) in &step.usable {
         for method in methods {
-            match attach_candidate(ebpf, candidate, *method, btf) {
+            match attach_candidate(ebpf, returns, candidate, *method, btf) {
                 Ok(()) => {
                     info!("{}: {} by {}", state.name, candidate.symbol, method.name());
                     state.serving = Some((candidate.symbol, *method));
@@ -307,6 +334,7 @@ fn attach_hook(ebpf: &mut Ebpf, step: &Step, btf: &Btf) -> HookState {
 /// When the second half fails, the first stays attached and finds nothing to do.
 fn attach_candidate(
     ebpf: &mut Ebpf,
+    returns: &mut Returns,
     candidate: &Candidate,
     method: Method,
     btf: &Btf,
@@ -320,34 +348,15 @@ fn attach_candidate(
                 it.attach()?;
             }
             Program::KProbe(it) => {
-                it.attach(candidate.symbol, 0)?;
+                let is_return = matches!(it.kind(), ProbeKind::Return);
+                if !is_return || !returns.attach(it, candidate.symbol) {
+                    it.attach(candidate.symbol, 0)?;
+                }
             }
             _ => return Err(ProgramError::UnexpectedProgramType),
         }
     }
     Ok(())
-}
-
-/// Return before entry, so that no entry is left without its return.
-fn program_names(candidate: &Candidate, method: Method) -> Vec<String> {
-    let Some(probe) = candidate.probe else {
-        return Vec::new();
-    };
-    let (entry, exit) = match method {
-        Method::Fentry => ("fentry", "fexit"),
-        Method::Kprobe => ("kprobe", "kretprobe"),
-        Method::Stack => return Vec::new(),
-    };
-    let halves: &[&str] = match candidate.at {
-        At::Entry => &[entry],
-        At::Return => &[exit],
-        At::EntryAndReturn => &[exit, entry],
-        At::Stack => &[],
-    };
-    halves
-        .iter()
-        .map(|half| format!("{probe}_{half}"))
-        .collect()
 }
 
 fn load<'a>(
@@ -364,6 +373,8 @@ fn load<'a>(
     match program {
         Program::FEntry(it) => it.load(symbol, btf)?,
         Program::FExit(it) => it.load(symbol, btf)?,
+        // One that serves two functions is the same for both.
+        Program::KProbe(it) if it.fd().is_ok() => {}
         Program::KProbe(it) => it.load()?,
         _ => return Err(ProgramError::UnexpectedProgramType),
     }

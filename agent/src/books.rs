@@ -4,7 +4,10 @@
 use std::{collections::HashSet, mem::offset_of, sync::atomic::Ordering};
 
 use aya::maps::MapData;
-use probe_abi::{BUCKET_SLOTS, Bucket, CpuCounters, Kind, Lost, STRATA, SlotNote, Word, stratum};
+use probe_abi::{
+    BUCKET_SLOTS, Bucket, CpuCounters, Kind, Lost, STRATA, SlotNote, Word, bucket_of,
+    second_bucket_of, stratum,
+};
 
 use crate::{
     error::AgentError,
@@ -168,6 +171,57 @@ impl Books {
             .filter(|it| !it.is_empty())
             .map(Word::key)
             .collect()
+    }
+
+    /// Keys of every slot that names one of these owners, whatever its count.
+    pub(crate) fn keys_of(&self, owners: &HashSet<u32>) -> HashSet<u64> {
+        self.slots()
+            .filter_map(|place| self.named(place, owners))
+            .map(Word::key)
+            .collect()
+    }
+
+    /// References of these owners on the folios of these keys.
+    pub(crate) fn held(&self, keys: &HashSet<u64>, owners: &HashSet<u32>) -> u64 {
+        self.slots_of(keys)
+            .filter_map(|place| self.named(place, owners))
+            .filter(|word| keys.contains(&word.key()))
+            .map(|word| u64::from(word.count()))
+            .sum()
+    }
+
+    /// Takes these owners off the folios of these keys. The caller knows that
+    /// nothing is held by then.
+    pub(crate) fn forget(&self, keys: &HashSet<u64>, owners: &HashSet<u32>) {
+        for place in self.slots_of(keys) {
+            if let Some(word) = self.named(place, owners)
+                && keys.contains(&word.key())
+            {
+                let at = self.ledger.word(word_offset(place.0, place.1));
+                // One that changes just now is another's, by the caller's word.
+                let _ = at.compare_exchange(word.0, 0, Ordering::AcqRel, Ordering::Acquire);
+            }
+        }
+    }
+
+    /// The word of a slot in use by one of these owners.
+    fn named(&self, (bucket, slot): (usize, usize), owners: &HashSet<u32>) -> Option<Word> {
+        let word = self.word(bucket, slot);
+        let is_theirs =
+            !word.is_empty() && !word.is_busy() && owners.contains(&self.note(bucket, slot).owner);
+        is_theirs.then_some(word)
+    }
+
+    /// Every slot in which one of these keys may be, once.
+    fn slots_of(&self, keys: &HashSet<u64>) -> impl Iterator<Item = (usize, usize)> {
+        let mask = self.buckets as u32 - 1;
+        let buckets: HashSet<u32> = keys
+            .iter()
+            .flat_map(|key| [bucket_of(*key, mask), second_bucket_of(*key, mask)])
+            .collect();
+        buckets
+            .into_iter()
+            .flat_map(|bucket| (0..BUCKET_SLOTS).map(move |slot| (bucket as usize, slot)))
     }
 
     /// Slots there are.

@@ -265,6 +265,16 @@ pub(crate) const HOOKS: &[Hook] = &[
                 context: Context::Any,
                 prototype: &[(0, "struct bio *")],
             },
+            // What the compiler made of its larger half, where it split it: the
+            // function itself is then a test of one flag, which callers beside it
+            // have inlined.
+            Candidate {
+                symbol: "bio_release_pages.part.0",
+                probe: Some("bio_release"),
+                at: At::Entry,
+                context: Context::Any,
+                prototype: &[(0, "struct bio *")],
+            },
             Candidate {
                 symbol: "bio_release_pages",
                 probe: Some("bio_release"),

@@ -15,6 +15,8 @@ use std::{collections::BTreeMap, fs, path::Path};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use methods::{Methods, Privileges, Support, has_loop, lockdown};
+pub(crate) use symbols::tracefs;
+pub(crate) use trial::{bpf, open_perf_event};
 
 use crate::{catalogue::HOOKS, error::AgentError, kernel_layout, metrics};
 
@@ -55,6 +57,10 @@ pub(crate) struct Function {
     /// Whether the kernel forbids kprobes on it, as far as this process may know.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) kprobe_forbidden: bool,
+    /// Whether it is a part that the compiler split off a function: BTF does not
+    /// know it, and its arguments are those of the whole.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) part: bool,
     /// Whether the kernel has no trampoline for so many arguments.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) fentry_refused: bool,
@@ -85,8 +91,10 @@ impl Facts {
         let forbidden = symbols::kprobe_blacklist();
         let mut functions = BTreeMap::new();
         for name in names {
-            let arguments = btf.arguments(name)?;
-            if arguments.is_some() || symbols.contains_key(name) {
+            let whole = symbols::whole(name);
+            let arguments = btf.arguments(whole.unwrap_or(name))?;
+            let is_there = arguments.is_some() && whole.is_none();
+            if is_there || symbols.contains_key(name) {
                 let traceable = traceable.as_ref().map(|it| it.contains(name));
                 functions.insert(
                     name.to_owned(),
@@ -94,6 +102,7 @@ impl Facts {
                         arguments,
                         traceable,
                         kprobe_forbidden: forbidden.contains(name),
+                        part: whole.is_some(),
                         fentry_refused: false,
                     },
                 );

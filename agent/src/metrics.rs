@@ -3,6 +3,7 @@
 
 mod durations;
 mod holders;
+mod hooks;
 mod register;
 mod verdicts;
 
@@ -14,12 +15,10 @@ use prometheus::{
 
 use durations::Durations;
 use holders::HolderMetrics;
+use hooks::HookMetrics;
 use register::{counter, counters, gauge, gauges, histograms};
 
-use crate::{
-    plan::Method,
-    state::{Snapshot, State},
-};
+use crate::state::{Snapshot, State};
 
 /// The registry and its metrics; `update` brings them to the present.
 pub(crate) struct Metrics {
@@ -51,7 +50,7 @@ pub(crate) struct Metrics {
     zaps: IntCounter,
     gups_in_writeback: IntCounter,
     lost: IntCounterVec,
-    hooks: IntGaugeVec,
+    hooks: HookMetrics,
     vmstat_acquired: IntCounter,
     vmstat_released: IntCounter,
     rolled_back: IntGauge,
@@ -186,12 +185,7 @@ impl Metrics {
                  return_missed (calls), hook_missed (runs of a program).",
                 &["cause"],
             )?,
-            hooks: gauges(
-                it,
-                "hook_attached",
-                "1 for the kernel symbol that serves a hook; a hook without a 1 is blind.",
-                &["hook", "symbol", "method"],
-            )?,
+            hooks: HookMetrics::new(it)?,
             vmstat_acquired: counter(
                 it,
                 "vmstat_acquired_pages_total",
@@ -295,19 +289,15 @@ impl Metrics {
             }
         }
         verdicts::update(self, &state.judge);
-        for hook in &state.hooks {
-            if let Some((symbol, method)) = hook.serving {
-                self.hooks
-                    .with_label_values(&[hook.name, symbol, Method::name(method)])
-                    .set(1);
-            }
-        }
+        self.hooks.update(&state.hooks, state.self_test);
     }
 
-    /// The text format.
+    /// The text format, without what a hook that is blind would feed.
     pub(crate) fn encode(&self) -> prometheus::Result<Vec<u8>> {
         let mut text = Vec::new();
-        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        let mut families = self.registry.gather();
+        families.retain(|it| !self.hooks.withholds(it.name()));
+        TextEncoder::new().encode(&families, &mut text)?;
         Ok(text)
     }
 }

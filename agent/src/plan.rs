@@ -49,6 +49,8 @@ pub(crate) enum Unmet {
     /// Why the ways to attach that were asked for are closed.
     NoMethod(String),
     KprobeForbidden,
+    /// Split off a function by the compiler.
+    Part,
     TooManyArguments(usize),
     /// Attaching was tried and failed.
     Refused(String),
@@ -82,6 +84,11 @@ impl fmt::Display for Unmet {
                 f,
                 "the kernel forbids kprobes on it (/sys/kernel/debug/kprobes/blacklist), and \
                  fentry is not open"
+            ),
+            Self::Part => write!(
+                f,
+                "BTF does not know this part of a function, as fentry needs it, and kprobes are not \
+                 open"
             ),
             Self::Refused(why) => write!(f, "refused: {why}"),
         }
@@ -162,8 +169,10 @@ fn check(candidate: &Candidate, facts: &Facts, attach: Attach) -> Result<Vec<Met
         return Err(Unmet::NotTraceable);
     }
     check_prototype(candidate, function)?;
-    let fentry =
-        function.arguments.is_some() && facts.methods.fentry.usable() && !function.fentry_refused;
+    let fentry = function.arguments.is_some()
+        && facts.methods.fentry.usable()
+        && !function.fentry_refused
+        && !function.part;
     let kprobe = facts.methods.kprobe.usable() && !function.kprobe_forbidden;
     let methods: Vec<Method> = match attach {
         Attach::Auto if facts.preemptible && candidate.context == Context::Task => {
@@ -181,6 +190,7 @@ fn check(candidate: &Candidate, facts: &Facts, attach: Attach) -> Result<Vec<Met
         true if function.fentry_refused => Err(Unmet::TooManyArguments(
             function.arguments.as_ref().map_or(0, Vec::len),
         )),
+        true if function.part => Err(Unmet::Part),
         true if function.kprobe_forbidden => Err(Unmet::KprobeForbidden),
         true => Err(Unmet::NoMethod(
             facts
@@ -356,6 +366,38 @@ mod tests {
         let step = mkclean(&facts, Attach::Fentry);
         assert_eq!(step.usable[0].0.symbol, "page_mkclean");
         assert_eq!(step.passed_over[0].1, Unmet::TooManyArguments(1));
+    }
+
+    #[test]
+    fn a_part_that_the_compiler_split_off_is_served_by_a_kprobe_or_named() {
+        let mut facts = capable();
+        let part = Function {
+            part: true,
+            ..function(&["struct bio *", "bool"])
+        };
+        let whole = function(&["struct bio *", "bool"]);
+        for (name, it) in [
+            ("bio_release_pages.part.0", part),
+            ("bio_release_pages", whole),
+        ] {
+            facts.functions.insert(name.to_owned(), it);
+        }
+        let bio = |attach| {
+            let steps = plan(&facts, attach);
+            steps
+                .into_iter()
+                .find(|it| it.hook.name == "bio_release")
+                .unwrap()
+        };
+        let step = bio(Attach::Auto);
+        assert_eq!(step.usable[0].0.symbol, "bio_release_pages.part.0");
+        assert_eq!(step.usable[0].1, [Method::Kprobe]);
+        let step = bio(Attach::Fentry);
+        assert_eq!(step.usable[0].0.symbol, "bio_release_pages");
+        assert!(
+            step.passed_over
+                .contains(&("bio_release_pages.part.0", Unmet::Part))
+        );
     }
 
     #[test]

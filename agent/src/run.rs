@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use crate::{
-    attach::{self, Attached, HookState, Sizes},
+    attach::{self, Attached, Sizes},
     cli::RunOptions,
     error::AgentError,
     facts::{Facts, Privileges},
@@ -26,7 +26,8 @@ use crate::{
     http::{self, View},
     kernel_layout,
     metrics::Metrics,
-    plan, record, selftest,
+    plan, record,
+    selftest::{self, Findings},
     socket::Socket,
     state::State,
     summary,
@@ -67,7 +68,7 @@ async fn run_async(options: &RunOptions, at_end: AtEnd) -> Result<(), AgentError
         AtEnd::Recording(path) => Some((record::create(&path)?, path)),
     };
     let facts = Facts::gather()?;
-    let attached = start(&facts, options)?;
+    let (attached, findings) = start(&facts, options)?;
     let Attached {
         hooks,
         books,
@@ -78,10 +79,7 @@ async fn run_async(options: &RunOptions, at_end: AtEnd) -> Result<(), AgentError
         owners,
         resolver,
     } = attached;
-    let longterm_flag = facts
-        .enumerators
-        .get("FOLL_LONGTERM")
-        .and_then(|it| u32::try_from(*it).ok());
+    let longterm_flag = longterm_flag(&facts, &findings);
     let holders = Holders::new(
         owners,
         settings,
@@ -90,6 +88,7 @@ async fn run_async(options: &RunOptions, at_end: AtEnd) -> Result<(), AgentError
         options.suspect_after,
     );
     let mut state = State::new(hooks, books, programs, holders)?;
+    state.self_test = findings.took;
     let recorded = match recording {
         None => None,
         Some((file, path)) => {
@@ -132,7 +131,19 @@ async fn run_async(options: &RunOptions, at_end: AtEnd) -> Result<(), AgentError
     Ok(())
 }
 
-fn start(facts: &Facts, options: &RunOptions) -> Result<Attached, AgentError> {
+/// The value of `FOLL_LONGTERM`: BTF's, or else what the self-test found.
+fn longterm_flag(facts: &Facts, findings: &Findings) -> Option<u32> {
+    let told = facts.enumerators.get("FOLL_LONGTERM");
+    let told = told.and_then(|it| u32::try_from(*it).ok());
+    if let (Some(told), Some(found)) = (told, findings.longterm_flag)
+        && told != found
+    {
+        warn!("FOLL_LONGTERM is {told:#x}, and the self-test found {found:#x}");
+    }
+    told.or(findings.longterm_flag)
+}
+
+fn start(facts: &Facts, options: &RunOptions) -> Result<(Attached, Findings), AgentError> {
     for (name, method) in [
         ("fentry", &facts.methods.fentry),
         ("kprobe", &facts.methods.kprobe),
@@ -152,30 +163,18 @@ fn start(facts: &Facts, options: &RunOptions) -> Result<Attached, AgentError> {
         owners: options.owners,
     };
     let mut attached = attach::attach(facts, &steps, layout, sizes)?;
-    self_test(&mut attached)?;
-    attached.books.begin();
-    Ok(attached)
-}
-
-/// Pins what only the agent knows of, and says so if its hooks did not see it.
-fn self_test(attached: &mut Attached) -> Result<(), AgentError> {
-    const HOOK: &str = "pin_user_pages_remote";
-    let served = |it: &HookState| it.name == HOOK && it.serving.is_some();
-    if !attached.hooks.iter().any(served) {
-        warn!("no self-test: {HOOK} is not hooked");
-        return Ok(());
-    }
-    let findings = selftest::run(&attached.books)?;
-    if !findings.hooks_work() {
-        warn!(
-            "the self-test made {} pins, and the hooks saw {} taken and {} given back",
-            findings.made, findings.pinned, findings.unpinned
-        );
-    }
+    let findings = selftest::run(
+        &mut attached.hooks,
+        &attached.books,
+        &attached.owners,
+        &attached.programs,
+        &mut attached.samples,
+    );
     if let Some(key) = findings.uncounted_zero_page {
         attached.settings.leave_out(key);
     }
-    Ok(())
+    attached.books.begin();
+    Ok((attached, findings))
 }
 
 /// Judges samples as they come.

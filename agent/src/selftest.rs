@@ -1,168 +1,207 @@
-//! The self-test at start: pins whose truth the agent knows, seen through its
-//! own hooks. It also learns here which page is the zero page, and whether this
-//! kernel takes pins on it.
+//! The self-test at start: the agent makes pins whose truth it knows, and holds what
+//! each attached hook saw of them against it. It also learns here what BTF does not
+//! say: which page is the zero page and whether pins on it count, and (where it is no
+//! enumerator) the value of `FOLL_LONGTERM`.
 //!
-//! The pins are `process_vm_readv()` of the agent's own memory, which takes
-//! `FOLL_PIN` on every kernel and releases it before it returns.
+//! What a call took is told by the owners' records, which name function, flags and
+//! process; what was given back by the ledger's slots in our name. Both are exact
+//! whatever others pin meanwhile. A hook that nothing here goes through is untested,
+//! and said to be.
 
-use std::{fs::File, hint::black_box, io, os::unix::fs::FileExt};
+mod evidence;
+mod memory;
+mod trials;
+mod uring;
+mod walk;
+mod zero_page;
 
-use memmap2::{Mmap, MmapOptions};
-use rustix::{
-    fs::{MemfdFlags, ftruncate, memfd_create},
-    io::Errno,
-    process::getpid,
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
 };
+
+use aya::maps::{MapData, RingBuf};
+use log::{debug, info, warn};
 
 use crate::{
+    attach::{HookState, Programs},
     books::Books,
-    error::AgentError,
-    metrics::page_bytes,
-    vmstat::{self, Vmstat},
+    owners::Owners,
 };
+use trials::Trials;
 
-/// Pages pinned per question: enough to tell ours from what others pin meanwhile.
-const PAGES: usize = 32;
-
-/// Keys of the ledger have as many bits, see [`probe_abi::folio_key`].
-const KEY_MASK: u64 = (1 << 36) - 1;
-
-/// What came out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Findings {
-    /// Pins that the test made, and pins that the hooks saw meanwhile.
-    pub(crate) made: u64,
-    pub(crate) pinned: u64,
-    pub(crate) unpinned: u64,
-    /// Ledger key of the zero page, on a kernel that takes no pin on it.
-    pub(crate) uncounted_zero_page: Option<u64>,
+/// What the self-test has to say of a hook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Tested {
+    /// It saw exactly what was done.
+    Passed,
+    /// It did not; how.
+    Failed(String),
+    /// Nothing could be done that goes through it, or not told apart; why.
+    Untested(String),
 }
 
-impl Findings {
-    /// Whether the hooks saw at least what was done.
-    pub(crate) fn hooks_work(&self) -> bool {
-        self.pinned >= self.made && self.unpinned >= self.made
-    }
-}
+impl Tested {
+    pub(crate) const OUTCOMES: [&str; 3] = ["passed", "failed", "untested"];
 
-/// Runs the test. Takes some milliseconds.
-pub(crate) fn run(books: &Books) -> Result<Findings, AgentError> {
-    let failed = |source| AgentError::System {
-        what: "the self-test could not pin its own memory",
-        source,
-    };
-    let file = file_pages().map_err(failed)?;
-    let before = books.totals();
-    pin(&file).map_err(failed)?;
-    let after = books.totals();
-    let zero = zero_pages().map_err(failed)?;
-    let key = zero_page_key(books, &file, &zero);
-    Ok(Findings {
-        made: PAGES as u64,
-        pinned: after.pages_pinned - before.pages_pinned,
-        unpinned: after.pages_unpinned - before.pages_unpinned,
-        uncounted_zero_page: match key {
-            Some(key) if !counts(&zero).map_err(failed)? => Some(key),
-            Some(_) | None => None,
-        },
-    })
-}
-
-/// Pages of a memfd: file pages, so that the ledger remembers them.
-fn file_pages() -> io::Result<Mmap> {
-    let bytes = PAGES * page_bytes() as usize;
-    let file = memfd_create("pinscope-selftest", MemfdFlags::CLOEXEC)?;
-    ftruncate(&file, bytes as u64)?;
-    let file = File::from(file);
-    file.write_all_at(&vec![1; bytes], 0)?;
-    // SAFETY: nobody else has the file, so nobody truncates it.
-    unsafe { MmapOptions::new().len(bytes).map(&file) }
-}
-
-/// Anonymous pages that were only ever read: the zero page, many times.
-fn zero_pages() -> io::Result<Mmap> {
-    let bytes = PAGES * page_bytes() as usize;
-    let pages = MmapOptions::new().len(bytes).map_anon()?.make_read_only()?;
-    for page in pages.chunks(page_bytes() as usize) {
-        black_box(page[0]);
-    }
-    Ok(pages)
-}
-
-/// Pins and unpins every page once.
-fn pin(pages: &Mmap) -> io::Result<()> {
-    let mut copy = vec![0u8; pages.len()];
-    let local = libc::iovec {
-        iov_base: copy.as_mut_ptr().cast(),
-        iov_len: copy.len(),
-    };
-    let remote = libc::iovec {
-        iov_base: pages.as_ptr().cast_mut().cast(),
-        iov_len: pages.len(),
-    };
-    let me = getpid().as_raw_nonzero().get();
-    // SAFETY: both ranges are ours and live; the kernel writes to `copy` only.
-    let read = unsafe { libc::process_vm_readv(me, &raw const local, 1, &raw const remote, 1, 0) };
-    match usize::try_from(read) {
-        Ok(read) if read == pages.len() => Ok(()),
-        Ok(_) => Err(Errno::IO.into()),
-        Err(_) => Err(io::Error::last_os_error()),
-    }
-}
-
-/// The key under which the ledger would keep the zero page. Frame numbers and
-/// keys differ by a constant, which the pages just pinned give away.
-fn zero_page_key(books: &Books, file: &Mmap, zero: &Mmap) -> Option<u64> {
-    let keys = books.keys();
-    let frames = frames(file)?;
-    let first = *frames.first()?;
-    let shift = keys
-        .iter()
-        .map(|key| key.wrapping_sub(first))
-        .find(|shift| {
-            frames
-                .iter()
-                .all(|frame| keys.contains(&(frame.wrapping_add(*shift) & KEY_MASK)))
-        })?;
-    let zero_frames = self::frames(zero)?;
-    let frame = *zero_frames.first()?;
-    zero_frames
-        .iter()
-        .all(|it| *it == frame)
-        .then_some(frame.wrapping_add(shift) & KEY_MASK)
-}
-
-/// Frame number of each page; `None` where the kernel hides them from us.
-fn frames(pages: &Mmap) -> Option<Vec<u64>> {
-    const PRESENT: u64 = 1 << 63;
-    const FRAME: u64 = (1 << 55) - 1;
-    let pagemap = File::open("/proc/self/pagemap").ok()?;
-    let first = pages.as_ptr() as u64 / page_bytes();
-    (0..PAGES as u64)
-        .map(|page| {
-            let mut entry = [0; 8];
-            pagemap.read_exact_at(&mut entry, (first + page) * 8).ok()?;
-            let entry = u64::from_ne_bytes(entry);
-            (entry & PRESENT != 0 && entry & FRAME != 0).then_some(entry & FRAME)
-        })
-        .collect()
-}
-
-/// Whether the kernel's own counters see pins of these pages. Others may pin
-/// meanwhile, so the smallest growth of several tries counts.
-fn counts(pages: &Mmap) -> io::Result<bool> {
-    let acquired = || {
-        vmstat::refresh();
-        Vmstat::read()
-            .map(|it| it.acquired)
-            .map_err(io::Error::other)
-    };
-    for _ in 0..3 {
-        let before = acquired()?;
-        pin(pages)?;
-        if acquired()?.saturating_sub(before) < PAGES as u64 {
-            return Ok(false);
+    pub(crate) const fn outcome(&self) -> &'static str {
+        match self {
+            Self::Passed => Self::OUTCOMES[0],
+            Self::Failed(_) => Self::OUTCOMES[1],
+            Self::Untested(_) => Self::OUTCOMES[2],
         }
     }
-    Ok(true)
+}
+
+/// What came out besides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Findings {
+    /// Ledger key of the zero page, on a kernel that takes no pin on it.
+    pub(crate) uncounted_zero_page: Option<u64>,
+    /// The value of `FOLL_LONGTERM`.
+    pub(crate) longterm_flag: Option<u32>,
+    pub(crate) took: Duration,
+}
+
+/// What several actions said of hooks: `about` are those of which one should have
+/// seen it, `seen` those that did, or what was wrong.
+#[derive(Clone, Debug)]
+struct Observation {
+    about: Vec<&'static str>,
+    seen: Result<Vec<&'static str>, String>,
+}
+
+/// Tests the hooks and writes into them what came out. What cannot be done for want
+/// of a right or a disk is no failure.
+pub(crate) fn run(
+    hooks: &mut [HookState],
+    books: &Books,
+    owners: &Owners,
+    programs: &Programs,
+    samples: &mut RingBuf<MapData>,
+) -> Findings {
+    let start = Instant::now();
+    let mut findings = Findings::default();
+    let mut trials = match Trials::new(hooks, books, owners, programs) {
+        Ok(trials) => trials,
+        Err(error) => {
+            warn!("no self-test: {error}");
+            return findings;
+        }
+    };
+    trials.run();
+    let walked = walk::observe(&mut trials, samples);
+    findings.longterm_flag = trials.longterm_flag();
+    if let Some(flag) = findings.longterm_flag {
+        debug!("self-test: FOLL_LONGTERM is {flag:#x}");
+    }
+    if trials.serves("pin_user_pages_remote") {
+        match zero_page::uncounted(books) {
+            Ok(found) => findings.uncounted_zero_page = found,
+            Err(error) => warn!("whether pins on the zero page count is not known: {error}"),
+        }
+    }
+    let (mut observations, reasons) = trials.end();
+    observations.extend(walked);
+    let verdicts = resolve(&observations);
+    for hook in hooks.iter_mut().filter(|it| it.serving.is_some()) {
+        hook.tested = verdicts.get(hook.name).cloned().unwrap_or_else(|| {
+            let why = reasons.get(hook.name).map_or(NOTHING, String::as_str);
+            Tested::Untested(why.to_owned())
+        });
+    }
+    findings.took = start.elapsed();
+    tell(hooks, findings.took);
+    findings
+}
+
+/// Why most untested hooks are.
+const NOTHING: &str = "no call that any process may make goes through it";
+
+/// Who of several must have failed is known once the others have passed elsewhere.
+fn resolve(observations: &[Observation]) -> BTreeMap<&'static str, Tested> {
+    let mut verdicts = BTreeMap::new();
+    for it in observations {
+        for hook in it.seen.iter().flatten() {
+            verdicts.insert(*hook, Tested::Passed);
+        }
+    }
+    let passed: Vec<&str> = verdicts.keys().copied().collect();
+    for it in observations {
+        let Err(why) = &it.seen else {
+            continue;
+        };
+        let suspects: Vec<_> = it.about.iter().filter(|it| !passed.contains(it)).collect();
+        let blamed = if suspects.is_empty() {
+            it.about.iter().collect()
+        } else {
+            suspects
+        };
+        for hook in blamed {
+            verdicts.insert(*hook, Tested::Failed(why.clone()));
+        }
+    }
+    verdicts
+}
+
+fn tell(hooks: &[HookState], took: Duration) {
+    let mut counts = BTreeMap::new();
+    for hook in hooks.iter().filter(|it| it.serving.is_some()) {
+        *counts.entry(hook.tested.outcome()).or_insert(0) += 1;
+        match &hook.tested {
+            Tested::Passed => debug!("self-test: {} passed", hook.name),
+            Tested::Failed(why) => warn!(
+                "self-test: {} failed: {why}; what it feeds is withheld",
+                hook.name
+            ),
+            Tested::Untested(why) => debug!("self-test: {} untested: {why}", hook.name),
+        }
+    }
+    let count = |outcome| counts.get(outcome).copied().unwrap_or(0);
+    info!(
+        "self-test: {} hooks passed, {} failed, {} untested, in {} ms",
+        count("passed"),
+        count("failed"),
+        count("untested"),
+        took.as_millis()
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn observation(
+        about: &[&'static str],
+        seen: Result<&[&'static str], &'static str>,
+    ) -> Observation {
+        Observation {
+            about: about.to_vec(),
+            seen: seen.map(<[_]>::to_vec).map_err(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn of_several_the_one_fails_that_has_passed_nowhere() {
+        let verdicts = resolve(&[
+            observation(&["page", "folio"], Err("saw 0 of 16")),
+            observation(&["page"], Ok(&["page"])),
+        ]);
+        assert_eq!(verdicts["page"], Tested::Passed);
+        assert_eq!(verdicts["folio"], Tested::Failed("saw 0 of 16".to_owned()));
+    }
+
+    #[test]
+    fn one_that_passes_here_and_fails_there_has_failed() {
+        let verdicts = resolve(&[
+            observation(&["page"], Err("saw 0 of 16")),
+            observation(&["page"], Ok(&["page"])),
+        ]);
+        assert_eq!(verdicts["page"].outcome(), "failed");
+    }
+
+    #[test]
+    fn nothing_learned_is_no_verdict() {
+        assert!(resolve(&[observation(&["page", "folio"], Ok(&[]))]).is_empty());
+    }
 }

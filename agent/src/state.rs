@@ -1,7 +1,7 @@
 //! The one in-memory state that everything a user sees is a view on. The
 //! collector alone writes it.
 
-use std::{collections::HashMap, io};
+use std::{collections::HashMap, io, time::Duration};
 
 use aya::maps::{MapData, RingBuf};
 use log::{debug, warn};
@@ -21,6 +21,8 @@ use crate::{
 /// The agent's state.
 pub(crate) struct State {
     pub(crate) hooks: Vec<HookState>,
+    /// How long their test took.
+    pub(crate) self_test: Duration,
     pub(crate) judge: Judge,
     pub(crate) head: Head,
     /// Where samples go besides, if they are recorded.
@@ -82,20 +84,21 @@ impl State {
         programs: Programs,
         holders: Holders,
     ) -> Result<Self, AgentError> {
-        let serves = |name| {
+        let sees = |name| {
             hooks
                 .iter()
-                .any(|it: &HookState| it.name == name && it.serving.is_some())
+                .any(|it: &HookState| it.name == name && it.sees())
         };
         let inputs = Inputs {
-            ptes: serves("ptes_found"),
-            zaps: serves("zap") && serves("mapcount_decrement"),
+            ptes: sees("ptes_found"),
+            zaps: sees("zap") && sees("mapcount_decrement"),
         };
         let start = baseline(&books)?;
         let judge = Judge::new(books.capacity() as usize, inputs);
         let head = record::head(&hooks, inputs, books.capacity());
         Ok(Self {
             hooks,
+            self_test: Duration::ZERO,
             judge,
             head,
             recorder: None,

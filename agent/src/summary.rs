@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     cli::Format,
     output,
+    selftest::Tested,
     state::{Snapshot, State},
 };
 
@@ -80,6 +81,14 @@ fn text(state: &State, now: &Snapshot, ran: Duration) -> String {
         lost.join(", ")
     };
     line(format!("  lost         {lost}"));
+    for hook in &state.hooks {
+        if let Tested::Failed(why) = &hook.tested {
+            line(format!(
+                "  blind        {} failed the self-test: {why}",
+                hook.name
+            ));
+        }
+    }
     lines.join("\n")
 }
 
@@ -104,6 +113,12 @@ fn as_json(state: &State, now: &Snapshot, ran: Duration) -> Value {
         .zip(totals.lost)
         .map(|(cause, count)| ((*cause).to_owned(), json!(count)))
         .collect();
+    let self_test: Map<String, Value> = state
+        .hooks
+        .iter()
+        .filter(|it| it.serving.is_some())
+        .map(|it| (it.name.to_owned(), json!(it.tested.outcome())))
+        .collect();
     json!({
         "seconds": ran.as_secs_f64(),
         "pages_pinned": totals.pages_pinned,
@@ -125,6 +140,7 @@ fn as_json(state: &State, now: &Snapshot, ran: Duration) -> Value {
         "samples_judged": state.judge.judged,
         "verdicts": verdicts,
         "lost": lost,
+        "self_test": self_test,
     })
 }
 

@@ -1,17 +1,20 @@
-//! How often the kernel skipped a program.
+//! How often the kernel ran a program, and how often it skipped one.
 //!
-//! It does so where a program would interrupt itself on the same CPU: an
+//! It does the latter where a program would interrupt itself on the same CPU: an
 //! interrupt on top of a probe, or (on preemptible kernels) another task. The
 //! program counts what its own entry skipped, the link what the kprobe below it
 //! did (Linux 6.7). aya shows neither, so the kernel is asked directly.
 
 use std::{
+    collections::HashMap,
     fs, mem,
-    os::fd::{AsFd, AsRawFd, RawFd},
+    os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd},
 };
 
 use aya::{Ebpf, programs::ProgramFd};
 use aya_obj::generated::bpf_prog_info;
+
+use super::returns::Returns;
 
 /// `BPF_OBJ_GET_INFO_BY_FD`, include/uapi/linux/bpf.h.
 const GET_INFO: libc::c_long = 15;
@@ -45,17 +48,31 @@ struct Attributes {
     info: u64,
 }
 
+/// `BPF_ENABLE_STATS` of `BPF_STATS_RUN_TIME`, include/uapi/linux/bpf.h.
+const ENABLE_STATS: libc::c_long = 32;
+static RUN_TIME: u32 = 0;
+
 /// The loaded programs, to be asked again and again.
 pub(crate) struct Programs {
     programs: Vec<ProgramFd>,
+    /// Programs of each hook that something serves.
+    of_hooks: Vec<(&'static str, ProgramFd)>,
     /// Open for as long as the object below, which keeps them to itself.
     links: Vec<RawFd>,
-    /// Detaches on drop.
+    /// Detach on drop.
+    _returns: Returns,
     _ebpf: Ebpf,
 }
 
 impl Programs {
-    pub(super) fn new(ebpf: Ebpf) -> Self {
+    /// `served`: hooks and the names of their programs.
+    pub(super) fn new(ebpf: Ebpf, returns: Returns, served: &[(&'static str, String)]) -> Self {
+        let of_hooks = served
+            .iter()
+            .filter_map(|(hook, name)| {
+                Some((*hook, ebpf.program(name)?.fd().ok()?.try_clone().ok()?))
+            })
+            .collect();
         // A program that was not loaded has no descriptor, and misses nothing.
         let programs = ebpf
             .programs()
@@ -63,9 +80,23 @@ impl Programs {
             .collect();
         Self {
             programs,
+            of_hooks,
             links: links(),
+            _returns: returns,
             _ebpf: ebpf,
         }
+    }
+
+    /// How often each hook's programs have run while runs were counted; of two the
+    /// one that ran less.
+    pub(crate) fn runs(&self) -> HashMap<&'static str, u64> {
+        let mut runs = HashMap::new();
+        for (hook, fd) in &self.of_hooks {
+            let count = info(fd.as_fd().as_raw_fd()).map_or(0, |it| it.run_cnt);
+            let least = runs.entry(*hook).or_insert(count);
+            *least = count.min(*least);
+        }
+        runs
     }
 
     /// Runs skipped so far, over all programs and links; those that the kernel
@@ -77,6 +108,27 @@ impl Programs {
             .map(|fd| skipped(fd.as_fd().as_raw_fd()));
         let links = self.links.iter().map(|fd| missed(*fd));
         programs.chain(links).sum()
+    }
+}
+
+/// While this lives, the kernel counts how often every program runs.
+pub(crate) struct CountedRuns(#[expect(dead_code, reason = "it counts until closed")] OwnedFd);
+
+impl CountedRuns {
+    /// `None` where it does not do so for this process: that takes `CAP_SYS_ADMIN`.
+    pub(crate) fn begin() -> Option<Self> {
+        // SAFETY: the kernel reads as many bytes as said.
+        let fd = unsafe {
+            libc::syscall(
+                libc::SYS_bpf,
+                ENABLE_STATS,
+                &raw const RUN_TIME,
+                size_of_val(&RUN_TIME),
+            )
+        };
+        let fd = i32::try_from(fd).ok().filter(|it| *it >= 0)?;
+        // SAFETY: the kernel has just given it to us alone.
+        Some(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 }
 
@@ -95,13 +147,13 @@ fn links() -> Vec<RawFd> {
 }
 
 fn skipped(program: RawFd) -> u64 {
+    info(program).map_or(0, |it| it.recursion_misses)
+}
+
+fn info(program: RawFd) -> Option<bpf_prog_info> {
     // SAFETY: plain integers, for which zero is a value.
     let mut info: bpf_prog_info = unsafe { mem::zeroed() };
-    if ask(program, &mut info) {
-        info.recursion_misses
-    } else {
-        0
-    }
+    ask(program, &mut info).then_some(info)
 }
 
 fn missed(link: RawFd) -> u64 {

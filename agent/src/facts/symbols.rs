@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use super::Range;
@@ -65,6 +65,21 @@ fn ranges(text: &str, functions: &[&str], data: &[&str]) -> BTreeMap<String, Ran
     found
 }
 
+/// The function that this is a part of, going by its name. The compiler splits one
+/// so that callers may inline its beginning (`.part`), and passes all arguments
+/// on; where it leaves some out as well, another suffix follows (`.isra`,
+/// `.constprop`), and nothing is known of them.
+pub(crate) fn whole(name: &str) -> Option<&str> {
+    let (whole, number) = name.split_once(".part.")?;
+    number.parse::<u32>().is_ok().then_some(whole)
+}
+
+/// Where tracefs is mounted.
+pub(crate) fn tracefs() -> Option<&'static Path> {
+    let mut places = TRACEFS.iter().map(Path::new);
+    places.find(|it| it.join("kprobe_events").exists())
+}
+
 /// Functions that ftrace can hook, `None` where the list cannot be read.
 pub(crate) fn traceable() -> Option<BTreeSet<String>> {
     let text = TRACEFS
@@ -105,6 +120,14 @@ mod tests {
             }
         );
         assert_eq!(found["late"].start, found["late"].end);
+    }
+
+    #[test]
+    fn only_a_part_with_all_arguments_is_taken_for_one() {
+        assert_eq!(whole("release.part.0"), Some("release"));
+        for name in ["release", "release.isra.0", "release.part.0.isra.0"] {
+            assert_eq!(whole(name), None, "{name}");
+        }
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Attaches what does nothing and detaches it, to learn whether this process may and this kernel
-//! can. Leaves out why not.
+//! can. Leaves out why not. The system calls for it are here.
 
 use std::{
     ffi::CString,
@@ -24,19 +24,23 @@ pub(crate) fn open_kprobe(function: &str) -> io::Result<()> {
     event.size = size_of::<perf_event_attr>() as u32;
     event.type_ = kind.trim().parse().map_err(io::Error::other)?;
     event.__bindgen_anon_3.kprobe_func = name.as_ptr() as u64;
+    open_perf_event(&event).map(drop)
+}
+
+/// Opens an event of every process. A program that is attached to it runs on every CPU.
+pub(crate) fn open_perf_event(event: &perf_event_attr) -> io::Result<OwnedFd> {
     let (every_process, first_cpu, no_group) = (-1, 0, -1);
-    // SAFETY: the kernel reads the structure and the name, and both outlive the call.
-    let opened = unsafe {
+    // SAFETY: the kernel reads the structure and what it points to, which outlive the call.
+    owned(unsafe {
         libc::syscall(
             libc::SYS_perf_event_open,
-            &raw const event,
+            &raw const *event,
             every_process,
             first_cpu,
             no_group,
             CLOSE_ON_EXEC,
         )
-    };
-    owned(opened).map(drop)
+    })
 }
 
 /// Attaches a program that returns to the function with this BTF id. A kernel may load it and then
@@ -59,7 +63,8 @@ pub(crate) fn attach_fentry(function: u32) -> io::Result<()> {
     bpf(bpf_cmd::BPF_RAW_TRACEPOINT_OPEN, &attach).map(drop)
 }
 
-fn bpf(command: bpf_cmd, attributes: &bpf_attr) -> io::Result<OwnedFd> {
+/// The `bpf` system call, for commands that give a descriptor.
+pub(crate) fn bpf(command: bpf_cmd, attributes: &bpf_attr) -> io::Result<OwnedFd> {
     // SAFETY: the kernel reads the attributes and what they point to, which outlive the call.
     owned(unsafe {
         libc::syscall(
@@ -72,7 +77,7 @@ fn bpf(command: bpf_cmd, attributes: &bpf_attr) -> io::Result<OwnedFd> {
 }
 
 /// The descriptor that a system call gave, or its error.
-fn owned(given: libc::c_long) -> io::Result<OwnedFd> {
+pub(crate) fn owned(given: libc::c_long) -> io::Result<OwnedFd> {
     let Ok(fd @ 0..) = i32::try_from(given) else {
         return Err(io::Error::last_os_error());
     };

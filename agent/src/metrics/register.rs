@@ -1,7 +1,8 @@
 //! Making a metric and registering it in one step.
 
 use prometheus::{
-    GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, core::Collector,
+    Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    core::Collector,
 };
 
 use super::durations::Durations;
@@ -43,6 +44,14 @@ pub(super) fn gauges(
     labels: &[&str],
 ) -> prometheus::Result<IntGaugeVec> {
     add(registry, IntGaugeVec::new(opts(name, help), labels)?)
+}
+
+pub(super) fn float_gauge(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+) -> prometheus::Result<Gauge> {
+    add(registry, Gauge::with_opts(opts(name, help))?)
 }
 
 pub(super) fn float_gauges(

@@ -198,6 +198,8 @@ pub(crate) fn free_address() -> Result<SocketAddr> {
 
 fn run_command(bench: &Bench, address: SocketAddr, arguments: &[&str]) -> Command {
     let mut command = Command::new(&bench.agent);
+    // For its self-test: the guest's own temporary files are in memory.
+    command.env("TMPDIR", &bench.dir);
     command.args([
         "run",
         "--attach",

@@ -87,9 +87,23 @@ impl Drop for Setting {
 /// The program and arguments in a mount namespace of its own, which `script` has changed before.
 pub(crate) fn after_mounts(command: &Command, script: &str) -> Command {
     let mut changed = Command::new("unshare");
-    changed
-        .args(["-m", "sh", "-ec", &format!("{script}; exec \"$@\""), "sh"])
-        .arg(command.get_program())
-        .args(command.get_args());
-    changed
+    changed.arg("-m").args(in_shell(script));
+    handed_over(changed, command)
+}
+
+/// The program and arguments after `script`, by a shell that becomes the program.
+pub(crate) fn after(command: &Command, script: &str) -> Command {
+    let mut changed = Command::new("sh");
+    changed.args(&in_shell(script)[1..]);
+    handed_over(changed, command)
+}
+
+fn in_shell(script: &str) -> [String; 4] {
+    let script = format!("{script}; exec \"$@\"");
+    ["sh".into(), "-ec".into(), script, "sh".into()]
+}
+
+fn handed_over(mut shell: Command, command: &Command) -> Command {
+    shell.arg(command.get_program()).args(command.get_args());
+    shell
 }

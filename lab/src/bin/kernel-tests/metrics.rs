@@ -66,6 +66,12 @@ impl Metrics {
         Ok(found.map(|sample| sample.value).sum::<f64>() as i64)
     }
 
+    /// Milliseconds of a metric in seconds that has no labels.
+    pub(crate) fn millis(&self, name: &str) -> Option<i64> {
+        let sample = self.samples.iter().find(|sample| sample.name == name)?;
+        Some((sample.value * 1e3) as i64)
+    }
+
     /// The sum over the samples that have all these labels. A combination that was
     /// never counted may be absent, so none is 0.
     pub(crate) fn sum_with(&self, name: &str, labels: &[(&str, &str)]) -> i64 {

@@ -1,7 +1,9 @@
 //! That the agent is not blind: every family of hooks has something attached on this kernel, or the
-//! doctor said before that nothing can serve it.
+//! doctor said before that nothing can serve it. And that it knows when it is: by its self-test.
 
-use anyhow::{Result, ensure};
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result, ensure};
 
 use crate::bench::Bench;
 
@@ -35,3 +37,71 @@ pub(super) fn every_family_of_hooks_is_attached(bench: &Bench) -> Result<()> {
     }
     Ok(())
 }
+
+/// Hooks that the self-test goes through on every kernel, wherever something serves them.
+const GONE_THROUGH: [&str; 8] = [
+    "get_user_pages_fast",
+    "get_user_pages_remote",
+    "pin_user_pages_remote",
+    "bio_release",
+    "mkclean",
+    "ptes_found",
+    "mapcount_decrement",
+    "unpin_user_pages",
+];
+
+/// What `bio_release` alone feeds.
+const FED_BY_BIO: [&str; 2] = [
+    "pinscope_pages_unreferenced_total",
+    "pinscope_referenced_pages",
+];
+
+/// Where the compiler has split `bio_release_pages()`, direct reads go round what is left of it;
+/// fentry has nothing else to attach to. A function that is attached and not called, for real.
+pub(super) fn the_self_test_finds_the_hook_that_sees_nothing_and_its_metrics_are_withheld(
+    bench: &Bench,
+) -> Result<()> {
+    let agent = bench.shared_agent(&[])?;
+    let now = agent.scrape()?;
+    let with = |outcome: &str| -> BTreeSet<&str> {
+        let names = now.label_values("pinscope_hook_selftest", "hook");
+        let has = |hook: &&str| {
+            let labels = [("hook", *hook), ("outcome", outcome)];
+            now.sum_with("pinscope_hook_selftest", &labels) > 0
+        };
+        names.into_iter().filter(has).collect()
+    };
+    let is_split = now.sum_with("pinscope_hook_attached", &[("symbol", SPLIT)]) == 0
+        && now
+            .label_values("pinscope_hook_attached", "symbol")
+            .contains(&SPLIT);
+    let blind: BTreeSet<&str> = is_split.then_some("bio_release").into_iter().collect();
+    let (failed, passed) = (with("failed"), with("passed"));
+    ensure!(failed == blind, "{failed:?} failed, {blind:?} should have");
+    for metric in FED_BY_BIO {
+        ensure!(
+            now.sum(metric).is_err() == is_split,
+            "{metric} with {failed:?} failed: {}",
+            now.show(metric)
+        );
+    }
+    let attached = now.label_values("pinscope_hook_selftest", "hook");
+    for hook in attached.iter().filter(|it| GONE_THROUGH.contains(it)) {
+        let needs_remote = *hook == "unpin_user_pages";
+        let is_gone_through = !needs_remote || attached.contains(&"pin_user_pages_remote");
+        ensure!(
+            passed.contains(hook) || failed.contains(hook) || !is_gone_through,
+            "the self-test did not go through {hook}; passed are {passed:?}"
+        );
+    }
+    println!(
+        "     self-test: {} passed, {} failed, {} untested, in {} ms",
+        passed.len(),
+        failed.len(),
+        with("untested").len(),
+        now.millis("pinscope_selftest_seconds").context("no time")?
+    );
+    Ok(())
+}
+
+const SPLIT: &str = "bio_release_pages";

@@ -52,6 +52,8 @@ pub(super) fn a_dead_owner_is_a_suspect_with_its_call_path_and_file_until_its_pi
         row.pages == pages
             && told["subsystem"] == "io_uring_buffers"
             && told["comm"] == "workload"
+            && told["longterm"] == true
+            && told["write"] == true
             && frames.len() > 2,
         "io_uring's registration leaks: {stack:?}"
     );

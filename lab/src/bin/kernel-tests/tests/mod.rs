@@ -10,6 +10,7 @@ mod hooks;
 mod huge_folios;
 mod leak;
 mod lockdown;
+mod long_calls;
 mod nothing_pinned;
 mod owners;
 mod programs;
@@ -60,6 +61,7 @@ pub(crate) fn all(set: Set) -> Vec<Test> {
 fn first() -> Vec<Test> {
     vec![
         test(hooks::every_family_of_hooks_is_attached),
+        test(hooks::the_self_test_finds_the_hook_that_sees_nothing_and_its_metrics_are_withheld),
         // Before folios that others have pinned come into its hands.
         test(held_pins::a_private_mapping_misleads_two_walk_and_not_the_kernel),
         test(held_pins::held_pins_across_fsync_are_seen_by_kernel_and_two_walk),
@@ -76,6 +78,7 @@ fn then() -> Vec<Test> {
         test(reconciliation::eight_threads_over_shared_folios_leave_no_page_outstanding),
         test(undone::pins_that_the_fast_path_takes_back_are_counted_as_rolled_back),
         test(huge_folios::fixed_buffers_on_huge_pages_take_one_entry_a_folio),
+        test(long_calls::a_call_of_more_pages_than_a_program_walks_is_counted_whole),
         test(owners::several_programs_at_once_add_up_whatever_the_report_is_by),
         test(owners::of_two_who_pin_the_same_file_pages_each_has_its_part_until_it_releases_it),
         test(leak::a_dead_owner_is_a_suspect_with_its_call_path_and_file_until_its_pins_are_gone),
@@ -89,7 +92,7 @@ fn then() -> Vec<Test> {
         test(refusals::kprobes_that_a_setting_keeps_from_a_service_are_told_with_the_setting),
         test(refusals::kprobes_that_are_switched_off_are_told_with_the_switch),
         test(refusals::a_hook_on_the_blacklist_of_kprobes_is_told_with_the_list),
-        test(refusals::a_ledger_that_the_cgroup_has_no_room_for_is_told_with_the_limit),
+        test(refusals::maps_without_room_are_told_with_the_limit_that_they_are_charged_to),
         test(refusals::a_kernel_without_btf_is_named),
         test(refusals::a_busy_port_is_one_clear_line),
         test(refusals::bad_arguments_are_refused_by_name),

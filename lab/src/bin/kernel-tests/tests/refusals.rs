@@ -10,7 +10,7 @@ use rustix::thread::CapabilitySet;
 
 use crate::agent::{Ended, free_address, run_to_end};
 use crate::bench::Bench;
-use crate::caller::{HandedOn, NOBODY, SERVICE, Setting, after_mounts};
+use crate::caller::{HandedOn, NOBODY, SERVICE, Setting, after, after_mounts};
 
 const WALK: [&str; 2] = ["folio_mkclean", "page_mkclean"];
 
@@ -92,20 +92,42 @@ pub(super) fn a_hook_on_the_blacklist_of_kprobes_is_told_with_the_list(
     Ok(())
 }
 
-/// The limit leaves the agent itself alone and has no room for a ledger of 320 MiB.
-pub(super) fn a_ledger_that_the_cgroup_has_no_room_for_is_told_with_the_limit(
+/// Maps are charged to the cgroup or, before that, to the process. The first limit leaves the
+/// agent itself alone and has no room for a ledger of 320 MiB; the second has none for any.
+pub(super) fn maps_without_room_are_told_with_the_limit_that_they_are_charged_to(
     bench: &Bench,
 ) -> Result<()> {
     bench.needs_an_agent()?;
     let script = "cd /sys/fs/cgroup; echo +memory > cgroup.subtree_control; mkdir -p tight; \
                   echo 160M > tight/memory.max; echo $$ > tight/cgroup.procs";
-    let ended = refused_in(bench, script, &["--ledger-folios", "8388608"])?;
-    check_refused(&ended, "the eBPF map `LEDGER`")?;
-    ensure!(
-        ended.log.contains("MemoryMax=") && ended.log.contains("--ledger-folios"),
-        "no way out is named: {}",
-        ended.log
-    );
+    let arguments = ["--ledger-folios", "8388608", "--for", "1s"];
+    let by_cgroup = refused_in(bench, script, &arguments)?;
+    let by_process = {
+        let _open = Setting::set("/proc/sys/kernel/perf_event_paranoid", "2")?;
+        let handed = HandedOn::new(SERVICE)?;
+        let socket = std::env::temp_dir().join("kernel-tests-service.sock");
+        let socket = socket.to_string_lossy();
+        refused_run(bench, &["--socket", &*socket, "--for", "1s"], |command| {
+            *command = after(command, "ulimit -l 64");
+            handed.to(command);
+        })?
+    };
+    let refused: Vec<_> = [
+        (by_cgroup, ["MemoryMax=", "--ledger-folios"]),
+        (by_process, ["LimitMEMLOCK=infinity", "ulimit -l"]),
+    ]
+    .into_iter()
+    .filter(|(ended, _)| !ended.status.success())
+    .collect();
+    ensure!(!refused.is_empty(), "this kernel limits no map");
+    for (ended, ways_out) in refused {
+        check_refused(&ended, "the eBPF map `")?;
+        ensure!(
+            ways_out.iter().all(|way| ended.log.contains(way)),
+            "no way out is named: {}",
+            ended.log
+        );
+    }
     Ok(())
 }
 

@@ -1,0 +1,70 @@
+//! One call for more pages than the probes can walk: some kernels bound their loops.
+
+use anyhow::{Result, ensure};
+
+use crate::agent::Agent;
+use crate::bench::Bench;
+use crate::metrics::Metrics;
+use crate::workload::Stepped;
+
+/// Pages of 4 KiB in one fixed buffer of an io_uring: 547 MiB.
+const PAGES: i64 = 140_000;
+
+/// What is walked of a call where the kernel's BPF has no loop of its own.
+const BOUND: i64 = 131_072;
+
+pub(super) fn a_call_of_more_pages_than_a_program_walks_is_counted_whole(
+    bench: &Bench,
+) -> Result<()> {
+    // With room for all of them, or it would sample.
+    let agent = Agent::start(bench, &["--ledger-folios", "1048576"])?;
+    let before = agent.scrape()?;
+    let pages = PAGES.to_string();
+    let mut workload = Stepped::start(bench, &["uring-fixed", "--pages", &pages])?;
+    workload.reach("held")?;
+    let held = agent.scrape()?;
+    let lost = |now: &Metrics, cause| {
+        let labels = [("cause", cause)];
+        now.sum_with("pinscope_lost_total", &labels)
+            - before.sum_with("pinscope_lost_total", &labels)
+    };
+    let grown = |now: &Metrics, name| Ok::<_, anyhow::Error>(now.sum(name)? - before.sum(name)?);
+    let truncated = lost(&held, "truncated");
+    ensure!(
+        truncated == 0 || truncated == PAGES - BOUND,
+        "{truncated} pages of {PAGES} were not walked"
+    );
+    for (name, wanted) in [
+        ("pinscope_pages_pinned_total", PAGES),
+        ("pinscope_pinned_pages", PAGES - truncated),
+    ] {
+        let taken = grown(&held, name)?;
+        ensure!(
+            taken == wanted,
+            "{name} grew by {taken} instead of {wanted}"
+        );
+    }
+    ensure!(
+        held.sum("pinscope_unreconciled_pages")? == 0,
+        "the kernel counts another number of pages"
+    );
+    workload.go_on_to("released")?;
+    let after = agent.scrape()?;
+    for (name, wanted) in [
+        ("pinscope_pages_unpinned_total", PAGES),
+        ("pinscope_pinned_pages", 0),
+    ] {
+        let given = grown(&after, name)?;
+        ensure!(
+            given == wanted,
+            "{name} grew by {given} instead of {wanted}"
+        );
+    }
+    let unknown = lost(&after, "unknown_release");
+    ensure!(
+        unknown == truncated,
+        "{truncated} pages were not walked, and {unknown} were released that the ledger has not"
+    );
+    workload.finish()?;
+    agent.end()
+}
