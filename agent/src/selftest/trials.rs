@@ -164,7 +164,9 @@ impl<'a> Trials<'a> {
             }
             return;
         };
-        self.transient(&trial, || read_directly(&file, pages));
+        let taken = self.transient(&trial, || read_directly(&file, pages));
+        // What is read into memory writes to it.
+        self.write = self.write.or_else(|| only_flags(&taken));
     }
 
     /// Where the kernel says how often programs ran.
@@ -337,8 +339,9 @@ impl<'a> Trials<'a> {
     }
 
     /// The bit that a call for long has and one for writing has not: io_uring pins
-    /// its buffers with both, on every kernel, and `process_vm_writev()` with the
-    /// second only. Anything but one bit is not understood.
+    /// its buffers with both, on every kernel, and `process_vm_writev()` (or a direct
+    /// read, where that one is not seen) with the second only. Anything but one bit
+    /// is not understood.
     pub(super) fn longterm_flag(&self) -> Option<u32> {
         let flag = self.long? & !self.write?;
         flag.is_power_of_two().then_some(flag)
