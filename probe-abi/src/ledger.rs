@@ -155,27 +155,42 @@ pub const fn page_high(page: u64) -> u64 {
     page >> 42 << 42
 }
 
+/// Two multipliers whose products have nothing to do with each other.
+const MULTIPLIERS: [u64; 2] = [0x9e37_79b9_7f4a_7c15, 0xc2b2_ae3d_27d4_eb4f];
+
+/// The upper half of the product: its highest bits mix every bit of the key.
+#[inline(always)]
+const fn hash(key: u64, which: usize) -> u64 {
+    key.wrapping_mul(MULTIPLIERS[which]) >> 32
+}
+
+/// Fibonacci hashing, which spreads neighbours evenly, as the folios of a large
+/// buffer are. That is true of the highest bits only: the others put them in heaps.
+#[inline(always)]
+const fn bucket(hash: u64, mask: u32) -> u32 {
+    ((hash * (mask as u64 + 1)) >> 32) as u32 & mask
+}
+
 /// First bucket of a key, in a table of `mask + 1` buckets.
 #[must_use]
 #[inline(always)]
 pub const fn bucket_of(key: u64, mask: u32) -> u32 {
-    // Fibonacci hashing: the high half of the product mixes every key bit.
-    (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32 & mask
+    bucket(hash(key, 0), mask)
 }
 
 /// The slot of a folio in its first bucket, if it can have its wish: where it is
-/// looked for before anywhere else.
+/// looked for before anywhere else. By the bits that say least of the bucket.
 #[must_use]
 #[inline(always)]
 pub const fn preferred_slot_of(key: u64) -> usize {
-    (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 61) as usize & (BUCKET_SLOTS - 1)
+    hash(key, 0) as usize & (BUCKET_SLOTS - 1)
 }
 
 /// The other bucket of a key: a full bucket overflows into it.
 #[must_use]
 #[inline(always)]
 pub const fn second_bucket_of(key: u64, mask: u32) -> u32 {
-    (key.wrapping_mul(0xc2b2_ae3d_27d4_eb4f) >> 32) as u32 & mask
+    bucket(hash(key, 1), mask)
 }
 
 #[cfg(test)]
@@ -198,12 +213,31 @@ mod tests {
         assert_ne!(folio_key(base), folio_key(base + 64));
     }
 
+    /// Whether so many neighbours, one every `step` pages, all find a slot in a table
+    /// of as many buckets.
+    fn find_room(count: u64, step: u64, buckets: u32) {
+        let mut used = std::vec![0; buckets as usize];
+        for page in 0..count {
+            let key = folio_key(0xffff_ea00_1234_0000 + page * step * 64);
+            let places = [
+                bucket_of(key, buckets - 1),
+                second_bucket_of(key, buckets - 1),
+            ];
+            let free = places
+                .into_iter()
+                .find(|it| used[*it as usize] < BUCKET_SLOTS);
+            let bucket = free
+                .unwrap_or_else(|| panic!("no room for {page} of {count}, one every {step} pages"));
+            used[bucket as usize] += 1;
+        }
+    }
+
     #[test]
-    fn neighbouring_folios_spread_over_the_table() {
-        let mask = 1023;
-        let used: std::collections::BTreeSet<u32> = (0..1024u64)
-            .map(|page| bucket_of(folio_key(0xffff_ea00_0000_0000 + page * 64), mask))
-            .collect();
-        assert!(used.len() > 600, "{} of 1024 buckets used", used.len());
+    fn neighbouring_folios_find_room_until_the_table_is_three_quarters_full() {
+        for step in [1, 4, 16, 512] {
+            for buckets in [512, 1 << 15, 1 << 17] {
+                find_room(u64::from(buckets) * 6, step, buckets);
+            }
+        }
     }
 }

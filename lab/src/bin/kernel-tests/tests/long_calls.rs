@@ -48,7 +48,7 @@ pub(super) fn a_call_of_more_pages_than_a_program_walks_is_counted_whole(
         held.sum("pinscope_unreconciled_pages")? == 0,
         "the kernel counts another number of pages"
     );
-    workload.go_on_to("released")?;
+    workload.reach("released")?;
     let after = agent.scrape()?;
     for (name, wanted) in [
         ("pinscope_pages_unpinned_total", PAGES),
