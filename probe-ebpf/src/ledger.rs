@@ -120,6 +120,8 @@ impl Entry {
         }
         self.memcg = memcg;
         self.pages = pages;
+        // Here and not where a slot is opened the long way: few folios ever need that.
+        settings::learn_high(head);
         if place::at_preferred(self) {
             return;
         }
@@ -130,7 +132,6 @@ impl Entry {
         if self.left == 0 {
             return;
         }
-        settings::learn_high(head);
         self.attempt(try_open);
         // Each round passes over half of what was kept before.
         if self.rank == place::NO_ROOM {
