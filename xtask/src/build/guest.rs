@@ -57,7 +57,7 @@ pub(crate) fn check(arch: Arch) -> anyhow::Result<()> {
 }
 
 fn build(arch: Arch, what: &[&str]) -> anyhow::Result<()> {
-    process::run(cargo(arch, "build", what)?.arg("--release"))
+    process::run(&mut cargo(arch, "build", what)?)
 }
 
 fn cargo(arch: Arch, verb: &str, what: &[&str]) -> anyhow::Result<Command> {
@@ -69,7 +69,8 @@ fn cargo(arch: Arch, verb: &str, what: &[&str]) -> anyhow::Result<Command> {
     let mut flags = "-C target-feature=+crt-static".to_owned();
     let mut command = Command::new("cargo");
     command
-        .args([verb, "--quiet"])
+        // For a check, too: the macros that it runs are then those of the build.
+        .args([verb, "--quiet", "--release"])
         // Named although it may be the host's own: the flags then reach no build script and no macro.
         .args(["--target", target, "--target-dir"])
         .arg(paths::target())
