@@ -156,6 +156,15 @@ impl Seen {
         self.missed == 0 && self.unbooked == 0
     }
 
+    /// Ends the shared agent where it lost something: a ledger that lacks it is no place for the
+    /// next test to start from.
+    pub(crate) fn leave_to_the_next(&self, bench: &Bench) -> Result<()> {
+        if self.whole_so_far {
+            return Ok(());
+        }
+        bench.end_shared()
+    }
+
     /// The same since the agent started, so that its ledger has what is pinned and nothing else.
     pub(crate) fn is_whole_so_far(&self) -> bool {
         self.whole_so_far

@@ -274,7 +274,9 @@ fn check(row: &Row, bench: &Bench) -> Result<()> {
         }
         if let Step::End(own) = step {
             println!("     {held} held; then {seen}");
-            return check_end(row, &seen, own, (&start, &now));
+            check_end(row, &seen, own, (&start, &now))?;
+            drop(agent);
+            return seen.leave_to_the_next(bench);
         }
         before = Some((agent.scrape()?, own));
     }
