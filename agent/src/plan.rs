@@ -1,7 +1,7 @@
 //! Which candidate serves each hook on this kernel: a pure filter over the
 //! catalogue.
 
-use std::fmt;
+mod unmet;
 
 use serde::Serialize;
 
@@ -11,6 +11,7 @@ use crate::{
     error::AgentError,
     facts::{Facts, Function},
 };
+pub(crate) use unmet::Unmet;
 
 /// How a probe is attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -30,67 +31,6 @@ impl Method {
             Self::Fentry => "fentry",
             Self::Kprobe => "kprobe",
             Self::Stack => "stack",
-        }
-    }
-}
-
-/// Why a candidate cannot serve.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) enum Unmet {
-    NotInKernel,
-    NotTraceable,
-    Prototype {
-        argument: usize,
-        expected: String,
-        found: String,
-    },
-    NoAddress,
-    AddressHidden,
-    /// Why the ways to attach that were asked for are closed.
-    NoMethod(String),
-    KprobeForbidden,
-    /// Split off a function by the compiler.
-    Part,
-    TooManyArguments(usize),
-    /// Attaching was tried and failed.
-    Refused(String),
-}
-
-impl fmt::Display for Unmet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotInKernel => write!(f, "not in this kernel"),
-            Self::NotTraceable => write!(f, "ftrace cannot hook it"),
-            Self::Prototype {
-                argument,
-                expected,
-                found,
-            } => {
-                write!(f, "argument {argument} is `{found}`, expected `{expected}`")
-            }
-            Self::NoAddress => write!(f, "no such symbol"),
-            Self::AddressHidden => write!(
-                f,
-                "its address is hidden from this process: that takes CAP_SYSLOG and \
-                 kernel.kptr_restrict below 2"
-            ),
-            Self::NoMethod(why) => write!(f, "{why}"),
-            Self::TooManyArguments(number) => write!(
-                f,
-                "it has {number} arguments, for which this kernel has no fentry, and kprobes are \
-                 not open"
-            ),
-            Self::KprobeForbidden => write!(
-                f,
-                "the kernel forbids kprobes on it (/sys/kernel/debug/kprobes/blacklist), and \
-                 fentry is not open"
-            ),
-            Self::Part => write!(
-                f,
-                "BTF does not know this part of a function, as fentry needs it, and kprobes are not \
-                 open"
-            ),
-            Self::Refused(why) => write!(f, "refused: {why}"),
         }
     }
 }
