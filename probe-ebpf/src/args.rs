@@ -95,7 +95,8 @@ macro_rules! trampoline {
 
             #[inline(always)]
             fn inner_frames(&self) -> u32 {
-                // The program, its trampoline and the function.
+                // The program's two functions and its trampoline; behind them, on most
+                // kernels, the function.
                 3
             }
         }

@@ -94,14 +94,20 @@ const RETURN_TRAMPOLINES: [&str; 3] = [
 ];
 
 /// Index of the first frame outside of a function that a probe is at: further in
-/// lie the probe and what calls it.
+/// lie the function, the probe and what calls it. Where a trampoline calls the
+/// function (Linux 7.3), that is no longer on the stack when the probe is.
 pub(crate) fn outside_of(called: &str, frames: &[Option<Frame>]) -> usize {
     let is_last_inside =
         |it: &Frame| it.function == called || RETURN_TRAMPOLINES.contains(&it.function.as_str());
+    let is_bpf = |it: &Frame| it.module.as_deref() == Some("bpf");
+    let probe = frames
+        .iter()
+        .take_while(|it| it.as_ref().is_some_and(is_bpf))
+        .count();
     frames
         .iter()
         .position(|it| it.as_ref().is_some_and(is_last_inside))
-        .map_or(0, |at| at + 1)
+        .map_or(probe, |at| at + 1)
 }
 
 #[cfg(test)]
@@ -141,7 +147,7 @@ ffffffffc0000000 t in_module\t[mod]
             let frame = |it: &&str| {
                 (*it != "?").then(|| Frame {
                     function: (*it).to_owned(),
-                    module: None,
+                    module: it.starts_with("bpf_").then(|| "bpf".to_owned()),
                 })
             };
             functions.iter().map(frame).collect()
@@ -150,6 +156,8 @@ ffffffffc0000000 t in_module\t[mod]
         assert_eq!(of(&["?", "?", "pin_user_pages", "caller"]), 3, "fexit");
         assert_eq!(of(&["pin_user_pages", "caller"]), 1, "a kprobe");
         assert_eq!(of(&["arch_rethook_trampoline", "caller"]), 1, "a kretprobe");
+        let without_it = ["bpf_prog_1", "bpf_trampoline_1", "caller", "bpf_prog_2"];
+        assert_eq!(of(&without_it), 2, "fexit on Linux 7.3");
         assert_eq!(of(&["caller"]), 0);
     }
 

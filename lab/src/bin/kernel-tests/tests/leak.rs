@@ -59,7 +59,9 @@ pub(super) fn a_dead_owner_is_a_suspect_with_its_call_path_and_file_until_its_pi
     );
     let first = frames[0]["function"].as_str().unwrap_or_default();
     ensure!(
-        !first.contains("trampoline") && !first.starts_with("pin_user_pages"),
+        !["trampoline", "bpf_prog", "pin_user_pages"]
+            .iter()
+            .any(|inside| first.contains(inside)),
         "a call path begins at the caller: {stack:?}"
     );
     let subsystem = ask(bench, "subsystem", &["--suspects"])?;

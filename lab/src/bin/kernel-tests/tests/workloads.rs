@@ -4,10 +4,12 @@
 use anyhow::{Result, ensure};
 
 use super::Test;
+use crate::agent::Agent;
 use crate::bench::Bench;
 use crate::books::{Books, Seen, Undoes};
 use crate::holders::{ask, by_subsystem, check_parts, check_sums};
 use crate::metrics::Metrics;
+use crate::wait::Look;
 use crate::workload::{Counts, Step, Stepped};
 
 /// A workload and what is to be seen of it.
@@ -274,7 +276,7 @@ fn check(row: &Row, bench: &Bench) -> Result<()> {
         }
         if let Step::End(own) = step {
             println!("     {held} held; then {seen}");
-            check_end(row, &seen, own, (&start, &now))?;
+            check_end(row, &seen, own, (&start, &now), &agent)?;
             drop(agent);
             return seen.leave_to_the_next(bench);
         }
@@ -355,7 +357,13 @@ fn check_references(
 }
 
 /// That the workload did what it is for, and is known by its name also when nothing lasted.
-fn check_end(row: &Row, seen: &Seen, own: Counts, agent: (&Metrics, &Metrics)) -> Result<()> {
+fn check_end(
+    row: &Row,
+    seen: &Seen,
+    own: Counts,
+    (start, now): (&Metrics, &Metrics),
+    agent: &Agent,
+) -> Result<()> {
     ensure!(
         own.pages_pinned + own.pages_referenced > 0,
         "nothing was pinned: {own:?}"
@@ -365,7 +373,7 @@ fn check_end(row: &Row, seen: &Seen, own: Counts, agent: (&Metrics, &Metrics)) -
         Takes::AsDirectIo if own.pages_pinned > 0 => Some("direct_io"),
         Takes::References | Takes::AsDirectIo => None,
     };
-    let left = agent.1.sum("pinscope_pinned_folios")? - agent.0.sum("pinscope_pinned_folios")?;
+    let left = now.sum("pinscope_pinned_folios")? - start.sum("pinscope_pinned_folios")?;
     ensure!(
         left == 0 || !seen.is_whole(),
         "{left} folios are left in the ledger"
@@ -376,10 +384,15 @@ fn check_end(row: &Row, seen: &Seen, own: Counts, agent: (&Metrics, &Metrics)) -
     };
     let held =
         |it: &Metrics| it.sum_with("pinscope_hold_seconds_count", &[("subsystem", subsystem)]);
-    ensure!(
-        held(agent.1) > held(agent.0),
-        "{subsystem} held nothing: {}",
-        agent.1.show("pinscope_hold_seconds_count")
-    );
-    Ok(())
+    // Soon after its start the agent has no names for call paths yet.
+    agent.scrape_until("hold times by name", |now| {
+        Ok(if held(now) > held(start) {
+            Look::Done(())
+        } else {
+            Look::NotYet(format!(
+                "{subsystem} held nothing: {}",
+                now.show("pinscope_hold_seconds_count")
+            ))
+        })
+    })
 }

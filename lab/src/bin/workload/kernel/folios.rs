@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::PAGE;
 use super::mapping::Span;
@@ -33,11 +33,7 @@ impl Folios {
         // Frame and head of the page before: a huge page is looked back through once.
         let mut before = (0, 0);
         for page in 0..span.pages() {
-            let entry = word(&pagemap, ((span.address / PAGE) + page) as u64)?;
-            ensure!(
-                entry & PRESENT != 0,
-                "page {page} of the mapping is not present"
-            );
+            let entry = present(&pagemap, span.address + page * PAGE)?;
             let frame = entry & FRAME;
             ensure!(
                 frame != 0,
@@ -83,6 +79,21 @@ fn head_of(flags: &File, frame: u64) -> Result<u64> {
         head -= 1;
     }
     Ok(head)
+}
+
+/// The entry of a present page. The kernel takes a page out for a moment when it moves it
+/// elsewhere: then it is touched, which waits until it is back.
+fn present(pagemap: &File, address: usize) -> Result<u64> {
+    const TOUCHES: u32 = 100;
+    for _ in 0..TOUCHES {
+        let entry = word(pagemap, (address / PAGE) as u64)?;
+        if entry & PRESENT != 0 {
+            return Ok(entry);
+        }
+        // SAFETY: inside the span, which is mapped and readable.
+        unsafe { (address as *const u8).read_volatile() };
+    }
+    bail!("the page at {address:#x} is not present, however often it is touched")
 }
 
 fn word(table: &File, index: u64) -> Result<u64> {
