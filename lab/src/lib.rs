@@ -1,4 +1,5 @@
 //! What the lab's host side and its guest binaries share; leaves out QEMU, which is `xtask`'s.
 
+pub mod absent;
 pub mod guest;
 pub mod wire;

@@ -30,7 +30,6 @@ mod pages;
 mod paths;
 mod place;
 mod release;
-#[cfg_attr(feature = "baseline", path = "repeat/bounded.rs")]
 mod repeat;
 mod resolve;
 #[cfg_attr(feature = "baseline", path = "scratch/shared.rs")]

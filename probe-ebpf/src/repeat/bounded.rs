@@ -38,13 +38,6 @@ pub(crate) fn repeat_here(
     }
 }
 
-/// What a step returns: 1 for the end, told in such a way that the verifier, which
-/// does not know what a function returns, sees it cannot be anything else.
-#[inline(always)]
-pub(crate) fn ends(returned: i64) -> i64 {
-    core::hint::black_box(returned) & 1
-}
-
 /// How many calls of a step get through `n` pieces of work; what is beyond
 /// [`ROUNDS`] of them is not reached.
 #[inline(always)]

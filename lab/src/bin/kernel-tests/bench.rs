@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::absent::absent;
 use crate::agent::Agent;
+use lab::absent::absent;
 
 /// What every test is given.
 #[derive(Debug)]

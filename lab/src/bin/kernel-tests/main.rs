@@ -9,10 +9,9 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 
-use absent::Absent;
 use bench::{Bench, Outlook};
+use lab::absent::Absent;
 
-mod absent;
 mod agent;
 mod bench;
 mod books;

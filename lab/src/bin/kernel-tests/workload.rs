@@ -8,8 +8,8 @@ use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 
-use crate::absent::absent;
 use crate::bench::Bench;
+use lab::absent::absent;
 
 /// What a workload counted itself.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]

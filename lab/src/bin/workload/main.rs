@@ -9,12 +9,11 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 
-use absent::Absent;
 use counts::Counts;
 use kernel::pin_counters::PinCounters;
+use lab::absent::Absent;
 use session::{Pace, Session};
 
-mod absent;
 mod counts;
 mod duration;
 mod kernel;

@@ -2,10 +2,10 @@
 
 use anyhow::{Result, ensure};
 
-use crate::absent::absent;
 use crate::bench::{Bench, available_pages};
 use crate::holders::{ask, until_pinned};
 use crate::workload::Stepped;
+use lab::absent::absent;
 
 /// Pages of 4 KiB in a folio.
 const OF_A_FOLIO: i64 = 512;

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::absent::absent;
 use crate::bench::Bench;
 use crate::holders::{Report, Row, ask, check_sums, until_pinned};
 use crate::wait::{Look, until};
 use crate::workload::Stepped;
+use lab::absent::absent;
 
 /// How soon a leak has to be named after the process died.
 const SOON: Duration = Duration::from_secs(10);

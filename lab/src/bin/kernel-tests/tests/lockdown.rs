@@ -7,9 +7,9 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use lab::guest::job::JOB_PATH;
 
-use crate::absent::absent;
 use crate::agent::{free_address, run_to_end};
 use crate::bench::Bench;
+use lab::absent::absent;
 
 const LOCKDOWN: &str = "/sys/kernel/security/lockdown";
 

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 
 use super::Test;
-use crate::absent::absent;
 use crate::agent::Agent;
 use crate::bench::Bench;
 use crate::books::{Books, Undoes};
 use crate::holders::{ask, check_sums};
 use crate::metrics::Metrics;
 use crate::wait::{Look, until};
+use lab::absent::absent;
 
 /// A program and what is to be seen of it.
 struct Row {

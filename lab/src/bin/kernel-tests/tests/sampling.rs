@@ -3,12 +3,12 @@
 
 use anyhow::{Context, Result, ensure};
 
-use crate::absent::absent;
 use crate::agent::Agent;
 use crate::bench::{Bench, available_pages};
 use crate::holders::{ask, check_sums, until_pinned};
 use crate::wait::{Look, until};
 use crate::workload::Stepped;
+use lab::absent::absent;
 
 /// Slots of the ledger.
 const SLOTS: &str = "4096";

@@ -5,11 +5,11 @@ use std::fs;
 
 use anyhow::{Result, ensure};
 
-use crate::absent::absent;
 use crate::bench::Bench;
 use crate::books::{Books, Undoes};
 use crate::holders::check_sums;
 use crate::workload::Stepped;
+use lab::absent::absent;
 
 /// Memory that can be unplugged must not be pinned for long: the kernel pins, sees it, lets go, moves
 /// the pages and pins again.

@@ -3,6 +3,7 @@
 
 pub(crate) mod aio;
 pub(crate) mod cross_memory;
+pub(crate) mod device;
 pub(crate) mod fault_gate;
 pub(crate) mod files;
 pub(crate) mod folios;

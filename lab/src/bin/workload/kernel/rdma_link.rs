@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use anyhow::{Result, ensure};
 
-use crate::absent::absent;
+use lab::absent::absent;
 
 /// `NETLINK_RDMA`, and its client `RDMA_NL_NLDEV`.
 const FAMILY: libc::c_int = 20;

@@ -7,8 +7,8 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use anyhow::{Result, ensure};
 
+use super::device;
 use super::memfd;
-use crate::absent;
 
 const DEVICE: &str = "/dev/udmabuf";
 /// `_IOW('u', 0x42, struct udmabuf_create)`.
@@ -32,7 +32,7 @@ pub(crate) struct DmaBuf {
 impl DmaBuf {
     /// Makes `bytes` bytes of memory and pins them.
     pub(crate) fn make(bytes: usize) -> Result<Self> {
-        let device = absent::open(DEVICE)?;
+        let device = device::open(DEVICE)?;
         let memory = sealed_memory(bytes)?;
         let order = Create {
             memfd: memory.as_raw_fd().cast_unsigned(),

@@ -6,8 +6,8 @@ use std::io::{Error, Write};
 
 use anyhow::{Context, Result, ensure};
 
+use super::device;
 use super::mapping::Span;
-use crate::absent;
 
 /// Where devices say which file they are under.
 const CLASS: &str = "/sys/class/infiniband_verbs";
@@ -44,7 +44,7 @@ impl Device {
             })
             .with_context(|| format!("{CLASS} has no {device}"))?;
         let mut device = Self {
-            file: absent::open(&format!("/dev/infiniband/{}", name.display()))?,
+            file: device::open(&format!("/dev/infiniband/{}", name.display()))?,
             domain: 0,
         };
         device.ask(GET_CONTEXT, "a context", &[], 2)?;

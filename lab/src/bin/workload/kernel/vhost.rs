@@ -8,8 +8,8 @@ use std::os::fd::AsRawFd;
 use anyhow::{Result, ensure};
 
 use super::PAGE;
+use super::device;
 use super::mapping::Mapping;
-use crate::absent;
 
 const DEVICE: &str = "/dev/vhost-vsock";
 
@@ -73,7 +73,7 @@ pub(crate) struct Vsock {
 impl Vsock {
     /// Opens it and gives it memory, queues and a log.
     pub(crate) fn open() -> Result<Self> {
-        let device = absent::open(DEVICE)?;
+        let device = device::open(DEVICE)?;
         let memory = Mapping::anonymous(PAGES * PAGE)?;
         memory.dirty(memory.span(), 0);
         let vsock = Self {

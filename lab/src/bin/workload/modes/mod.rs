@@ -7,6 +7,7 @@ pub(crate) mod direct_read;
 pub(crate) mod dirty;
 pub(crate) mod hold;
 pub(crate) mod leak;
+pub(crate) mod long_pin;
 pub(crate) mod private;
 pub(crate) mod rdma_region;
 pub(crate) mod refused_pin;

@@ -6,9 +6,9 @@ use anyhow::{Result, ensure};
 use crate::counts::Counts;
 use crate::kernel::PAGE;
 use crate::kernel::memory::{Kind, Memory};
-use crate::kernel::pin_counters::PinCounters;
 use crate::kernel::rdma_link;
 use crate::kernel::verbs::Device;
+use crate::modes::long_pin::hold;
 use crate::session::Session;
 
 /// How much, of what.
@@ -27,25 +27,12 @@ pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
     ensure!(args.pages > 0, "--pages must be above 0");
     let name = rdma_link::make()?;
     let memory = Memory::make(args.memory, &session.dir, args.pages * PAGE)?;
-    let pages = memory.mapping.span().pages() as u64;
-    let mut counts = Counts::default();
+    let span = memory.mapping.span();
     let device = Device::open(name)?;
-
-    let before = PinCounters::read()?;
-    let region = device.register(memory.mapping.span())?;
-    let grown = PinCounters::read()? - before;
-    ensure!(
-        grown.acquired >= pages,
-        "{pages} pages were to be pinned; the kernel counted {grown:?}"
-    );
-    counts.calls += 1;
-    counts.pages_pinned += pages;
-    session.stay_in("held", &counts)?;
-
-    let before = PinCounters::read()?;
-    device.deregister(region)?;
-    before.wait_for_release(pages)?;
-    counts.pages_unpinned += pages;
-    session.pass("released", &counts)?;
-    Ok(counts)
+    hold(
+        session,
+        span.pages() as u64,
+        || device.register(span),
+        |region| device.deregister(region),
+    )
 }

@@ -3,12 +3,13 @@
 
 use anyhow::{Result, ensure};
 
-use crate::absent::absent;
 use crate::counts::Counts;
 use crate::kernel::PAGE;
 use crate::kernel::pin_counters::PinCounters;
 use crate::kernel::udmabuf::DmaBuf;
+use crate::modes::long_pin::hold;
 use crate::session::Session;
+use lab::absent::absent;
 
 /// How much.
 #[derive(Clone, Debug, clap::Args)]
@@ -22,27 +23,20 @@ pub(crate) struct Args {
 /// as shmem's huge pages are off, which is the kernel's default.
 pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
     ensure!(args.pages > 0, "--pages must be above 0");
-    let pages = args.pages as u64;
-    let mut counts = Counts::default();
-    let before = PinCounters::read()?;
-
-    let buffer = DmaBuf::make(args.pages * PAGE)?;
-    let grown = PinCounters::read()? - before;
-    if grown.acquired == 0 {
-        return Err(absent("a dma-buf over a memfd pins nothing on this kernel"));
-    }
-    ensure!(
-        grown.acquired >= pages,
-        "{pages} pages were to be pinned; the kernel counted {grown:?}"
-    );
-    counts.calls += 1;
-    counts.pages_pinned += pages;
-    session.stay_in("held", &counts)?;
-
-    let before = PinCounters::read()?;
-    drop(buffer);
-    before.wait_for_release(pages)?;
-    counts.pages_unpinned += pages;
-    session.pass("released", &counts)?;
-    Ok(counts)
+    hold(
+        session,
+        args.pages as u64,
+        || {
+            let before = PinCounters::read()?;
+            let buffer = DmaBuf::make(args.pages * PAGE)?;
+            if (PinCounters::read()? - before).acquired == 0 {
+                return Err(absent("a dma-buf over a memfd pins nothing on this kernel"));
+            }
+            Ok(buffer)
+        },
+        |buffer| {
+            drop(buffer);
+            Ok(())
+        },
+    )
 }

@@ -5,8 +5,8 @@ use anyhow::{Result, ensure};
 use crate::counts::Counts;
 use crate::kernel::PAGE;
 use crate::kernel::memory::{Kind, Memory};
-use crate::kernel::pin_counters::PinCounters;
 use crate::kernel::xdp::Umem;
+use crate::modes::long_pin::hold;
 use crate::session::Session;
 
 /// How much, of what.
@@ -24,18 +24,14 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
     ensure!(args.pages > 0, "--pages must be above 0");
     let memory = Memory::make(args.memory, &session.dir, args.pages * PAGE)?;
-    let pages = memory.mapping.span().pages() as u64;
-    let mut counts = Counts::default();
-
-    let umem = Umem::register(memory.mapping.span())?;
-    counts.calls += 1;
-    counts.pages_pinned += pages;
-    session.stay_in("held", &counts)?;
-
-    let before = PinCounters::read()?;
-    drop(umem);
-    before.wait_for_release(pages)?;
-    counts.pages_unpinned += pages;
-    session.pass("released", &counts)?;
-    Ok(counts)
+    let span = memory.mapping.span();
+    hold(
+        session,
+        span.pages() as u64,
+        || Umem::register(span),
+        |umem| {
+            drop(umem);
+            Ok(())
+        },
+    )
 }
