@@ -18,7 +18,7 @@ use aya::{
 use aya_log::EbpfLogger;
 use log::{debug, info, warn};
 pub(crate) use misses::{CountedRuns, Programs};
-use names::{program_names, programs_of};
+use names::{is_relief, program_names, programs_of};
 use probe_abi::{BUCKET_SLOTS, GUP_FUNCTIONS, Layout};
 pub(crate) use resolver::Resolver;
 use returns::Returns;
@@ -194,7 +194,7 @@ pub(crate) fn load_all(
     for (candidate, methods) in steps.iter().flat_map(|step| &step.usable) {
         for name in methods
             .iter()
-            .flat_map(|method| program_names(candidate, *method))
+            .flat_map(|method| programs_for(&ebpf, candidate, *method))
             .filter(|name| told.insert(name.clone()))
             .collect::<Vec<_>>()
         {
@@ -339,7 +339,7 @@ fn attach_candidate(
     method: Method,
     btf: &Btf,
 ) -> Result<(), ProgramError> {
-    for name in program_names(candidate, method) {
+    for name in programs_for(ebpf, candidate, method) {
         match load(ebpf, &name, candidate.symbol, btf)? {
             Program::FEntry(it) => {
                 it.attach()?;
@@ -357,6 +357,14 @@ fn attach_candidate(
         }
     }
     Ok(())
+}
+
+/// The programs of a candidate. The baseline object has no reliefs: the kernels
+/// that it is for skip nothing (before Linux 5.12).
+fn programs_for(ebpf: &Ebpf, candidate: &Candidate, method: Method) -> Vec<String> {
+    let mut names = program_names(candidate, method);
+    names.retain(|it| !is_relief(it) || ebpf.program(it).is_some());
+    names
 }
 
 fn load<'a>(

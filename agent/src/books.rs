@@ -86,7 +86,11 @@ impl Books {
     /// between the first hook and the last.
     pub(crate) fn begin(&mut self) {
         self.origin = CpuCounters::default();
-        self.origin = self.totals();
+        self.origin = CpuCounters {
+            // What the kernel skipped counts from when the programs were loaded.
+            runs_made_up: 0,
+            ..self.totals()
+        };
     }
 
     /// Totals over all CPUs since [`Self::begin`].

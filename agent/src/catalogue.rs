@@ -82,6 +82,9 @@ pub(crate) enum Context {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum At {
     Entry,
+    /// With a second program behind the first, for calls that come in on top of
+    /// it: the kernel skips a program that would interrupt itself.
+    EntryRelieved,
     Return,
     EntryAndReturn,
     /// Nowhere: its address range is looked for on the stack.
@@ -126,7 +129,18 @@ const fn entry(symbol: &'static str, prototype: &'static [(usize, &'static str)]
     }
 }
 
-/// The same, for a function that sleeps or is called by tasks only.
+/// The same, where what is missed would be missing from the totals for good.
+const fn entry_relieved(
+    symbol: &'static str,
+    prototype: &'static [(usize, &'static str)],
+) -> Candidate {
+    Candidate {
+        at: At::EntryRelieved,
+        ..entry(symbol, prototype)
+    }
+}
+
+/// At its entry, for a function that sleeps or is called by tasks only.
 const fn entry_of_tasks(
     symbol: &'static str,
     prototype: &'static [(usize, &'static str)],
@@ -212,7 +226,7 @@ pub(crate) const HOOKS: &[Hook] = &[
     ),
     release(
         "unpin_user_page",
-        &[entry("unpin_user_page", &[(0, "struct page *")])],
+        &[entry_relieved("unpin_user_page", &[(0, "struct page *")])],
     ),
     release(
         "unpin_user_pages",
@@ -237,14 +251,14 @@ pub(crate) const HOOKS: &[Hook] = &[
     ),
     release(
         "unpin_user_folio",
-        &[entry(
+        &[entry_relieved(
             "unpin_user_folio",
             &[(0, "struct folio *"), (1, "unsigned long")],
         )],
     ),
     release(
         "unpin_folio",
-        &[entry("unpin_folio", &[(0, "struct folio *")])],
+        &[entry_relieved("unpin_folio", &[(0, "struct folio *")])],
     ),
     release(
         "unpin_folios",

@@ -113,7 +113,7 @@ impl State {
     /// Judges what the ring holds. Fails where it cannot be recorded.
     pub(crate) fn drain(&mut self, ring: &mut RingBuf<MapData>) -> io::Result<()> {
         let mut totals = self.books.totals();
-        totals.lost[Lost::HOOK_MISSED] = self.programs.misses();
+        totals.lost[Lost::HOOK_MISSED] = self.programs.misses(totals.runs_made_up);
         let losses = Losses {
             samples: totals.lost[Lost::RING_FULL],
             pages: LEDGER_LOSSES.iter().map(|cause| totals.lost[*cause]).sum(),
@@ -159,7 +159,7 @@ impl State {
 
     fn read(&self) -> Result<Snapshot, AgentError> {
         let mut totals = self.books.totals();
-        totals.lost[Lost::HOOK_MISSED] = self.programs.misses();
+        totals.lost[Lost::HOOK_MISSED] = self.programs.misses(totals.runs_made_up);
         let vmstat = Vmstat::read()?.since(self.start.vmstat);
         let pinned = totals.pages_pinned as i64 - self.start.ours.0 as i64;
         let unpinned = totals.pages_unpinned as i64 - self.start.ours.1 as i64;

@@ -38,7 +38,18 @@ pub struct CpuCounters {
     /// of folios outside the sample, and of those that found no slot. Wraps, so
     /// that the sum over all CPUs is right.
     pub untracked: [u64; STRATA],
+    /// Runs that the kernel kept from the first program on a release and that the
+    /// second one made up for.
+    pub runs_made_up: u64,
+    /// For each function that releases, whether its first program is at work on
+    /// this CPU; 1 or 0.
+    pub releasing: [u8; RELEASE_FUNCTIONS],
+    /// Up to the end of the line.
+    pub reserved: [u64; 6],
 }
+
+/// Room for the functions that release, in [`CpuCounters::releasing`].
+pub const RELEASE_FUNCTIONS: usize = 8;
 
 /// How a mkclean walk was dealt with; indexes [`CpuCounters::walks`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,4 +117,4 @@ impl Lost {
 }
 
 // The agent maps an array of these: its stride is part of the ABI.
-const _: () = assert!(size_of::<CpuCounters>() == 320 && align_of::<CpuCounters>() == 64);
+const _: () = assert!(size_of::<CpuCounters>() == 384 && align_of::<CpuCounters>() == 64);

@@ -17,7 +17,7 @@ mod sample;
 mod settings;
 mod strata;
 
-pub use counters::{CpuCounters, Lost, WALK_KINDS, WalkKind};
+pub use counters::{CpuCounters, Lost, RELEASE_FUNCTIONS, WALK_KINDS, WalkKind};
 pub use layout::{ABSENT, Layout};
 pub use ledger::{
     BUCKET_SLOTS, Bucket, Kind, SlotNote, Word, bucket_of, folio_key, page_high, preferred_slot_of,

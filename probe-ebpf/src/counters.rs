@@ -15,14 +15,19 @@ use crate::{atomic::xadd, unknown::unknown_zero};
 #[map]
 static COUNTERS: Array<CpuCounters> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
+/// The set of this CPU.
+#[inline(always)]
+pub(crate) fn of_this_cpu() -> Option<*mut CpuCounters> {
+    // SAFETY: the helper has no precondition.
+    COUNTERS.get_ptr_mut(unsafe { bpf_get_smp_processor_id() })
+}
+
 /// Adds `n` to the counter of this CPU at a byte offset in [`CpuCounters`].
 ///
 /// Atomic although per CPU: a completion interrupt can land inside a probe.
 #[inline(always)]
 pub(crate) fn add(n: u64, offset: usize) {
-    // SAFETY: the helper has no precondition.
-    let cpu = unsafe { bpf_get_smp_processor_id() };
-    let Some(counters) = COUNTERS.get_ptr_mut(cpu) else {
+    let Some(counters) = of_this_cpu() else {
         return;
     };
     // SAFETY: callers pass the offset of a `u64` field.
@@ -35,9 +40,7 @@ pub(crate) fn add(n: u64, offset: usize) {
 /// Adds `n` to the one counter and 1 to the other.
 #[inline(always)]
 pub(crate) fn add_and_count(n: u64, sum: usize, number: usize) {
-    // SAFETY: as above.
-    let cpu = unsafe { bpf_get_smp_processor_id() };
-    let Some(counters) = COUNTERS.get_ptr_mut(cpu) else {
+    let Some(counters) = of_this_cpu() else {
         return;
     };
     let counters = counters.cast::<u8>();

@@ -30,6 +30,7 @@ mod pages;
 mod paths;
 mod place;
 mod release;
+mod relief;
 mod repeat;
 mod resolve;
 #[cfg_attr(feature = "baseline", path = "scratch/shared.rs")]

@@ -14,6 +14,7 @@ use crate::{
     counters,
     layout::layout,
     pages::{self, Act},
+    relief,
     threads::{self, Thread},
     typed::Typed,
 };
@@ -112,19 +113,48 @@ macro_rules! unpin {
 
             #[fentry]
             fn [<$symbol _fentry>](ctx: FEntryContext) -> u32 {
-                if matches!($shape, Shape::One | Shape::Times) && released_small($shape, &ctx) {
-                    return 0;
-                }
                 release($shape, &ctx)
             }
         }
     };
 }
 
-unpin!(unpin_user_page, Shape::One);
+/// The entries of one that releases one folio and that interrupts call too, and
+/// its place among those.
+macro_rules! unpin_one {
+    ($place:literal, $symbol:ident, $shape:expr) => {
+        paste! {
+            #[kprobe]
+            fn [<$symbol _kprobe>](ctx: ProbeContext) -> u32 {
+                release($shape, &ctx)
+            }
+
+            #[fentry]
+            fn [<$symbol _fentry>](ctx: FEntryContext) -> u32 {
+                relief::at_work($place, || {
+                    if !released_small($shape, &ctx) {
+                        release($shape, &ctx);
+                    }
+                });
+                0
+            }
+
+            #[cfg(not(feature = "baseline"))]
+            #[fentry]
+            fn [<$symbol _relief>](ctx: FEntryContext) -> u32 {
+                relief::make_up($place, || {
+                    release($shape, &ctx);
+                });
+                0
+            }
+        }
+    };
+}
+
+unpin_one!(0, unpin_user_page, Shape::One);
+unpin_one!(1, unpin_user_folio, Shape::Times);
+unpin_one!(2, unpin_folio, Shape::One);
 unpin!(unpin_user_pages, Shape::Array);
 unpin!(unpin_user_pages_dirty_lock, Shape::DirtyArray);
 unpin!(unpin_user_page_range_dirty_lock, Shape::Range);
-unpin!(unpin_user_folio, Shape::Times);
-unpin!(unpin_folio, Shape::One);
 unpin!(unpin_folios, Shape::Array);

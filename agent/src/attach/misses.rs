@@ -14,7 +14,7 @@ use std::{
 use aya::{Ebpf, programs::ProgramFd};
 use aya_obj::generated::bpf_prog_info;
 
-use super::returns::Returns;
+use super::{names::is_relief, returns::Returns};
 
 /// `BPF_OBJ_GET_INFO_BY_FD`, include/uapi/linux/bpf.h.
 const GET_INFO: libc::c_long = 15;
@@ -74,8 +74,10 @@ impl Programs {
             })
             .collect();
         // A program that was not loaded has no descriptor, and misses nothing.
+        // What a relief is kept from, the program before it has done.
         let programs = ebpf
             .programs()
+            .filter(|(name, _)| !is_relief(name))
             .filter_map(|(_, program)| program.fd().ok()?.try_clone().ok())
             .collect();
         Self {
@@ -99,15 +101,17 @@ impl Programs {
         runs
     }
 
-    /// Runs skipped so far, over all programs and links; those that the kernel
-    /// does not count are not in it.
-    pub(crate) fn misses(&self) -> u64 {
+    /// Runs skipped so far and not made up for, over all programs and links; those
+    /// that the kernel does not count are not in it.
+    ///
+    /// `made_up`: read before, so that no run is made up for that was not skipped.
+    pub(crate) fn misses(&self, made_up: u64) -> u64 {
         let programs = self
             .programs
             .iter()
             .map(|fd| skipped(fd.as_fd().as_raw_fd()));
         let links = self.links.iter().map(|fd| missed(*fd));
-        programs.chain(links).sum()
+        programs.chain(links).sum::<u64>().saturating_sub(made_up)
     }
 }
 

@@ -17,7 +17,16 @@ pub(super) fn programs_of(hook: &HookState, step: &Step) -> Vec<(&'static str, S
     names.into_iter().map(|name| (hook.name, name)).collect()
 }
 
-/// Return before entry, so that no entry is left without its return.
+/// What a second program's name ends with.
+const RELIEF: &str = "_relief";
+
+/// Whether it is one that makes up for what another was kept from.
+pub(super) fn is_relief(program: &str) -> bool {
+    program.ends_with(RELIEF)
+}
+
+/// Return before entry, so that no entry is left without its return; the relief
+/// before what it relieves, which alone does nothing.
 pub(super) fn program_names(candidate: &Candidate, method: Method) -> Vec<String> {
     let Some(probe) = candidate.probe else {
         return Vec::new();
@@ -29,6 +38,8 @@ pub(super) fn program_names(candidate: &Candidate, method: Method) -> Vec<String
     };
     let halves: &[&str] = match candidate.at {
         At::Entry => &[entry],
+        At::EntryRelieved if method == Method::Fentry => &["relief", entry],
+        At::EntryRelieved => &[entry],
         At::Return => &[exit],
         At::EntryAndReturn => &[exit, entry],
         At::Stack => &[],
