@@ -1,7 +1,7 @@
 //! The kernel side's counters and ledger, mapped: reading them makes no system
 //! call and stops no probe.
 
-use std::{collections::HashSet, mem::offset_of, sync::atomic::Ordering};
+use std::{collections::HashSet, mem::offset_of, sync::atomic::Ordering, time::Instant};
 
 use aya::maps::MapData;
 use probe_abi::{
@@ -168,21 +168,30 @@ impl Books {
         pages
     }
 
-    /// Keys of every slot in use, whatever its count.
-    pub(crate) fn keys(&self) -> HashSet<u64> {
-        self.slots()
-            .map(|(bucket, slot)| self.word(bucket, slot))
-            .filter(|it| !it.is_empty())
-            .map(Word::key)
-            .collect()
+    /// Keys of every slot that names one of these owners, whatever its count, of those
+    /// that were looked at by then: a large ledger takes a while.
+    pub(crate) fn keys_of(&self, owners: &HashSet<u32>, until: Instant) -> HashSet<u64> {
+        const BETWEEN_LOOKS_AT_THE_CLOCK: usize = 4096;
+        let mut keys = HashSet::new();
+        for place in self.slots() {
+            if place.0.is_multiple_of(BETWEEN_LOOKS_AT_THE_CLOCK) && Instant::now() > until {
+                break;
+            }
+            keys.extend(self.named(place, owners).map(Word::key));
+        }
+        keys
     }
 
-    /// Keys of every slot that names one of these owners, whatever its count.
-    pub(crate) fn keys_of(&self, owners: &HashSet<u32>) -> HashSet<u64> {
-        self.slots()
-            .filter_map(|place| self.named(place, owners))
-            .map(Word::key)
-            .collect()
+    /// Mapcount decrements by zaps that were noted for these owners on the folios of
+    /// these keys.
+    pub(crate) fn zapped(&self, keys: &HashSet<u64>, owners: &HashSet<u32>) -> u32 {
+        let slots = self.slots_of(keys).filter(|place| {
+            let word = self.named(*place, owners);
+            word.is_some_and(|it| keys.contains(&it.key()))
+        });
+        slots
+            .map(|(bucket, slot)| self.note(bucket, slot).zaps)
+            .fold(0, u32::wrapping_add)
     }
 
     /// References of these owners on the folios of these keys.

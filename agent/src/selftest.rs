@@ -6,13 +6,19 @@
 //! What a call took is told by the owners' records, which name function, flags and
 //! process; what was given back by the ledger's slots in our name. Both are exact
 //! whatever others pin meanwhile. A hook that nothing here goes through is untested,
-//! and said to be.
+//! and said to be, with the reason.
 
+mod course;
+mod deadline;
+mod devices;
 mod evidence;
+mod faults;
 mod memory;
+mod race;
 mod trials;
 mod uring;
 mod walk;
+mod ways;
 mod zero_page;
 
 use std::{
@@ -28,7 +34,9 @@ use crate::{
     books::Books,
     owners::Owners,
 };
+use deadline::Deadline;
 use trials::Trials;
+pub(crate) use ways::way;
 
 /// What the self-test has to say of a hook.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,6 +79,10 @@ struct Observation {
     seen: Result<Vec<&'static str>, String>,
 }
 
+/// What is not decided by then is untested. It leaves what the last call takes to end
+/// within a second.
+const TIME: Duration = Duration::from_millis(700);
+
 /// Tests the hooks and writes into them what came out. What cannot be done for want
 /// of a right or a disk is no failure.
 pub(crate) fn run(
@@ -82,7 +94,8 @@ pub(crate) fn run(
 ) -> Findings {
     let start = Instant::now();
     let mut findings = Findings::default();
-    let mut trials = match Trials::new(hooks, books, owners, programs) {
+    let deadline = Deadline::within(TIME);
+    let mut trials = match Trials::new(hooks, books, owners, programs, deadline) {
         Ok(trials) => trials,
         Err(error) => {
             warn!("no self-test: {error}");
@@ -90,33 +103,36 @@ pub(crate) fn run(
         }
     };
     trials.run();
-    let walked = walk::observe(&mut trials, samples);
     findings.longterm_flag = trials.longterm_flag();
     if let Some(flag) = findings.longterm_flag {
         debug!("self-test: FOLL_LONGTERM is {flag:#x}");
     }
-    if trials.serves("pin_user_pages_remote") {
-        match zero_page::uncounted(books) {
+    if trials.serves("pin_user_pages_remote")
+        && let Some(file) = &trials.file
+    {
+        match zero_page::uncounted(&trials.keys, file) {
             Ok(found) => findings.uncounted_zero_page = found,
             Err(error) => warn!("whether pins on the zero page count is not known: {error}"),
         }
     }
+    let walked = walk::observe(&mut trials, samples);
+    trials.run_rarer();
+    let raced = race::observe(&mut trials, samples);
+    trials.unmap();
     let (mut observations, reasons) = trials.end();
     observations.extend(walked);
+    observations.extend(raced);
     let verdicts = resolve(&observations);
     for hook in hooks.iter_mut().filter(|it| it.serving.is_some()) {
         hook.tested = verdicts.get(hook.name).cloned().unwrap_or_else(|| {
-            let why = reasons.get(hook.name).map_or(NOTHING, String::as_str);
-            Tested::Untested(why.to_owned())
+            let why = reasons.get(hook.name).cloned();
+            Tested::Untested(why.unwrap_or_else(|| way(hook.name).excuse()))
         });
     }
     findings.took = start.elapsed();
     tell(hooks, findings.took);
     findings
 }
-
-/// Why most untested hooks are.
-const NOTHING: &str = "no call that any process may make goes through it";
 
 /// Who of several must have failed is known once the others have passed elsewhere.
 fn resolve(observations: &[Observation]) -> BTreeMap<&'static str, Tested> {
@@ -154,7 +170,7 @@ fn tell(hooks: &[HookState], took: Duration) {
                 "self-test: {} failed: {why}; what it feeds is withheld",
                 hook.name
             ),
-            Tested::Untested(why) => debug!("self-test: {} untested: {why}", hook.name),
+            Tested::Untested(why) => info!("self-test: {} untested: {why}", hook.name),
         }
     }
     let count = |outcome| counts.get(outcome).copied().unwrap_or(0);

@@ -119,6 +119,15 @@ fn as_json(state: &State, now: &Snapshot, ran: Duration) -> Value {
         .filter(|it| it.serving.is_some())
         .map(|it| (it.name.to_owned(), json!(it.tested.outcome())))
         .collect();
+    let untested: Map<String, Value> = state
+        .hooks
+        .iter()
+        .filter(|it| it.serving.is_some())
+        .filter_map(|it| match &it.tested {
+            Tested::Untested(why) => Some((it.name.to_owned(), json!(why))),
+            Tested::Passed | Tested::Failed(_) => None,
+        })
+        .collect();
     json!({
         "seconds": ran.as_secs_f64(),
         "pages_pinned": totals.pages_pinned,
@@ -141,6 +150,8 @@ fn as_json(state: &State, now: &Snapshot, ran: Duration) -> Value {
         "verdicts": verdicts,
         "lost": lost,
         "self_test": self_test,
+        "untested": untested,
+        "self_test_seconds": state.self_test.as_secs_f64(),
     })
 }
 

@@ -3,7 +3,10 @@
 
 use serde::Serialize;
 
-use crate::plan::{Step, Unmet};
+use crate::{
+    plan::{Step, Unmet},
+    selftest::way,
+};
 
 /// Everything that the doctor says.
 #[derive(Debug, Serialize)]
@@ -51,6 +54,9 @@ struct HookLine {
     /// The function that would serve it, and the ways to attach it, best first.
     #[serde(skip_serializing_if = "Option::is_none")]
     choice: Option<Choice>,
+    /// What the self-test at start can do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    self_test: Option<String>,
     passed_over: Vec<PassedOver>,
 }
 
@@ -119,6 +125,7 @@ impl HookLine {
                 (false, Some(_)) => HookState::Served,
                 (false, None) => HookState::Blind,
             },
+            self_test: choice.as_ref().map(|_| way(step.hook.name).to_string()),
             choice,
             passed_over: passed_over.collect(),
         }
@@ -133,6 +140,9 @@ impl HookLine {
             }
         };
         let mut text = format!("  {:<8} {:<33} {choice}", self.family, self.hook);
+        if let Some(way) = &self.self_test {
+            text += &format!("\n  {:<42}   {way}", "");
+        }
         for it in &self.passed_over {
             text += &format!("\n  {:<42}   not {}: {}", "", it.symbol, it.why);
         }
@@ -212,7 +222,16 @@ mod tests {
         };
         assert_eq!(text.matches("BLIND").count(), states("blind"));
         assert_eq!(text.matches(" not needed ").count(), states("not_needed"));
-        assert_eq!(text.matches(" by ").count(), states("served"));
+        assert_eq!(
+            text.matches(" by fentry").count()
+                + text.matches(" by kprobe").count()
+                + text.matches(" by stack").count(),
+            states("served")
+        );
+        assert_eq!(
+            text.matches("   tested by ").count() + text.matches("   not tested: ").count(),
+            states("served")
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::{
     collections::{BTreeMap, HashSet},
     fs,
     io::{self, Error},
+    time::Instant,
 };
 
 use probe_abi::{GUP_FUNCTIONS, Lost, Owner};
@@ -63,9 +64,14 @@ impl<'a> Witness<'a> {
     }
 
     /// Ledger keys of what we hold, or held and the ledger remembers. Looks through
-    /// all of the ledger.
-    pub(super) fn keys(&self) -> HashSet<u64> {
-        self.books.keys_of(&self.numbers())
+    /// all of the ledger, or as far as it comes until then.
+    pub(super) fn keys(&self, until: Instant) -> HashSet<u64> {
+        self.books.keys_of(&self.numbers(), until)
+    }
+
+    /// Entries that zaps took away during walks, on the folios of these keys.
+    pub(super) fn zapped(&self, keys: &HashSet<u64>) -> u32 {
+        self.books.zapped(keys, &self.numbers())
     }
 
     /// References that the ledger has in our name on the folios of these keys.

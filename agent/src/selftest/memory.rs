@@ -8,13 +8,14 @@ use std::{
     fs::{File, OpenOptions},
     io::{self, Error},
     os::{
-        fd::{AsFd, AsRawFd},
+        fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
         unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     },
     path::PathBuf,
+    ptr,
 };
 
-use memmap2::{Mmap, MmapMut, MmapOptions};
+use memmap2::{Advice, Mmap, MmapMut, MmapOptions, UncheckedAdvice};
 use rustix::{
     fs::{MemfdFlags, fstatfs, ftruncate, memfd_create},
     process::getpid,
@@ -44,8 +45,16 @@ pub(super) fn file_pages() -> io::Result<MmapMut> {
 
 /// Pages of no file.
 pub(super) fn anonymous_pages() -> io::Result<MmapMut> {
-    let mut pages = MmapOptions::new().len(bytes()).map_anon()?;
+    let mut pages = anonymous_memory()?;
     touch(&mut pages);
+    Ok(pages)
+}
+
+/// The same before they are there, each of them a fault of its own.
+pub(super) fn anonymous_memory() -> io::Result<MmapMut> {
+    let pages = MmapOptions::new().len(bytes()).map_anon()?;
+    // A kernel that does not know the advice has no larger pages.
+    let _no_larger_pages = pages.advise(Advice::NoHugePage);
     Ok(pages)
 }
 
@@ -54,6 +63,13 @@ pub(super) fn touch(pages: &mut [u8]) {
     for page in pages.chunks_mut(page_bytes() as usize) {
         page[0] = 2;
     }
+}
+
+/// Takes away the mappings of a file's shared pages; what was in them is there again
+/// at the next look.
+pub(super) fn unmap(pages: &MmapMut) -> io::Result<()> {
+    // SAFETY: see above; private pages would be empty after it.
+    unsafe { pages.unchecked_advise(UncheckedAdvice::DontNeed) }
 }
 
 /// Pins every page once for reading and gives it back (`process_vm_readv` of our
@@ -86,6 +102,30 @@ pub(super) fn write_across(pages: &mut [u8]) -> io::Result<()> {
 pub(super) fn read_by_address(pages: &[u8]) -> io::Result<()> {
     let mut copy = vec![0u8; pages.len()];
     File::open("/proc/self/mem")?.read_exact_at(&mut copy, pages.as_ptr() as u64)
+}
+
+/// Asks of each page on which node it lies, for which it is looked up.
+pub(super) fn ask_for_nodes(pages: &[u8]) -> io::Result<()> {
+    /// `MPOL_F_NODE | MPOL_F_ADDR`, include/uapi/linux/mempolicy.h.
+    const NODE_OF_ADDRESS: libc::c_ulong = 3;
+    for page in pages.chunks(page_bytes() as usize) {
+        let mut node: libc::c_int = 0;
+        // SAFETY: the kernel writes the number, and looks at the page only.
+        let failed = unsafe {
+            libc::syscall(
+                libc::SYS_get_mempolicy,
+                &raw mut node,
+                ptr::null_mut::<libc::c_ulong>(),
+                0,
+                page.as_ptr(),
+                NODE_OF_ADDRESS,
+            )
+        };
+        if failed != 0 {
+            return Err(Error::last_os_error());
+        }
+    }
+    Ok(())
 }
 
 /// Puts plain references on the pages into a pipe, which is gone after that.
@@ -210,6 +250,15 @@ pub(super) fn zero_pages() -> io::Result<Mmap> {
         std::hint::black_box(page[0]);
     }
     Ok(pages)
+}
+
+/// The descriptor that a system call gave, or its error.
+pub(super) fn owned(given: libc::c_long) -> io::Result<OwnedFd> {
+    let Ok(fd @ 0..) = i32::try_from(given) else {
+        return Err(Error::last_os_error());
+    };
+    // SAFETY: the kernel has just given it to us alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 fn vector(at: *mut c_void, length: usize) -> libc::iovec {

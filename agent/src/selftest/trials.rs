@@ -7,14 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use memmap2::MmapMut;
+
 use super::{
     Observation,
+    deadline::{Deadline, OUT_OF_TIME},
     evidence::{Taken, Witness},
-    memory::{
-        self, OnDisk, PAGES, anonymous_pages, file_pages, read_across, read_by_address,
-        read_directly, splice, write_across,
-    },
-    uring::FixedBuffer,
+    memory::{OnDisk, PAGES, file_pages},
     zero_page::acquired,
 };
 use crate::{
@@ -29,36 +28,37 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// A run of a probe may be skipped for an interrupt: once more, then it is believed.
 const TRIES: u32 = 2;
 
-const REMOTE: &str = "pin_user_pages_remote";
-const BY_PAGE_OR_FOLIO: &[&str] = &["unpin_user_page", "unpin_user_folio"];
-
 /// One way to take references and give them back.
-struct Trial<'a> {
+#[derive(Clone, Copy)]
+pub(super) struct Trial<'a> {
     /// Hooks of which one sees them taken.
-    takes: &'a [&'static str],
+    pub(super) takes: &'a [&'static str],
     /// Hooks of which one sees pins (or plain references) given back.
-    gives_pins: &'a [&'static str],
-    gives_references: &'a [&'static str],
+    pub(super) gives_pins: &'a [&'static str],
+    pub(super) gives_references: &'a [&'static str],
     /// Whether the kernel took what it was asked to, if the call succeeded.
-    is_sure: bool,
+    pub(super) is_sure: bool,
 }
 
 /// What was learned so far.
 pub(super) struct Trials<'a> {
     pub(super) witness: Witness<'a>,
+    pub(super) deadline: Deadline,
     served: HashSet<&'static str>,
     programs: &'a Programs,
     /// Absent where the kernel does not count for this process.
     counted: Option<CountedRuns>,
-    observations: Vec<Observation>,
+    pub(super) observations: Vec<Observation>,
     reasons: BTreeMap<&'static str, String>,
+    /// Shared pages of a memfd; absent while an act has them that may not end.
+    pub(super) file: Option<MmapMut>,
     /// Keys of all memory that was worked on, and whether they were looked for
     /// since other memory is.
-    keys: HashSet<u64>,
+    pub(super) keys: HashSet<u64>,
     looked_for_keys: bool,
     /// Flags of a call for writing and of one for long, as the hooks saw them.
-    write: Option<u32>,
-    long: Option<u32>,
+    pub(super) write: Option<u32>,
+    pub(super) long: Option<u32>,
     pub(super) disk: io::Result<OnDisk>,
 }
 
@@ -68,9 +68,11 @@ impl<'a> Trials<'a> {
         books: &'a Books,
         owners: &'a Owners,
         programs: &'a Programs,
+        deadline: Deadline,
     ) -> io::Result<Self> {
         Ok(Self {
             witness: Witness::new(books, owners)?,
+            deadline,
             served: hooks
                 .iter()
                 .filter_map(|it| it.serving.map(|_| it.name))
@@ -79,11 +81,12 @@ impl<'a> Trials<'a> {
             counted: CountedRuns::begin(),
             observations: Vec::new(),
             reasons: BTreeMap::new(),
+            file: Some(file_pages()?),
             keys: HashSet::new(),
             looked_for_keys: false,
             write: None,
             long: None,
-            disk: OnDisk::make(),
+            disk: deadline.act(OnDisk::make),
         })
     }
 
@@ -91,108 +94,28 @@ impl<'a> Trials<'a> {
         self.served.contains(hook)
     }
 
-    /// Whatever any process may do.
-    pub(super) fn run(&mut self) {
-        if let Err(error) = self.on_file_pages() {
-            self.untested(&[REMOTE], format!("no memory to pin: {error}"));
-        }
-        if let Err(error) = self.on_anonymous_pages() {
-            self.untested(&["pin_user_pages"], format!("no memory to pin: {error}"));
-        }
-    }
-
-    fn on_file_pages(&mut self) -> io::Result<()> {
-        let mut pages = file_pages()?;
-        let mut trial = Trial {
-            takes: &[REMOTE],
-            gives_pins: &["unpin_user_pages"],
-            gives_references: &[],
-            is_sure: true,
-        };
-        self.transient(&trial, || read_across(&pages));
-        trial.gives_pins = &["unpin_user_pages_dirty_lock"];
-        let taken = self.transient(&trial, || write_across(&mut pages));
-        self.write = only_flags(&taken);
-        trial.takes = &["get_user_pages_remote"];
-        self.transient(&trial, || read_by_address(&pages));
-        self.directly(&mut pages);
-        // The kernel gives the pages themselves back without a hook.
-        let mapped = self.runs();
-        drop(pages);
-        self.unmapped(mapped);
-        Ok(())
-    }
-
-    fn on_anonymous_pages(&mut self) -> io::Result<()> {
-        let mut pages = anonymous_pages()?;
+    /// From now on other memory is worked on.
+    pub(super) fn with_other_memory(&mut self) {
         self.looked_for_keys = false;
-        let mut trial = Trial {
-            takes: &["pin_user_pages", "pin_user_pages_fast"],
-            gives_pins: BY_PAGE_OR_FOLIO,
-            gives_references: &[],
-            is_sure: true,
-        };
-        let taken = self.held(
-            &trial,
-            || FixedBuffer::register(&mut pages),
-            FixedBuffer::unregister,
-        );
-        self.long = only_flags(&taken);
-        trial.takes = &["get_user_pages_fast"];
-        trial.gives_pins = &[];
-        self.transient(&trial, || splice(&pages));
-        Ok(())
     }
 
-    /// A direct read, of the file on disk or else of the program's own.
-    fn directly(&mut self, pages: &mut [u8]) {
-        let trial = Trial {
-            takes: &["pin_user_pages_fast", "get_user_pages_fast"],
-            gives_pins: BY_PAGE_OR_FOLIO,
-            gives_references: &["bio_release"],
-            is_sure: false,
-        };
-        let file = match &self.disk {
-            Ok(disk) => disk.direct.as_ref().and_then(|it| it.try_clone().ok()),
-            Err(_) => None,
-        };
-        let Some(file) = file.or_else(memory::program) else {
-            let why =
-                "no file on a disk to be read directly (TMPDIR, /var/tmp, the program itself)";
-            for hooks in [trial.takes, trial.gives_pins, trial.gives_references] {
-                self.untested(hooks, why.to_owned());
-            }
-            return;
-        };
-        let taken = self.transient(&trial, || read_directly(&file, pages));
-        // What is read into memory writes to it.
-        self.write = self.write.or_else(|| only_flags(&taken));
-    }
-
-    /// Where the kernel says how often programs ran.
-    fn unmapped(&mut self, before: Option<HashMap<&'static str, u64>>) {
-        const HOOK: &str = "mapcount_decrement";
-        if !self.serves(HOOK) {
-            return;
-        }
-        let seen = match self.ran_since(before.as_ref(), &[HOOK]) {
-            None => return self.untested(&[HOOK], ONLY_ROOT.to_owned()),
-            Some(ran) if ran.is_empty() => Err(format!("{PAGES} pages were unmapped, it saw none")),
-            Some(ran) => Ok(ran),
-        };
-        self.observations.push(Observation {
-            about: vec![HOOK],
-            seen,
-        });
+    /// Whether it has done what is due somewhere.
+    pub(super) fn has_passed(&self, hook: &str) -> bool {
+        let mut seen = self.observations.iter().flat_map(|it| it.seen.iter());
+        seen.any(|it| it.contains(&hook))
     }
 
     /// What is taken and given back in one call.
-    fn transient(&mut self, trial: &Trial<'_>, act: impl FnMut() -> io::Result<()>) -> Taken {
+    pub(super) fn transient(
+        &mut self,
+        trial: &Trial<'_>,
+        act: impl FnMut() -> io::Result<()>,
+    ) -> Taken {
         self.held(trial, act, |()| Ok(()))
     }
 
     /// What is held in between.
-    fn held<T>(
+    pub(super) fn held<T>(
         &mut self,
         trial: &Trial<'_>,
         mut take: impl FnMut() -> io::Result<T>,
@@ -203,12 +126,14 @@ impl<'a> Trials<'a> {
             return taken;
         }
         for attempt in 1..=TRIES {
+            if self.deadline.has_passed() {
+                self.untested_trial(trial, OUT_OF_TIME);
+                return taken;
+            }
             let outcome = self.once(trial, &mut take, &mut give);
             match outcome {
                 Err(error) => {
-                    for hooks in [trial.takes, trial.gives_pins, trial.gives_references] {
-                        self.untested(hooks, format!("the call for it was refused: {error}"));
-                    }
+                    self.untested_trial(trial, &format!("the call for it was refused: {error}"));
                     return taken;
                 }
                 Ok((seen, found)) => {
@@ -241,6 +166,11 @@ impl<'a> Trials<'a> {
         }
         give(holding)?;
         let left = self.wait_for_release(trial, &taken);
+        if self.deadline.has_passed() {
+            // What is not there yet may be for want of time only.
+            self.untested_trial(trial, OUT_OF_TIME);
+            return Ok((taken, Vec::new()));
+        }
         let about = self.served_of(trial.takes);
         let names: Vec<_> = taken.keys().map(|(function, _)| *function).collect();
         let all = PAGES as u64;
@@ -283,7 +213,7 @@ impl<'a> Trials<'a> {
 
     /// Finds where in the ledger the memory is that is worked on just now.
     pub(super) fn look_for_keys(&mut self) {
-        self.keys.extend(self.witness.keys());
+        self.keys.extend(self.witness.keys(self.deadline.at()));
         self.looked_for_keys = true;
     }
 
@@ -294,7 +224,7 @@ impl<'a> Trials<'a> {
             self.witness.forget(&self.keys);
             return 0;
         }
-        let until = Instant::now() + PATIENCE;
+        let until = self.deadline.at().min(Instant::now() + PATIENCE);
         loop {
             let left = self.witness.held(&self.keys);
             if left == 0 {
@@ -313,12 +243,12 @@ impl<'a> Trials<'a> {
         served.collect()
     }
 
-    fn runs(&self) -> Option<HashMap<&'static str, u64>> {
+    pub(super) fn runs(&self) -> Option<HashMap<&'static str, u64>> {
         self.counted.as_ref().map(|_| self.programs.runs())
     }
 
     /// Which of the hooks ran since; `None` where the kernel does not say.
-    fn ran_since(
+    pub(super) fn ran_since(
         &self,
         before: Option<&HashMap<&'static str, u64>>,
         hooks: &[&'static str],
@@ -330,6 +260,12 @@ impl<'a> Trials<'a> {
             ran.filter(|hook| runs(&after, hook) > runs(before, hook))
                 .collect(),
         )
+    }
+
+    pub(super) fn untested_trial(&mut self, trial: &Trial<'_>, why: &str) {
+        for hooks in [trial.takes, trial.gives_pins, trial.gives_references] {
+            self.untested(hooks, why.to_owned());
+        }
     }
 
     pub(super) fn untested(&mut self, hooks: &[&'static str], why: String) {
@@ -355,7 +291,7 @@ impl<'a> Trials<'a> {
 }
 
 /// Why it is not told which of two hooks saw a thing.
-const ONLY_ROOT: &str = "only root is told how often its program runs";
+pub(super) const ONLY_ROOT: &str = "only root is told how often its program runs";
 
 fn gives<'a>(trial: &Trial<'a>, taken: &Taken) -> &'a [&'static str] {
     if taken
@@ -380,12 +316,6 @@ fn sum(taken: &Taken, meant: &[&str]) -> u64 {
     } else {
         taken.values().sum()
     }
-}
-
-fn only_flags(taken: &Taken) -> Option<u32> {
-    let mut flags = taken.keys().map(|(_, flags)| *flags);
-    let first = flags.next()?;
-    flags.next().is_none().then_some(first)
 }
 
 /// Whether the kernel counted as many pins since; others' count as well.

@@ -8,7 +8,8 @@ use probe_abi::{MkcleanSample, SampleFlags};
 
 use super::{
     Observation,
-    memory::{read_across, splice, touch, write_back},
+    deadline::OUT_OF_TIME,
+    memory::{OnDisk, read_across, splice, touch, write_back},
     trials::Trials,
 };
 
@@ -17,7 +18,12 @@ const ENTRIES: &str = "ptes_found";
 
 /// What both hooks saw of it.
 pub(super) fn observe(trials: &mut Trials<'_>, samples: &mut RingBuf<MapData>) -> Vec<Observation> {
-    let sample = match clean_one(trials, samples) {
+    let deadline = trials.deadline;
+    let written = |disk: &OnDisk| {
+        let file = disk.file.try_clone()?;
+        deadline.act(move || write_back(&file))
+    };
+    let sample = match clean_one(trials, samples, written) {
         Ok(sample) => sample,
         Err(error) => {
             let why = format!("no page of a file could be written back: {error}");
@@ -52,12 +58,16 @@ pub(super) fn observe(trials: &mut Trials<'_>, samples: &mut RingBuf<MapData>) -
     seen
 }
 
-/// Has a page cleaned that references were taken on before: only such walks are
-/// sent for sure.
-fn clean_one(
+/// Has a page cleaned, by `write`, that references were taken on before: only such
+/// walks are sent for sure.
+pub(super) fn clean_one(
     trials: &mut Trials<'_>,
     samples: &mut RingBuf<MapData>,
+    write: impl FnOnce(&OnDisk) -> io::Result<()>,
 ) -> io::Result<Option<MkcleanSample>> {
+    if trials.deadline.has_passed() {
+        return Err(Error::other(OUT_OF_TIME));
+    }
     let disk = match &trials.disk {
         Ok(disk) => disk,
         Err(error) => return Err(Error::other(error.to_string())),
@@ -74,7 +84,7 @@ fn clean_one(
     } else {
         splice(&page)?;
     }
-    write_back(&disk.file)?;
+    write(disk)?;
     if !by_pins {
         trials.look_for_keys();
     }

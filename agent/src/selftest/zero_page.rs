@@ -2,9 +2,8 @@
 
 use std::{collections::HashSet, fs::File, io, os::unix::fs::FileExt};
 
-use super::memory::{PAGES, file_pages, read_across, zero_pages};
+use super::memory::{PAGES, read_across, zero_pages};
 use crate::{
-    books::Books,
     metrics::page_bytes,
     vmstat::{self, Vmstat},
 };
@@ -12,12 +11,11 @@ use crate::{
 /// Keys of the ledger have as many bits, see [`probe_abi::folio_key`].
 const KEY_MASK: u64 = (1 << 36) - 1;
 
-/// Ledger key of the zero page, on a kernel that takes no pin on it.
-pub(super) fn uncounted(books: &Books) -> io::Result<Option<u64>> {
-    let file = file_pages()?;
-    read_across(&file)?;
+/// Ledger key of the zero page, on a kernel that takes no pin on it. `keys` are those
+/// of `file` and maybe others.
+pub(super) fn uncounted(keys: &HashSet<u64>, file: &[u8]) -> io::Result<Option<u64>> {
     let zero = zero_pages()?;
-    match key(&books.keys(), &file, &zero) {
+    match key(keys, file, &zero) {
         Some(key) if !counts(&zero)? => Ok(Some(key)),
         Some(_) | None => Ok(None),
     }

@@ -88,6 +88,7 @@ fn then() -> Vec<Test> {
         test(ring::samples_for_a_stopped_agent_are_counted_as_lost),
         test(sampling::more_folios_than_the_ledger_holds_are_estimated_and_exact_again_after),
         test(service::sigint_ends_it_cleanly),
+        test(hooks::a_disk_that_does_not_answer_leaves_its_hooks_untested_and_the_agent_running),
         test(refusals::without_privileges_it_names_what_is_missing_and_the_way_out),
         test(refusals::kprobes_that_a_setting_keeps_from_a_service_are_told_with_the_setting),
         test(refusals::kprobes_that_are_switched_off_are_told_with_the_switch),
