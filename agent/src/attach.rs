@@ -2,6 +2,7 @@
 //!
 //! Walks the plan, and goes on to the next way where the kernel refuses one.
 
+mod cast;
 mod memlock;
 mod misses;
 mod names;
@@ -16,6 +17,7 @@ use aya::{
     programs::{ProbeKind, Program, ProgramError},
 };
 use aya_log::EbpfLogger;
+use cast::{Cast, with_calls};
 use log::{debug, info, warn};
 pub(crate) use misses::{CountedRuns, Programs};
 use names::{is_relief, program_names, programs_of};
@@ -238,6 +240,9 @@ fn object(
         info!("the kernel's BPF has no bpf_loop: the baseline object does without");
         memlock::raise();
     }
+    let cast = Cast::find(&kernel_btf()?);
+    layout.page_type = cast.map_or(0, |it| it.page);
+    let image = with_calls(if baseline { BASELINE } else { MODERN }, cast);
     let ebpf = EbpfLoader::new()
         // Only the baseline object asks.
         .override_global(
@@ -250,7 +255,7 @@ fn object(
         .map_max_entries("LEDGER", buckets)
         .map_max_entries("OWNERS", sizes.owners)
         .map_max_entries("SAMPLES", sizes.ring_bytes)
-        .load(if baseline { BASELINE } else { MODERN })
+        .load(bytemuck::cast_slice(&image))
         .map_err(refused)?;
     Ok(Object {
         ebpf,

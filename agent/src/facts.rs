@@ -8,7 +8,7 @@ mod btf;
 mod methods;
 mod preemption;
 mod symbols;
-mod trial;
+pub(crate) mod trial;
 
 use std::{collections::BTreeMap, fs, path::Path};
 

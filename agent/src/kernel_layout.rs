@@ -75,7 +75,8 @@ pub(crate) const ENUMERATORS: &[&str] = &[
 pub(crate) const SYMBOLS: &[&str] = &["__preempt_count", "pcpu_hot", "__per_cpu_offset"];
 
 /// The layout, except for what the plan and the options add (`ledger_mask`,
-/// `owners_mask`, `ptes_hooked`, `zaps_hooked`, the bounds of the zap).
+/// `owners_mask`, `ptes_hooked`, `zaps_hooked`, the bounds of the zap) and what loading
+/// finds out (`page_type`).
 pub(crate) fn layout(facts: &Facts) -> Result<Layout, AgentError> {
     let member = |name: &str| facts.members.get(name).copied();
     let first = |names: &[&str]| names.iter().find_map(|name| member(name)).unwrap_or(ABSENT);
@@ -169,6 +170,8 @@ pub(crate) fn layout(facts: &Facts) -> Result<Layout, AgentError> {
         kn_id: first(&["kernfs_node.id"]),
         task_preempt_count: inside("task_struct.thread_info", "thread_info.preempt_count"),
         page_shift: page_shift(facts.page_bytes)?,
+        page_type: 0,
+        reserved: 0,
     };
     inside_the_page(&layout)?;
     inside_the_vector(&layout)?;

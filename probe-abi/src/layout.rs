@@ -123,6 +123,11 @@ pub struct Layout {
     pub task_preempt_count: u32,
     /// A page of memory has two to the power of so many bytes.
     pub page_shift: u32,
+    /// BTF id of `struct page`, where a program may take any address for one; 0
+    /// where it may not.
+    pub page_type: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
-const _: () = assert!(size_of::<Layout>() == 232 && align_of::<Layout>() == 8);
+const _: () = assert!(size_of::<Layout>() == 240 && align_of::<Layout>() == 8);

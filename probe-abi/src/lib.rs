@@ -8,6 +8,7 @@
 #[cfg(test)]
 extern crate std;
 
+mod cast;
 mod counters;
 mod layout;
 mod ledger;
@@ -17,6 +18,7 @@ mod sample;
 mod settings;
 mod strata;
 
+pub use cast::{CAST_CALL, CAST_CALL_CODE};
 pub use counters::{CpuCounters, Lost, RELEASE_FUNCTIONS, WALK_KINDS, WalkKind};
 pub use layout::{ABSENT, Layout};
 pub use ledger::{

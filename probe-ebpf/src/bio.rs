@@ -15,7 +15,7 @@ use crate::{
     counters,
     folio::{MAPPING_ANON, page_bytes, read_kernel},
     layout::layout,
-    pages::{self, Act},
+    pages::{self, Act, Small},
     repeat::{needs, repeat},
     scratch::{Kept, Raw, kept, passed, with},
     typed::Typed,
@@ -108,8 +108,8 @@ fn released_one(bio: Typed) -> bool {
     if offset >= size || length.wrapping_sub(1) >= size - offset {
         return false;
     }
-    let page = pages::small(entry.follow(layout!(bvec_page)));
-    page.is_some_and(|(_, mapping)| mapping & MAPPING_ANON != 0)
+    let page = Small::of(entry.follow(layout!(bvec_page)));
+    page.is_some_and(|it| it.mapping & MAPPING_ANON != 0)
 }
 
 /// Length and address of a bio's vector. Which way it is read is known to the

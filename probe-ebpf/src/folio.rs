@@ -6,7 +6,7 @@ use aya_ebpf::helpers::{self, generated::bpf_probe_read_kernel};
 
 use probe_abi::ABSENT;
 
-use crate::layout::layout;
+use crate::{layout::layout, typed::Typed};
 
 /// Words of `struct page` read at once: one helper call instead of five.
 const PAGE_WORDS: usize = 8;
@@ -217,6 +217,16 @@ fn copy_page(to: *mut Page, page: u64) -> Option<()> {
 pub(crate) fn read_kernel<T: Copy>(address: u64) -> Option<T> {
     // SAFETY: the helper checks the address and fails instead of faulting.
     unsafe { helpers::bpf_probe_read_kernel(address as *const T) }.ok()
+}
+
+/// Reads a word that is not 0, as a pointer or a return address, at an aligned place.
+#[inline(always)]
+pub(crate) fn read_word(address: u64) -> Option<u64> {
+    let first = layout!(flags);
+    let Some(page) = Typed::page_at(address.wrapping_sub(u64::from(first))) else {
+        return read_kernel(address);
+    };
+    Some(page.read(first)).filter(|it| *it != 0)
 }
 
 /// Reads 32 bits of kernel memory; 0 where that fails, as the helper promises.

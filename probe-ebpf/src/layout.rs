@@ -63,6 +63,8 @@ pub(crate) static LAYOUT: Layout = Layout {
     kn_id: ABSENT,
     task_preempt_count: ABSENT,
     page_shift: 0,
+    page_type: 0,
+    reserved: 0,
 };
 
 /// Reads one field of the layout; volatile, because the compiler would

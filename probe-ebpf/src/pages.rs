@@ -5,11 +5,11 @@
 
 use core::mem::offset_of;
 
-use probe_abi::{CpuCounters, Lost, Word, folio_key};
+use probe_abi::{ABSENT, CpuCounters, Lost, Word, folio_key};
 
 use crate::{
     counters,
-    folio::{Folio, MAPPING_ANON, read_kernel},
+    folio::{Folio, MAPPING_ANON, read_kernel, read_word},
     layout::layout,
     ledger::Entry,
     repeat::{repeat, step_by, steps},
@@ -120,7 +120,7 @@ fn unwalked(n: u64) -> u64 {
 /// counted, and no more than that.
 #[inline(always)]
 pub(crate) fn is_one_anonymous(array: u64) -> bool {
-    read_kernel::<u64>(array).is_some_and(|page| is_anonymous(page) == 1)
+    read_word(array).is_some_and(|page| is_anonymous(page) == 1)
 }
 
 /// Gives one plain reference back; returns how many count.
@@ -132,25 +132,78 @@ pub(crate) fn put_one(page: u64) -> u64 {
     one(page, 1, Act::Put, 0)
 }
 
-/// Head and mapping of a small folio of a file or of anonymous memory, which need
-/// no more than the typed page itself; `None` for all that takes a longer look.
-#[inline(always)]
-pub(crate) fn small(page: Typed) -> Option<(u64, u64)> {
-    let is_tail = page.follow(layout!(compound)).address() & 1 == 1;
-    let is_large = page.read::<u64>(layout!(flags)) >> (layout!(pg_head) & 63) & 1 == 1;
-    let mapping = page.follow(layout!(mapping)).address();
-    // The zero page, which has none, does not count.
-    (!is_tail && !is_large && mapping != 0).then(|| (page.address(), mapping))
+/// A small folio of a file or of anonymous memory, as it is in memory now.
+pub(crate) struct Small {
+    page: Typed,
+    pub(crate) head: u64,
+    pub(crate) mapping: u64,
 }
 
-/// Gives `n` pins of a folio back.
+impl Small {
+    /// Those need no more than the typed page itself; `None` for all that takes a
+    /// longer look.
+    #[inline(always)]
+    pub(crate) fn of(page: Typed) -> Option<Self> {
+        let is_tail = page.follow(layout!(compound)).address() & 1 == 1;
+        let is_large = page.read::<u64>(layout!(flags)) >> (layout!(pg_head) & 63) & 1 == 1;
+        let mapping = page.follow(layout!(mapping)).address();
+        // The zero page, which has none, does not count.
+        (!is_tail && !is_large && mapping != 0).then(|| Self {
+            page,
+            head: page.address(),
+            mapping,
+        })
+    }
+
+    #[inline(always)]
+    fn memcg(&self) -> u64 {
+        if layout!(memcg) == ABSENT {
+            return 0;
+        }
+        self.page.follow(layout!(memcg)).address()
+    }
+
+    #[inline(always)]
+    fn is_under_writeback(&self) -> bool {
+        let bit = layout!(pg_writeback);
+        bit < 64 && self.page.read::<u64>(layout!(flags)) >> bit & 1 == 1
+    }
+}
+
+/// Gives `n` pins of a small folio back.
+#[inline(always)]
+pub(crate) fn unpin(folio: &Small, n: u64) {
+    unpin_small(folio.head, folio.mapping, n);
+}
+
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) extern "C" fn unpin(head: u64, mapping: u64, n: u64) -> u64 {
+extern "C" fn unpin_small(head: u64, mapping: u64, n: u64) -> u64 {
     let unknown = Entry::new(head, 0, n, 0, mapping).release();
     if unknown > 0 {
         counters::lose(Lost::UNKNOWN_RELEASE, unknown);
     }
+    0
+}
+
+/// Books a pin of the only page of an array, if that is of a small folio.
+#[inline(always)]
+pub(crate) fn pinned_one(array: u64, owner: u32) -> bool {
+    let folio = read_word(array).and_then(Typed::page_at).and_then(Small::of);
+    let Some(folio) = folio else {
+        return false;
+    };
+    if folio.mapping & MAPPING_ANON == 0 && folio.is_under_writeback() {
+        counters::add(1, offset_of!(CpuCounters, gups_in_writeback));
+    }
+    pin_small(folio.head, folio.mapping, folio.memcg(), owner);
+    true
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn pin_small(head: u64, mapping: u64, memcg: u64, owner: u32) -> u64 {
+    Entry::new(head, 0, 1, owner, mapping).pin(head, memcg, 1);
     0
 }
 
@@ -161,6 +214,9 @@ pub(crate) extern "C" fn unpin(head: u64, mapping: u64, n: u64) -> u64 {
 #[inline(never)]
 extern "C" fn is_anonymous(page: u64) -> u64 {
     // The zero page is not, it has no mapping.
+    if let Some(folio) = Typed::page_at(page).and_then(Small::of) {
+        return u64::from(folio.mapping & MAPPING_ANON != 0);
+    }
     u64::from(Folio::of(page).is_some_and(|it| it.is_anon()))
 }
 
@@ -171,6 +227,15 @@ extern "C" fn begin_run(walk: Handle<Walk>, page: u64, n: u64) -> u64 {
     let Some(walk) = lent::<Walk>(walk) else {
         return 0;
     };
+    if let Some(folio) = Typed::page_at(page).and_then(Small::of) {
+        walk.head = folio.head;
+        walk.end = folio.head + u64::from(layout!(page_size));
+        walk.mapping = folio.mapping;
+        walk.memcg = folio.memcg();
+        walk.writeback = u64::from(folio.is_under_writeback());
+        walk.run = n;
+        return 0;
+    }
     let Some(folio) = Folio::of(page) else {
         counters::lose(Lost::UNREADABLE, n);
         return 0;
@@ -262,7 +327,7 @@ extern "C" fn visit_array(walk: Handle<Walk>) -> i64 {
     {
         return 0;
     }
-    let Some(page) = read_kernel::<u64>(walk.at) else {
+    let Some(page) = read_word(walk.at) else {
         return unreadable(walk, 1);
     };
     walk.at += POINTER;

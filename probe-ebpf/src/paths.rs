@@ -13,7 +13,7 @@ use probe_abi::CALL_FRAMES;
 
 use crate::{
     arch::{Arch, This},
-    folio::read_kernel,
+    folio::{read_kernel, read_word},
     repeat::repeat_here,
     threads::Thread,
 };
@@ -72,7 +72,7 @@ pub(crate) fn is_same(path: &Path, stack: u64) -> bool {
 /// The return address at a place of the stack.
 #[inline(always)]
 fn code_at(place: u64) -> Option<u64> {
-    read_kernel::<u64>(place).map(This::code_address)
+    read_word(place).map(This::code_address)
 }
 
 #[inline(always)]

@@ -8,6 +8,11 @@
 use core::arch::asm;
 
 use aya_ebpf::{EbpfContext, programs::FEntryContext};
+#[cfg(not(feature = "baseline"))]
+use probe_abi::CAST_CALL;
+
+#[cfg(not(feature = "baseline"))]
+use crate::layout::layout;
 
 /// A kernel object.
 #[derive(Clone, Copy)]
@@ -31,6 +36,41 @@ impl Typed {
         // SAFETY: the context is an array of the arguments; the verifier checks
         // that there are as many.
         Self(unsafe { ctx.as_ptr().cast::<*const u8>().add(n).read_volatile() })
+    }
+
+    /// Whatever is at an address of the kernel, as if it were a `struct page`: by
+    /// `bpf_rdonly_cast()` (Linux 6.2), which costs nothing. `None` where the kernel
+    /// has no such.
+    #[cfg(not(feature = "baseline"))]
+    #[inline(always)]
+    pub(crate) fn page_at(address: u64) -> Option<Self> {
+        let page = layout!(page_type);
+        if page == 0 {
+            return None;
+        }
+        let pointer: *const u8;
+        // SAFETY: a call of a function that returns its first argument.
+        unsafe {
+            asm!(
+                ".8byte {call}",
+                call = const CAST_CALL,
+                inlateout("r1") address => _,
+                inlateout("r2") u64::from(page) => _,
+                lateout("r0") pointer,
+                lateout("r3") _,
+                lateout("r4") _,
+                lateout("r5") _,
+                options(nostack),
+            );
+        }
+        Some(Self(pointer))
+    }
+
+    /// Before Linux 5.17 there is nothing of the kind.
+    #[cfg(feature = "baseline")]
+    #[inline(always)]
+    pub(crate) fn page_at(_address: u64) -> Option<Self> {
+        None
     }
 
     /// The member at a byte offset.

@@ -13,7 +13,7 @@ use crate::{
     args::Args,
     counters,
     layout::layout,
-    pages::{self, Act},
+    pages::{self, Act, Small},
     relief,
     threads::{self, Thread},
     typed::Typed,
@@ -51,6 +51,12 @@ fn release(shape: Shape, args: &impl Args) -> u32 {
         return 0;
     }
     let released = match shape {
+        Shape::One | Shape::Times
+            if let Some(folio) = Typed::page_at(what).and_then(Small::of) =>
+        {
+            pages::unpin(&folio, n);
+            n
+        }
         Shape::One | Shape::Times => pages::one(what, n, Act::Unpin, 0),
         Shape::Array | Shape::DirtyArray => pages::walk_array(what, n, Act::Unpin, 0),
         Shape::Range => pages::walk_range(what, n, Act::Unpin),
@@ -63,14 +69,14 @@ fn release(shape: Shape, args: &impl Args) -> u32 {
 /// longer look.
 #[inline(always)]
 fn released_small(shape: Shape, ctx: &FEntryContext) -> bool {
-    let Some((head, mapping)) = pages::small(Typed::arg(ctx, 0)) else {
+    let Some(folio) = Small::of(Typed::arg(ctx, 0)) else {
         return false;
     };
     if inside_a_pin() {
         return false;
     }
     let n = if shape == Shape::Times { ctx.arg(1) } else { 1 };
-    pages::unpin(head, mapping, n);
+    pages::unpin(&folio, n);
     count(n);
     true
 }

@@ -63,6 +63,17 @@ pub(crate) fn attach_fentry(function: u32) -> io::Result<()> {
     bpf(bpf_cmd::BPF_RAW_TRACEPOINT_OPEN, &attach).map(drop)
 }
 
+/// Loads a program of these instructions, as one for a kprobe, and drops it.
+pub(crate) fn load_kprobe(instructions: &[u64]) -> io::Result<()> {
+    // SAFETY: plain integers, for which zero is a value.
+    let mut load: bpf_attr = unsafe { mem::zeroed() };
+    load.__bindgen_anon_3.prog_type = bpf_prog_type::BPF_PROG_TYPE_KPROBE as u32;
+    load.__bindgen_anon_3.insns = instructions.as_ptr() as u64;
+    load.__bindgen_anon_3.insn_cnt = instructions.len() as u32;
+    load.__bindgen_anon_3.license = c"GPL".as_ptr() as u64;
+    bpf(bpf_cmd::BPF_PROG_LOAD, &load).map(drop)
+}
+
 /// The `bpf` system call, for commands that give a descriptor.
 pub(crate) fn bpf(command: bpf_cmd, attributes: &bpf_attr) -> io::Result<OwnedFd> {
     // SAFETY: the kernel reads the attributes and what they point to, which outlive the call.
