@@ -2,4 +2,5 @@
 
 pub mod absent;
 pub mod guest;
+pub mod pin_counters;
 pub mod wire;

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::bench::{Bench, Outlook};
+use crate::manager::Manager;
 use crate::metrics::Metrics;
 use crate::wait::{Look, until};
 
@@ -20,6 +21,7 @@ pub(crate) struct Agent {
     log: File,
     output: File,
     address: SocketAddr,
+    manager: Manager,
     patience: Duration,
 }
 
@@ -34,26 +36,19 @@ pub(crate) struct Ended {
 impl Agent {
     /// `pinscope run` with these arguments besides, answering at a port of its own.
     pub(crate) fn start(bench: &Bench, arguments: &[&str]) -> Result<Self> {
-        Self::start_with(bench, arguments, |_command| {})
-    }
-
-    /// The same, with a last word on how it is started.
-    pub(crate) fn start_with(
-        bench: &Bench,
-        arguments: &[&str],
-        last_word: impl FnOnce(&mut Command),
-    ) -> Result<Self> {
         bench.needs_an_agent()?;
         bench.end_shared()?;
         let address = free_address()?;
+        let manager = Manager::listen(bench.patience)?;
         let mut command = run_command(bench, address, arguments);
-        last_word(&mut command);
+        manager.be_told_by(&mut command);
         let (child, output, log) = spawn(&mut command)?;
         let mut agent = Self {
             child,
             log,
             output,
             address,
+            manager,
             patience: bench.patience,
         };
         match agent.wait_for_first_answer() {
@@ -80,6 +75,11 @@ impl Agent {
     /// Where it answers.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Waits until it tells its service manager this; what it told before is gone by then.
+    pub(crate) fn tells(&self, wanted: &str) -> Result<()> {
+        self.manager.hear(wanted)
     }
 
     /// Its process id.

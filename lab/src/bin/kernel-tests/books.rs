@@ -10,7 +10,8 @@ use crate::agent::Agent;
 use crate::bench::Bench;
 use crate::metrics::Metrics;
 use crate::wait::{Look, until};
-use crate::workload::{self, Counts, PinCounters};
+use crate::workload::Counts;
+use lab::pin_counters::PinCounters;
 
 /// No workload here pins or releases more with one call.
 const PAGES_A_RUN: i64 = 1024;
@@ -39,10 +40,31 @@ pub(crate) enum Undoes {
     Some,
 }
 
+/// By how much the kernel's counters grew.
+#[derive(Clone, Copy, Debug)]
+struct Growth {
+    acquired: i64,
+    released: i64,
+}
+
+impl Growth {
+    fn between(earlier: PinCounters, later: PinCounters) -> Self {
+        let grown = later - earlier;
+        Self {
+            acquired: grown.acquired.cast_signed(),
+            released: grown.released.cast_signed(),
+        }
+    }
+
+    fn outstanding(self) -> i64 {
+        self.acquired - self.released
+    }
+}
+
 /// What the books said, as growth since they were opened.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seen {
-    kernel: PinCounters,
+    kernel: Growth,
     pub(crate) pinned: i64,
     unpinned: i64,
     pub(crate) outstanding: i64,
@@ -59,8 +81,8 @@ pub(crate) struct Seen {
 
 impl Books {
     /// The two are read one after the other: nothing else on the machine pins.
-    pub(crate) fn open(bench: &Bench, agent: &Agent) -> Result<Self> {
-        let kernel = workload::kernel_counters(bench)?;
+    pub(crate) fn open(agent: &Agent) -> Result<Self> {
+        let kernel = PinCounters::read()?;
         Ok(Self {
             kernel,
             agent: agent.scrape()?,
@@ -69,15 +91,9 @@ impl Books {
 
     /// Outstanding pages and both totals, to the page, once nothing moves; against the workload's own
     /// count as well if it has one.
-    pub(crate) fn check(
-        &self,
-        bench: &Bench,
-        agent: &Agent,
-        own: Option<Counts>,
-        undoes: Undoes,
-    ) -> Result<Seen> {
+    pub(crate) fn check(&self, agent: &Agent, own: Option<Counts>, undoes: Undoes) -> Result<Seen> {
         until("books that agree", SETTLED_WITHIN, || {
-            let seen = self.read(bench, agent)?;
+            let seen = self.read(agent)?;
             Ok(if seen.agrees_with(own, undoes) {
                 Look::Done(seen)
             } else {
@@ -90,8 +106,8 @@ impl Books {
         })
     }
 
-    fn read(&self, bench: &Bench, agent: &Agent) -> Result<Seen> {
-        let kernel = workload::kernel_counters(bench)?.since(self.kernel);
+    fn read(&self, agent: &Agent) -> Result<Seen> {
+        let kernel = Growth::between(self.kernel, PinCounters::read()?);
         let now = agent.scrape()?;
         let grown = |name: &str| Ok::<_, anyhow::Error>(now.sum(name)? - self.agent.sum(name)?);
         let lost = |it: &Metrics, causes: [&str; 2]| -> i64 {

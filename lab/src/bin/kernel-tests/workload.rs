@@ -23,45 +23,13 @@ pub(crate) struct Counts {
     pub(crate) walks_unpinned: i64,
 }
 
-/// The kernel's own two counters of pins.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-pub(crate) struct PinCounters {
-    pub(crate) acquired: i64,
-    pub(crate) released: i64,
-}
-
-impl PinCounters {
-    /// How much both grew since `earlier`.
-    pub(crate) fn since(self, earlier: Self) -> Self {
-        Self {
-            acquired: self.acquired - earlier.acquired,
-            released: self.released - earlier.released,
-        }
-    }
-
-    /// What is pinned.
-    pub(crate) fn outstanding(self) -> i64 {
-        self.acquired - self.released
-    }
-}
-
 #[derive(Debug, Deserialize)]
 struct Report {
     counts: Counts,
-    kernel_now: PinCounters,
 }
 
 /// Runs a workload to its end.
 pub(crate) fn run(bench: &Bench, arguments: &[&str]) -> Result<Counts> {
-    Ok(report(bench, arguments)?.counts)
-}
-
-/// The kernel's counters now, read by another process than the agent.
-pub(crate) fn kernel_counters(bench: &Bench) -> Result<PinCounters> {
-    Ok(report(bench, &["counters"])?.kernel_now)
-}
-
-fn report(bench: &Bench, arguments: &[&str]) -> Result<Report> {
     let output = command(bench, arguments)
         .output()
         .context("the workload cannot be started")?;
@@ -74,7 +42,9 @@ fn report(bench: &Bench, arguments: &[&str]) -> Result<Report> {
     );
     let text = String::from_utf8_lossy(&output.stdout);
     let last = text.lines().last().context("the workload said nothing")?;
-    serde_json::from_str(last).with_context(|| format!("not a report: {last}"))
+    let report: Report =
+        serde_json::from_str(last).with_context(|| format!("not a report: {last}"))?;
+    Ok(report.counts)
 }
 
 fn command(bench: &Bench, arguments: &[&str]) -> Command {

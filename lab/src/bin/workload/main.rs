@@ -10,8 +10,8 @@ use clap::{Parser, Subcommand};
 use serde::Serialize;
 
 use counts::Counts;
-use kernel::pin_counters::PinCounters;
 use lab::absent::Absent;
+use lab::pin_counters::PinCounters;
 use session::{Pace, Session};
 
 mod counts;

@@ -11,7 +11,7 @@ use lab::absent::absent;
 const OF_A_FOLIO: i64 = 512;
 
 pub(super) fn fixed_buffers_on_huge_pages_take_one_entry_a_folio(bench: &Bench) -> Result<()> {
-    check(bench, 1 << 16)
+    check(bench, 1 << 14)
 }
 
 pub(super) fn a_gibibyte_of_fixed_buffers_on_huge_pages_takes_512_entries(

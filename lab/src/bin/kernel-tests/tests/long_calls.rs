@@ -2,8 +2,7 @@
 
 use anyhow::{Result, ensure};
 
-use crate::agent::Agent;
-use crate::bench::Bench;
+use crate::bench::{Bench, WIDE_LEDGER_SMALL_RING};
 use crate::metrics::Metrics;
 use crate::workload::Stepped;
 
@@ -16,8 +15,7 @@ const BOUND: i64 = 131_072;
 pub(super) fn a_call_of_more_pages_than_a_program_walks_is_counted_whole(
     bench: &Bench,
 ) -> Result<()> {
-    // With room for all of them, or it would sample.
-    let agent = Agent::start(bench, &["--ledger-folios", "1048576"])?;
+    let agent = bench.shared_agent(&WIDE_LEDGER_SMALL_RING)?;
     let before = agent.scrape()?;
     let pages = PAGES.to_string();
     let mut workload = Stepped::start(bench, &["uring-fixed", "--pages", &pages])?;
@@ -65,6 +63,5 @@ pub(super) fn a_call_of_more_pages_than_a_program_walks_is_counted_whole(
         unknown == truncated,
         "{truncated} pages were not walked, and {unknown} were released that the ledger has not"
     );
-    workload.finish()?;
-    agent.end()
+    workload.finish()
 }

@@ -120,7 +120,7 @@ fn check(row: &Row, bench: &Bench) -> Result<()> {
     }
     let agent = bench.shared_agent(&[])?;
     let start = agent.scrape()?;
-    let books = Books::open(bench, &agent)?;
+    let books = Books::open(&agent)?;
     let mut running = Running::start(bench, row.script)?;
     let takes = row.takes.on_this_kernel(&start);
     let most = match takes {
@@ -128,7 +128,7 @@ fn check(row: &Row, bench: &Bench) -> Result<()> {
         Takes::References => 0,
     };
     running.wait_for_end()?;
-    let seen = books.check(bench, &agent, None, Undoes::Some)?;
+    let seen = books.check(&agent, None, Undoes::Some)?;
     println!("     {most} pages seen held; then {seen}");
     ensure!(seen.outstanding == 0 || !seen.is_whole(), "{seen}");
     if seen.is_whole_so_far() {

@@ -14,7 +14,7 @@ pub(super) fn eight_threads_over_shared_folios_leave_no_page_outstanding(
     let agent = bench.shared_agent(&[])?;
     let folios = || agent.scrape()?.sum("pinscope_pinned_folios");
     let before = folios()?;
-    let books = Books::open(bench, &agent)?;
+    let books = Books::open(&agent)?;
     let calls = bench.churn_calls.to_string();
     let arguments = [
         "churn",
@@ -26,7 +26,7 @@ pub(super) fn eight_threads_over_shared_folios_leave_no_page_outstanding(
         &calls,
     ];
     let own = workload::run(bench, &arguments)?;
-    let seen = books.check(bench, &agent, Some(own), Undoes::Nothing)?;
+    let seen = books.check(&agent, Some(own), Undoes::Nothing)?;
     println!("     {seen}");
     let left = folios()? - before;
     ensure!(

@@ -1,10 +1,5 @@
 //! The agent as a service: ends on time and on a signal, and tells the service manager.
 
-use std::fs;
-use std::os::unix::net::UnixDatagram;
-use std::path::PathBuf;
-use std::time::Duration;
-
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 
@@ -13,11 +8,7 @@ use crate::bench::Bench;
 use crate::caller::after_mounts;
 
 pub(super) fn sigint_ends_it_cleanly(bench: &Bench) -> Result<()> {
-    let agent = match bench.take_shared()? {
-        Some(agent) => agent,
-        None => Agent::start(bench, &[])?,
-    };
-    check_clean(&agent.end_by(Signal::INT)?)
+    check_clean(&last_shared(bench)?.end_by(Signal::INT)?)
 }
 
 pub(super) fn a_time_limit_ends_it_with_a_summary_and_tracefs_is_not_needed(
@@ -51,13 +42,19 @@ pub(super) fn a_time_limit_ends_it_with_a_summary_and_tracefs_is_not_needed(
 pub(super) fn sigterm_ends_it_cleanly_and_the_service_manager_hears_ready_and_stopping(
     bench: &Bench,
 ) -> Result<()> {
-    let manager = Manager::listen(bench.patience)?;
-    let agent = Agent::start_with(bench, &[], |command| {
-        command.env("NOTIFY_SOCKET", &manager.path);
-    })?;
-    manager.hear("READY=1")?;
-    agent.end()?;
-    manager.hear("STOPPING=1")
+    let mut agent = last_shared(bench)?;
+    agent.tells("READY=1")?;
+    agent.signal(Signal::TERM)?;
+    check_clean(&agent.wait_for_end()?)?;
+    agent.tells("STOPPING=1")
+}
+
+/// The agent that the tests before have shared, or a new one if this test runs alone.
+fn last_shared(bench: &Bench) -> Result<Agent> {
+    match bench.take_shared()? {
+        Some(agent) => Ok(agent),
+        None => Agent::start(bench, &[]),
+    }
 }
 
 fn check_clean(ended: &Ended) -> Result<()> {
@@ -68,42 +65,4 @@ fn check_clean(ended: &Ended) -> Result<()> {
         ended.log
     );
     Ok(())
-}
-
-/// The service manager's end of the notification socket.
-struct Manager {
-    socket: UnixDatagram,
-    path: PathBuf,
-}
-
-impl Manager {
-    fn listen(patience: Duration) -> Result<Self> {
-        let path = std::env::temp_dir().join(format!("kernel-tests-{}-notify", std::process::id()));
-        let socket = UnixDatagram::bind(&path)
-            .with_context(|| format!("{} cannot be bound", path.display()))?;
-        socket.set_read_timeout(Some(patience))?;
-        Ok(Self { socket, path })
-    }
-
-    /// Reads messages until one has this line; others, such as a status, may come between.
-    fn hear(&self, wanted: &str) -> Result<()> {
-        let mut message = [0; 4096];
-        loop {
-            let length = self
-                .socket
-                .recv(&mut message)
-                .with_context(|| format!("{wanted} never came"))?;
-            let text = String::from_utf8_lossy(&message[..length]);
-            if text.lines().any(|line| line == wanted) {
-                return Ok(());
-            }
-        }
-    }
-}
-
-impl Drop for Manager {
-    fn drop(&mut self) {
-        // A leftover name would only disturb a process of the same number.
-        let _ignored = fs::remove_file(&self.path);
-    }
 }

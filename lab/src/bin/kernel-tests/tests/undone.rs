@@ -21,14 +21,14 @@ pub(super) fn pages_that_migrate_before_a_long_pin_are_counted_as_undone(
     }
     let agent = bench.shared_agent(&[])?;
     for memory in ["anon", "memfd"] {
-        let books = Books::open(bench, &agent)?;
+        let books = Books::open(&agent)?;
         let moved = migrated()?;
         let mut workload = Stepped::start(
             bench,
             &["uring-fixed", "--pages", "512", "--memory", memory],
         )?;
         let own = workload.reach("held")?;
-        let seen = books.check(bench, &agent, Some(own), Undoes::Some)?;
+        let seen = books.check(&agent, Some(own), Undoes::Some)?;
         let moved = migrated()? - moved;
         println!("     {memory}: {moved} pages migrated; {seen}");
         if moved == 0 {
@@ -43,7 +43,7 @@ pub(super) fn pages_that_migrate_before_a_long_pin_are_counted_as_undone(
         );
         check_sums(bench, own.pages_pinned, "with migrated pages")?;
         let own = workload.reach("released")?;
-        books.check(bench, &agent, Some(own), Undoes::Some)?;
+        books.check(&agent, Some(own), Undoes::Some)?;
         workload.finish()?;
     }
     Ok(())
@@ -55,10 +55,10 @@ pub(super) fn pins_that_the_fast_path_takes_back_are_counted_as_rolled_back(
     let agent = bench.shared_agent(&[])?;
     let mut workload = Stepped::start(bench, &["refused-pin"])?;
     workload.reach("ready")?;
-    let books = Books::open(bench, &agent)?;
+    let books = Books::open(&agent)?;
     let own = workload.reach("refused")?;
     // Not held against the workload's own count, which cannot know in which way it was refused.
-    let seen = books.check(bench, &agent, None, Undoes::Some)?;
+    let seen = books.check(&agent, None, Undoes::Some)?;
     println!("     {} calls refused; {seen}", own.calls);
     if seen.pinned > 0 {
         return Err(absent(

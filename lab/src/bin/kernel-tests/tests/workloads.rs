@@ -254,7 +254,7 @@ fn check(row: &Row, bench: &Bench) -> Result<()> {
     }
     let agent = bench.shared_agent(&[])?;
     let start = agent.scrape()?;
-    let books = Books::open(bench, &agent)?;
+    let books = Books::open(&agent)?;
     let mut workload = Stepped::start(bench, row.arguments)?;
     let mut before: Option<(Metrics, Counts)> = None;
     let mut held = 0;
@@ -267,7 +267,7 @@ fn check(row: &Row, bench: &Bench) -> Result<()> {
             Step::End(own) => ("end", *own),
         };
         let seen = books
-            .check(bench, &agent, Some(own), row.undoes)
+            .check(&agent, Some(own), row.undoes)
             .and_then(|seen| check_phase(row, bench, workload.pid(), &seen).map(|()| seen))
             .map_err(|error| error.context(format!("phase {phase}")))?;
         held = held.max(seen.outstanding);

@@ -10,7 +10,7 @@ use super::PAGE;
 use super::cross_memory::{Access, PAGES_AT_ONCE, pin_and_copy};
 use super::fault_gate::FaultGate;
 use super::mapping::{Mapping, Span};
-use super::pin_counters::PinCounters;
+use lab::pin_counters::PinCounters;
 
 /// How long the threads may take to pin and arrive; a slow emulated guest needs a second.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -13,7 +13,6 @@ pub(crate) mod huge_pool;
 pub(crate) mod mapping;
 pub(crate) mod memfd;
 pub(crate) mod memory;
-pub(crate) mod pin_counters;
 pub(crate) mod pipe;
 pub(crate) mod rdma_link;
 pub(crate) mod udmabuf;

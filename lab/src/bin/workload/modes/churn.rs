@@ -10,8 +10,8 @@ use crate::kernel::PAGE;
 use crate::kernel::cross_memory::{Access, PAGES_AT_ONCE, pin_and_copy};
 use crate::kernel::mapping::{Mapping, Span};
 use crate::kernel::memory::{Kind, Memory};
-use crate::kernel::pin_counters::PinCounters;
 use crate::session::Session;
+use lab::pin_counters::PinCounters;
 
 /// How much, by how many, on what memory.
 #[derive(Clone, Debug, clap::Args)]

@@ -14,10 +14,10 @@ use crate::kernel::aio::Context;
 use crate::kernel::files::{Folios, WorkFile};
 use crate::kernel::mapping::{Mapping, Span};
 use crate::kernel::memory::{Kind, Memory};
-use crate::kernel::pin_counters::PinCounters;
 use crate::kernel::uring::Ring;
 use crate::kernel::uring_queue::Queues;
 use crate::session::Session;
+use lab::pin_counters::PinCounters;
 
 /// By which system calls a read is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

@@ -4,8 +4,8 @@
 use anyhow::{Result, ensure};
 
 use crate::counts::Counts;
-use crate::kernel::pin_counters::PinCounters;
 use crate::session::Session;
+use lab::pin_counters::PinCounters;
 
 /// Pins `pages` by one call and gives them back. Phases: `held`, `released`.
 pub(crate) fn hold<T>(

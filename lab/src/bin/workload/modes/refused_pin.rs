@@ -6,9 +6,9 @@ use anyhow::{Result, ensure};
 use crate::counts::Counts;
 use crate::kernel::PAGE;
 use crate::kernel::memory::{Kind, Memory};
-use crate::kernel::pin_counters::PinCounters;
 use crate::kernel::uring::Ring;
 use crate::session::Session;
+use lab::pin_counters::PinCounters;
 
 /// How often.
 #[derive(Clone, Debug, clap::Args)]

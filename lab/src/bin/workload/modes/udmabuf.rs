@@ -5,11 +5,11 @@ use anyhow::{Result, ensure};
 
 use crate::counts::Counts;
 use crate::kernel::PAGE;
-use crate::kernel::pin_counters::PinCounters;
 use crate::kernel::udmabuf::DmaBuf;
 use crate::modes::long_pin::hold;
 use crate::session::Session;
 use lab::absent::absent;
+use lab::pin_counters::PinCounters;
 
 /// How much.
 #[derive(Clone, Debug, clap::Args)]

@@ -5,9 +5,9 @@ use anyhow::{Result, ensure};
 use crate::counts::Counts;
 use crate::kernel::PAGE;
 use crate::kernel::memory::{Kind, Memory};
-use crate::kernel::pin_counters::PinCounters;
 use crate::kernel::uring::Ring;
 use crate::session::Session;
+use lab::pin_counters::PinCounters;
 
 /// How the buffers are given back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

@@ -3,9 +3,9 @@
 use anyhow::{Result, ensure};
 
 use crate::counts::Counts;
-use crate::kernel::pin_counters::PinCounters;
 use crate::kernel::vhost::{QUEUES, Vsock};
 use crate::session::Session;
+use lab::pin_counters::PinCounters;
 
 /// How often.
 #[derive(Clone, Debug, clap::Args)]

@@ -11,9 +11,9 @@ use crate::counts::Counts;
 use crate::kernel::PAGE;
 use crate::kernel::files::{Folios, WorkFile};
 use crate::kernel::mapping::Mapping;
-use crate::kernel::pin_counters::PinCounters;
 use crate::modes::direct_read::{read_direct, settle_the_kind};
 use crate::session::Session;
+use lab::pin_counters::PinCounters;
 
 /// How much and for how long.
 #[derive(Clone, Debug, clap::Args)]

@@ -10,15 +10,17 @@ use serde::Serialize;
 
 /// Both counters at one moment, or their growth between two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct PinCounters {
-    pub(crate) acquired: u64,
-    pub(crate) released: u64,
+pub struct PinCounters {
+    /// Pins that were taken.
+    pub acquired: u64,
+    /// Pins that were given back.
+    pub released: u64,
 }
 
 impl PinCounters {
     /// Reads both. Each CPU keeps up to 125 counts back for itself, so they are
     /// folded first by a read of `vm.stat_refresh`.
-    pub(crate) fn read() -> Result<Self> {
+    pub fn read() -> Result<Self> {
         fs::read("/proc/sys/vm/stat_refresh")
             .context("/proc/sys/vm/stat_refresh cannot be read (are you root?)")?;
         let text = fs::read_to_string("/proc/vmstat").context("/proc/vmstat cannot be read")?;
@@ -34,13 +36,13 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 impl PinCounters {
     /// What is pinned, or by how much that grew.
-    pub(crate) fn outstanding(self) -> u64 {
+    pub fn outstanding(self) -> u64 {
         self.acquired.wrapping_sub(self.released)
     }
 
     /// Comes back when `pages` more pages have been released than at this moment; for releases
     /// that the kernel leaves to a worker.
-    pub(crate) fn wait_for_release(self, pages: u64) -> Result<()> {
+    pub fn wait_for_release(self, pages: u64) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let released = (Self::read()? - self).released;
