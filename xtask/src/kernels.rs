@@ -85,6 +85,11 @@ pub(crate) fn series() -> anyhow::Result<Vec<String>> {
     Ok(series)
 }
 
+/// Every kernel of the lock, also those that are booted only when they are named.
+pub(crate) fn every_series() -> anyhow::Result<Vec<String>> {
+    Ok(lock::read()?.into_iter().map(|it| it.series).collect())
+}
+
 /// By which kernels are sorted: by architecture, then `6.9` before `6.12`, and that before `6.12-generic`.
 pub(crate) fn order(series: &str) -> (Arch, Vec<u32>) {
     let (numbers, is_generic) = parts(series);

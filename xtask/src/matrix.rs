@@ -58,7 +58,7 @@ enum Format {
 pub(crate) fn verb(options: &Options) -> anyhow::Result<ExitCode> {
     let start = Instant::now();
     let cells = cells(options)?;
-    let known_absent = absent::Record::read()?;
+    let mut known_absent = absent::Record::read()?;
     let known_verified = verifier::Record::read()?;
     let archs: BTreeSet<_> = cells.iter().map(|it| Arch::of_kernel(&it.kernel)).collect();
     archs.iter().copied().try_for_each(setup::all)?;
@@ -75,8 +75,7 @@ pub(crate) fn verb(options: &Options) -> anyhow::Result<ExitCode> {
     );
     let mut outcomes = pool::run(cells, parallel);
     if options.record {
-        record(&outcomes, known_absent, known_verified)?;
-        return finish(options, report(outcomes, start)?);
+        record(&outcomes, &mut known_absent, known_verified)?;
     }
     for (cell, outcome) in &mut outcomes {
         known_absent.hold(cell, outcome);
@@ -118,10 +117,10 @@ fn cells(options: &Options) -> anyhow::Result<Vec<Cell>> {
 
 fn record(
     outcomes: &[(Cell, Outcome)],
-    mut absent: absent::Record,
+    absent: &mut absent::Record,
     mut verified: verifier::Record,
 ) -> anyhow::Result<()> {
-    absent.update(outcomes);
+    absent.update(outcomes, &kernels::every_series()?);
     absent.write()?;
     verified.update(outcomes);
     verified.write()?;
@@ -134,19 +133,8 @@ fn record(
 }
 
 fn report(outcomes: Vec<(Cell, Outcome)>, start: Instant) -> anyhow::Result<Report> {
-    let known = absent::Record::read()?;
-    let no_longer_absent = outcomes
-        .iter()
-        .flat_map(|(cell, outcome)| {
-            let passing = known.passing(cell, outcome);
-            passing
-                .into_iter()
-                .map(move |test| format!("{} {} {test}", cell.kernel, cell.mode))
-        })
-        .collect();
     Ok(Report {
         verifier: verifier::Record::read()?.check(&outcomes),
-        no_longer_absent,
         seconds: start.elapsed().as_secs_f32(),
         outcomes,
     })

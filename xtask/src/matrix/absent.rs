@@ -6,10 +6,11 @@ use std::{collections::BTreeMap, fs, path::PathBuf};
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
-use super::cell::{Cell, Outcome, Set, Told};
+use super::cell::{Cell, Mode, Outcome, Set, Told};
 use crate::paths;
 
 /// Kernel, mode and what set if not the usual one, such as `5.10 fentry`, to reason to tests.
+/// Nothing stands there for the mode auto: it lacks what both ways to attach lack.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Record(BTreeMap<String, BTreeMap<String, Vec<String>>>);
 
@@ -24,59 +25,87 @@ impl Record {
         fs::write(path(), text + "\n").context("cannot write xtask/absent.json")
     }
 
-    /// Takes over what the cells that ran every test say.
-    pub(crate) fn update(&mut self, outcomes: &[(Cell, Outcome)]) {
+    /// Takes over what the cells say that ran every test to a good end, and forgets every list
+    /// that none of them can have written: of kernels that are not among `kernels`, and of auto.
+    pub(crate) fn update(&mut self, outcomes: &[(Cell, Outcome)], kernels: &[String]) {
+        self.0.retain(|key, _| {
+            let mut words = key.split(' ');
+            let (kernel, mode) = (words.next(), words.next());
+            kernels.iter().any(|it| Some(it.as_str()) == kernel) && mode != Some("auto")
+        });
         for (cell, outcome) in outcomes {
-            if !cell.work.tests.as_ref().is_some_and(Vec::is_empty) {
+            if !is_whole(cell, outcome) || cell.mode == Mode::Auto {
                 continue;
             }
-            self.0.remove(&key(cell));
+            let key = key(cell, cell.mode);
+            self.0.remove(&key);
             for Told { test, why } in &outcome.absent {
-                let reasons = self.0.entry(key(cell)).or_default();
+                let reasons = self.0.entry(key.clone()).or_default();
                 reasons.entry(why.clone()).or_default().push(test.clone());
             }
         }
     }
 
-    /// Turns an absence that is not on the list into a failure.
+    /// Turns an absence that is not on the list into a failure, and one on the list that did not
+    /// come about.
     pub(crate) fn hold(&self, cell: &Cell, outcome: &mut Outcome) {
+        let listed = self.listed(cell);
+        let gone: Vec<_> = listed
+            .iter()
+            .filter(|it| did_not_come_about(it, cell, outcome))
+            .map(|told| Told {
+                test: told.test.clone(),
+                why: format!(
+                    "xtask/absent.json has it as absent, and it is not (--record): {}",
+                    told.why
+                ),
+            })
+            .collect();
         let (known, unknown) = std::mem::take(&mut outcome.absent)
             .into_iter()
-            .partition(|told| self.has(cell, told));
+            .partition(|told| listed.contains(told));
         outcome.absent = known;
         outcome.failed.extend(unknown.into_iter().map(|told| Told {
             why: format!(
-                "absent, and xtask/absent.json does not have it: {}",
+                "absent, and xtask/absent.json does not have it (--record): {}",
                 told.why
             ),
             ..told
         }));
+        outcome.failed.extend(gone);
     }
 
-    /// Tests on the list that pass by now.
-    pub(crate) fn passing(&self, cell: &Cell, outcome: &Outcome) -> Vec<String> {
-        let listed = self
-            .0
-            .get(&key(cell))
-            .into_iter()
-            .flat_map(BTreeMap::values);
-        listed
-            .flatten()
-            .filter(|test| outcome.passed.contains(test))
-            .cloned()
-            .collect()
-    }
-
-    fn has(&self, cell: &Cell, told: &Told) -> bool {
-        self.0
-            .get(&key(cell))
-            .and_then(|reasons| reasons.get(&told.why))
-            .is_some_and(|tests| tests.contains(&told.test))
+    /// What is to be absent in a cell.
+    fn listed(&self, cell: &Cell) -> Vec<Told> {
+        let of = |mode| {
+            let reasons = self.0.get(&key(cell, mode)).into_iter().flatten();
+            reasons.flat_map(|(why, tests)| {
+                tests.iter().map(|test| Told {
+                    test: test.clone(),
+                    why: why.clone(),
+                })
+            })
+        };
+        match cell.mode {
+            Mode::Auto => of(Mode::Fentry)
+                .filter(|told| of(Mode::Kprobe).any(|it| it == *told))
+                .collect(),
+            mode => of(mode).collect(),
+        }
     }
 }
 
-fn key(cell: &Cell) -> String {
-    let key = format!("{} {}", cell.kernel, cell.mode);
+/// Whether every test ran, and none failed: an end in the middle is no word on what comes after.
+fn is_whole(cell: &Cell, outcome: &Outcome) -> bool {
+    cell.work.tests.as_ref().is_some_and(Vec::is_empty) && outcome.failed.is_empty()
+}
+
+fn did_not_come_about(told: &Told, cell: &Cell, outcome: &Outcome) -> bool {
+    outcome.passed.contains(&told.test) || is_whole(cell, outcome) && !outcome.absent.contains(told)
+}
+
+fn key(cell: &Cell, mode: Mode) -> String {
+    let key = format!("{} {mode}", cell.kernel);
     match cell.work.set {
         Set::Usual => key,
         set => format!("{key} {set}"),
@@ -90,12 +119,12 @@ fn path() -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::matrix::cell::{Mode, Set, Work};
+    use crate::matrix::cell::Work;
 
-    fn cell() -> Cell {
+    fn cell(mode: Mode) -> Cell {
         Cell {
             kernel: "5.10".into(),
-            mode: Mode::Kprobe,
+            mode,
             work: Work {
                 set: Set::Usual,
                 tests: Some(Vec::new()),
@@ -104,43 +133,102 @@ mod tests {
         }
     }
 
-    fn absent(test: &str, why: &str) -> Outcome {
+    fn told(test: &str, why: &str) -> Told {
+        Told {
+            test: test.into(),
+            why: why.into(),
+        }
+    }
+
+    fn absent(all: &[(&str, &str)]) -> Outcome {
         Outcome {
-            absent: vec![Told {
-                test: test.into(),
-                why: why.into(),
-            }],
+            absent: all.iter().map(|(test, why)| told(test, why)).collect(),
             ..Outcome::default()
         }
     }
 
-    #[test]
-    fn an_absence_that_is_not_on_the_list_is_a_failure() {
+    fn recorded(outcomes: &[(Cell, Outcome)]) -> Record {
         let mut record = Record::default();
-        record.update(&[(cell(), absent("a", "no helper"))]);
-        for (test, why, failed) in [
-            ("a", "no helper", 0),
-            ("b", "no helper", 1),
-            ("a", "no time", 1),
-        ] {
-            let mut outcome = absent(test, why);
-            record.hold(&cell(), &mut outcome);
-            assert_eq!(outcome.failed.len(), failed, "{test}: {why}");
-            assert_eq!(outcome.absent.len(), 1 - failed, "{test}: {why}");
-        }
+        record.update(outcomes, &["5.10".into()]);
+        record
+    }
+
+    fn failures(record: &Record, cell: &Cell, mut outcome: Outcome) -> usize {
+        record.hold(cell, &mut outcome);
+        outcome.failed.len()
     }
 
     #[test]
-    fn a_run_of_some_tests_does_not_change_the_list() {
-        let mut some = cell();
+    fn an_absence_that_is_not_on_the_list_is_a_failure() {
+        let kprobe = cell(Mode::Kprobe);
+        let record = recorded(&[(kprobe.clone(), absent(&[("a", "no helper")]))]);
+        let same = absent(&[("a", "no helper")]);
+        assert_eq!(failures(&record, &kprobe, same), 0);
+        let more = absent(&[("a", "no helper"), ("b", "no helper")]);
+        assert_eq!(failures(&record, &kprobe, more), 1);
+    }
+
+    #[test]
+    fn an_absence_on_the_list_that_does_not_come_about_is_a_failure() {
+        let mut kprobe = cell(Mode::Kprobe);
+        let record = recorded(&[(kprobe.clone(), absent(&[("a", "no helper")]))]);
+        let passed = Outcome {
+            passed: vec!["a".into()],
+            ..Outcome::default()
+        };
+        assert_eq!(failures(&record, &kprobe, passed.clone()), 1);
+        // Also if no test has this name any more, or another reason is given.
+        assert_eq!(failures(&record, &kprobe, Outcome::default()), 1);
+        assert_eq!(
+            failures(&record, &kprobe, absent(&[("a", "no time")])),
+            2,
+            "one that is not listed, and a listed one that is gone"
+        );
+        // What a run of some tests did not try is not known.
+        kprobe.work.tests = Some(vec!["held".into()]);
+        assert_eq!(failures(&record, &kprobe, Outcome::default()), 0);
+        assert_eq!(failures(&record, &kprobe, passed), 1);
+    }
+
+    #[test]
+    fn auto_lacks_what_both_ways_lack() {
+        let both = ("a", "no device");
+        let record = recorded(&[
+            (cell(Mode::Fentry), absent(&[both, ("b", "7 arguments")])),
+            (cell(Mode::Kprobe), absent(&[both])),
+        ]);
+        assert_eq!(failures(&record, &cell(Mode::Auto), absent(&[both])), 0);
+        let fentry_only = absent(&[both, ("b", "7 arguments")]);
+        assert_eq!(failures(&record, &cell(Mode::Auto), fentry_only), 1);
+    }
+
+    #[test]
+    fn a_run_of_some_tests_or_one_that_failed_does_not_change_the_list() {
+        let mut some = cell(Mode::Kprobe);
         some.work.tests = Some(vec!["held".into()]);
-        let mut record = Record::default();
-        record.update(&[(some, absent("a", "no helper"))]);
+        let mut failed = absent(&[("a", "no helper")]);
+        failed
+            .failed
+            .push(told("the_guest_comes_to_its_end", "it died"));
+        let record = recorded(&[
+            (some, absent(&[("a", "no helper")])),
+            (cell(Mode::Fentry), failed),
+        ]);
         assert_eq!(record, Record::default());
     }
 
     #[test]
-    fn the_list_in_the_repository_is_sound() {
-        Record::read().unwrap();
+    fn a_kernel_that_is_gone_is_forgotten() {
+        let mut record = recorded(&[(cell(Mode::Kprobe), absent(&[("a", "no helper")]))]);
+        record.update(&[], &["6.1".into()]);
+        assert_eq!(record, Record::default());
+    }
+
+    #[test]
+    fn the_list_in_the_repository_is_what_a_record_writes() {
+        let mut record = Record::read().unwrap();
+        let before = record.clone();
+        record.update(&[], &crate::kernels::every_series().unwrap());
+        assert_eq!(record, before);
     }
 }

@@ -16,16 +16,14 @@ pub(crate) fn usual() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Runs every cell and gives the outcomes in the cells' order. The last ones start first: new
-/// kernels take longest, and what takes longest must not start last.
+/// Runs every cell and gives the outcomes in the cells' order. What takes longest starts first, or
+/// all but one would wait for it at the end.
 pub(crate) fn run(cells: Vec<Cell>, parallel: usize) -> Vec<(Cell, Outcome)> {
-    let next = AtomicUsize::new(cells.len());
+    let order = longest_first(&cells);
+    let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::new());
     let work = || {
-        while let Ok(left) =
-            next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |it| it.checked_sub(1))
-        {
-            let place = left - 1;
+        while let Some(&place) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
             let cell = &cells[place];
             let outcome = cell.run();
             let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
@@ -57,4 +55,12 @@ pub(crate) fn run(cells: Vec<Cell>, parallel: usize) -> Vec<(Cell, Outcome)> {
         .into_iter()
         .zip(done.into_iter().map(|(_, outcome)| outcome))
         .collect()
+}
+
+/// The cells' places: those in which every program is verified, and then the others, each time new
+/// kernels before old ones, which have fewer hooks.
+fn longest_first(cells: &[Cell]) -> Vec<usize> {
+    let mut order: Vec<_> = (0..cells.len()).rev().collect();
+    order.sort_by_key(|place| !cells[*place].work.verifier);
+    order
 }

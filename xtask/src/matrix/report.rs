@@ -13,8 +13,6 @@ use super::{
 pub(crate) struct Report {
     pub(crate) outcomes: Vec<(Cell, Outcome)>,
     pub(crate) verifier: Findings,
-    /// Tests that are listed as absent and pass: cell and test.
-    pub(crate) no_longer_absent: Vec<String>,
     pub(crate) seconds: f32,
 }
 
@@ -24,29 +22,11 @@ impl Report {
     }
 
     pub(crate) fn text(&self) -> String {
-        let mut text = format!(
-            "{:<12} {:<7} {:>7} {:>7} {:>7} {:>8}\n",
-            "kernel", "mode", "passed", "failed", "absent", "seconds"
-        );
-        for (cell, it) in &self.outcomes {
-            let _ = writeln!(
-                text,
-                "{:<12} {:<7} {:>7} {:>7} {:>7} {:>8.0}",
-                cell.kernel,
-                cell.mode,
-                it.passed.len(),
-                it.failed.len(),
-                it.absent.len(),
-                it.seconds
-            );
-        }
+        let mut text = String::new();
         for (cell, it) in &self.outcomes {
             for (why, tests) in reasons(it) {
                 let _ = writeln!(text, "absent {} {}: {tests}: {why}", cell.kernel, cell.mode);
             }
-        }
-        for line in &self.no_longer_absent {
-            let _ = writeln!(text, "passes, and is listed as absent (--record): {line}");
         }
         if !self.verifier.new.is_empty() {
             let _ = writeln!(
@@ -67,16 +47,34 @@ impl Report {
         for line in &self.verifier.worse {
             let _ = writeln!(text, "FAILED verifier: {line}");
         }
+        let _ = writeln!(
+            text,
+            "{:<12} {:<7} {:>7} {:>7} {:>7} {:>8}",
+            "kernel", "mode", "passed", "failed", "absent", "seconds"
+        );
+        for (cell, it) in &self.outcomes {
+            let _ = writeln!(
+                text,
+                "{:<12} {:<7} {:>7} {:>7} {:>7} {:>8.0}",
+                cell.kernel,
+                cell.mode,
+                it.passed.len(),
+                it.failed.len(),
+                it.absent.len(),
+                it.seconds
+            );
+        }
         let count = |of: fn(&Outcome) -> usize| -> usize {
             self.outcomes.iter().map(|(_, it)| of(it)).sum()
         };
         let _ = write!(
             text,
-            "\n{} passed, {} failed, {} absent in {:.0} s",
+            "\n{} passed, {} failed, {} absent in {:.0} s ({:.1} min)",
             count(|it| it.passed.len()),
             count(|it| it.failed.len()) + self.verifier.worse.len(),
             count(|it| it.absent.len()),
-            self.seconds
+            self.seconds,
+            self.seconds / 60.0
         );
         text
     }
@@ -96,7 +94,6 @@ impl Report {
             "good": self.is_good(),
             "cells": cells,
             "verifier": { "worse": self.verifier.worse, "new": self.verifier.new },
-            "no_longer_absent": self.no_longer_absent,
             "seconds": self.seconds,
         })
     }
