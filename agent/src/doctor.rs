@@ -88,8 +88,12 @@ fn btf() -> Check {
 }
 
 fn tracefs() -> Check {
-    let missing = "not readable: functions that cannot be hooked are found by trying; as root, \
-                   `mount -t tracefs tracefs /sys/kernel/tracing`";
+    let missing = if facts::lockdown().as_deref() == Some("confidentiality") {
+        "not readable while the kernel is locked down for confidentiality"
+    } else {
+        "not readable: functions that cannot be hooked are found by trying; as root, \
+         `mount -t tracefs tracefs /sys/kernel/tracing`"
+    };
     let missing = (!facts::tracefs_is_readable()).then_some(missing);
     Check::either("tracefs", "readable", missing, State::Worse)
 }

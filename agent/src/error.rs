@@ -33,7 +33,7 @@ pub(crate) enum AgentError {
         source: io::Error,
     },
 
-    #[error("cannot listen on {address}")]
+    #[error("cannot listen on {address}, and --listen takes another address")]
     Listen {
         address: SocketAddr,
         #[source]

@@ -60,8 +60,9 @@ async fn run_async(options: &RunOptions, at_end: AtEnd) -> Result<(), AgentError
     if let Some(complaint) = Privileges::of_this_process().complaint() {
         return Err(AgentError::NotTraceable(complaint));
     }
-    let listener = http::listen(options.listen).await?;
+    // An agent that runs already is told as one, and not by the port that it has.
     let socket = Socket::take(&options.socket)?;
+    let listener = http::listen(options.listen).await?;
     // Not before the agent is sure to be alone, and before anything is attached.
     let recording = match at_end {
         AtEnd::Summary => None,

@@ -53,7 +53,7 @@ impl fmt::Display for Unmet {
             Self::KprobeForbidden => write!(
                 f,
                 "the kernel forbids kprobes on it (/sys/kernel/debug/kprobes/blacklist), and \
-                 fentry is not open"
+                 fentry is not open, which `--attach auto` takes where the kernel has it"
             ),
             Self::Part => write!(
                 f,

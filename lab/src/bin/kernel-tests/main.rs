@@ -16,6 +16,7 @@ mod agent;
 mod bench;
 mod books;
 mod caller;
+mod forbidden;
 mod holders;
 mod manager;
 mod metrics;

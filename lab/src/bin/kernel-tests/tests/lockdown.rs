@@ -24,6 +24,24 @@ pub(super) fn a_kernel_locked_down_for_integrity_can_be_traced(bench: &Bench) ->
         ended.status,
         ended.output
     );
+    bench.end_shared()?;
+    let address = free_address()?.to_string();
+    let arguments = [
+        "run",
+        "--attach",
+        &bench.attach,
+        "--listen",
+        &address,
+        "--for",
+        "1s",
+    ];
+    let ended = run_to_end(bench, &arguments, |_command| {})?;
+    ensure!(
+        ended.status.success(),
+        "it ended with {} and said: {}",
+        ended.status,
+        ended.log
+    );
     Ok(())
 }
 
