@@ -69,7 +69,7 @@ struct Folio {
 pub struct Losses {
     /// Samples that never came: flags may be out of date.
     pub samples: u64,
-    /// Pages that the ledger should hold and does not.
+    /// Pages that the ledger should hold and does not: lost, or pinned before the start.
     pub pages: u64,
 }
 

@@ -54,6 +54,7 @@ pub(crate) struct Metrics {
     vmstat_acquired: IntCounter,
     vmstat_released: IntCounter,
     rolled_back: IntGauge,
+    from_before: IntGauge,
     unreconciled: IntGauge,
     holders: HolderMetrics,
 }
@@ -203,6 +204,12 @@ impl Metrics {
                  back inside a call, because the page had to migrate before a long pin or a fast pin \
                  lost a race. For a moment what is under way, too.",
             )?,
+            from_before: gauge(
+                it,
+                "pinned_before_start_pages",
+                "Pages that were pinned when the agent started and are not known to be released: who \
+                 pins them is not known, and verdicts on folios that are not in the ledger are uncertain.",
+            )?,
             unreconciled: gauge(
                 it,
                 "unreconciled_pages",
@@ -251,6 +258,7 @@ impl Metrics {
         set(&self.vmstat_acquired, now.vmstat.acquired);
         set(&self.vmstat_released, now.vmstat.released);
         self.rolled_back.set(now.rolled_back.cast_signed());
+        self.from_before.set(now.from_before.cast_signed());
         self.unreconciled.set(now.unreconciled);
         self.pinned_pages.set(now.outstanding.pinned_pages as i64);
         self.pinned_folios.set(now.outstanding.pinned_folios as i64);

@@ -60,6 +60,15 @@ struct Baseline {
     ours: Ours,
 }
 
+impl Baseline {
+    /// Of the pages that were pinned then, those not yet seen released. Whose they
+    /// are is not known.
+    fn still_pinned(&self, totals: &CpuCounters) -> u64 {
+        let released = totals.lost[Lost::UNKNOWN_RELEASE];
+        self.vmstat.outstanding().saturating_sub(released)
+    }
+}
+
 /// Pages pinned, unpinned, and undone inside a call.
 type Ours = (u64, u64, u64);
 
@@ -75,6 +84,8 @@ pub(crate) struct Snapshot {
     /// What the kernel counts as pinned and as released, and no call told of: it
     /// took them back inside one. What is under way shows, too.
     pub(crate) rolled_back: u64,
+    /// Pages that were pinned when the agent started, and are not known to be released.
+    pub(crate) from_before: u64,
 }
 
 impl State {
@@ -116,7 +127,11 @@ impl State {
         totals.lost[Lost::HOOK_MISSED] = self.programs.misses(totals.runs_made_up);
         let losses = Losses {
             samples: totals.lost[Lost::RING_FULL],
-            pages: LEDGER_LOSSES.iter().map(|cause| totals.lost[*cause]).sum(),
+            pages: LEDGER_LOSSES
+                .iter()
+                .map(|cause| totals.lost[*cause])
+                .sum::<u64>()
+                + self.start.still_pinned(&totals),
         };
         if losses != self.judge.losses {
             debug!("lost so far: {losses:?}");
@@ -173,6 +188,7 @@ impl State {
             ledger_slots: self.books.capacity(),
             vmstat,
             unreconciled: pinned - unpinned - theirs,
+            from_before: self.start.still_pinned(&totals),
             rolled_back: acquired_untold.min(released_untold).max(0).cast_unsigned(),
         })
     }

@@ -29,6 +29,11 @@ impl Vmstat {
         })
     }
 
+    /// Pages that are pinned now.
+    pub(crate) fn outstanding(self) -> u64 {
+        self.acquired.saturating_sub(self.released)
+    }
+
     /// Growth since `start`.
     pub(crate) fn since(self, start: Self) -> Self {
         Self {

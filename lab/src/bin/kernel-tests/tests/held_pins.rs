@@ -109,6 +109,50 @@ pub(super) fn a_private_mapping_misleads_two_walk_and_not_the_kernel(bench: &Ben
     Ok(())
 }
 
+/// Nobody saw who took them, so that nothing that rests on the ledger can be said.
+pub(super) fn pins_from_before_the_start_leave_verdicts_uncertain_until_they_are_gone(
+    bench: &Bench,
+) -> Result<()> {
+    const BEFORE: &str = "pinscope_pinned_before_start_pages";
+    bench.needs_hook(WORKLOADS_PIN)?;
+    bench.end_shared()?;
+    let mut workload = Stepped::start(bench, &["hold", "--folios", "small"])?;
+    let held = workload.reach("held")?;
+    let agent = bench.shared_agent(&[])?;
+    let before = agent.scrape()?;
+    ensure!(
+        before.sum(BEFORE)? == held.pages_pinned,
+        "{} pages are held; {}",
+        held.pages_pinned,
+        before.show(BEFORE)
+    );
+    let synced = workload.reach("synced")?;
+    let now = wait_for_judged(&agent, &before, synced.walks_pinned)?;
+    for estimator in ["ledger", "two_walk"] {
+        let uncertain = [("estimator", estimator), ("verdict", "uncertain")];
+        let counted = now.sum_with(VERDICTS, &uncertain);
+        ensure!(
+            counted == synced.walks_pinned,
+            "{} walks met folios pinned before, {estimator} was uncertain {counted} times; {}",
+            synced.walks_pinned,
+            now.show(VERDICTS)
+        );
+    }
+    let kernel = [("estimator", "kernel"), ("verdict", "pinned")];
+    ensure!(
+        now.sum_with(VERDICTS, &kernel) == synced.walks_pinned,
+        "{}",
+        now.show(VERDICTS)
+    );
+    workload.reach("released")?;
+    let left = agent.scrape()?.sum(BEFORE)?;
+    ensure!(left == 0, "{left} pages of before the start are left");
+    workload.reach("settled")?;
+    workload.finish()?;
+    drop(agent);
+    bench.end_shared()
+}
+
 /// The samples come through a ring, a moment after the walks.
 fn wait_for_judged(agent: &Agent, before: &Metrics, walks: i64) -> Result<Metrics> {
     let judged = "pinscope_samples_judged_total";

@@ -67,6 +67,7 @@ fn first() -> Vec<Test> {
         test(held_pins::held_pins_across_fsync_are_seen_by_kernel_and_two_walk),
         test(held_pins::held_pins_of_large_folios_are_seen_by_kernel_and_two_walk),
         test(held_pins::pins_for_reading_are_seen_like_pins_for_writing),
+        test(held_pins::pins_from_before_the_start_leave_verdicts_uncertain_until_they_are_gone),
     ]
 }
 
