@@ -29,7 +29,7 @@ use tokio::io::{Interest, unix::AsyncFd};
 use crate::{
     books::Books,
     catalogue::{Candidate, Need},
-    error::{AgentError, chain},
+    error::{AgentError, answer, chain},
     facts::{self, Facts},
     owners::Owners,
     plan::{Method, Step, Unmet},
@@ -318,7 +318,7 @@ fn attach_hook(ebpf: &mut Ebpf, returns: &mut Returns, step: &Step, btf: &Btf) -
                         candidate.symbol,
                         method.name()
                     );
-                    let why = Unmet::Refused(format!("{}: {why}", method.name()));
+                    let why = Unmet::refused(*method, &why, answer(&error));
                     state.passed_over.push((candidate.symbol, why));
                 }
             }

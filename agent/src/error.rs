@@ -190,9 +190,29 @@ pub(crate) fn chain(error: &dyn Error) -> String {
     format!("{head} [..] {tail}")
 }
 
+/// What a system call answered, if one is behind the error.
+pub(crate) fn answer(error: &(dyn Error + 'static)) -> Option<i32> {
+    let answered = error.downcast_ref::<io::Error>();
+    match answered.and_then(io::Error::raw_os_error) {
+        Some(code) => Some(code),
+        None => answer(error.source()?),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_system_call_answered_is_found_behind_other_errors() {
+        let source = io::Error::from_raw_os_error(libc::EINVAL);
+        let error = AgentError::System {
+            what: "cannot",
+            source,
+        };
+        assert_eq!(answer(&error), Some(libc::EINVAL));
+        assert_eq!(answer(&AgentError::Refused(String::new())), None);
+    }
 
     #[test]
     fn a_verifiers_log_is_cut_to_its_beginning_and_its_end() {

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::Method;
+
 /// Why a candidate cannot serve.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) enum Unmet {
@@ -24,6 +26,19 @@ pub(crate) enum Unmet {
     TooManyArguments(usize),
     /// Attaching was tried and failed.
     Refused(String),
+    /// The same for a kprobe that the kernel calls invalid.
+    KprobeInvalid(String),
+}
+
+impl Unmet {
+    /// Attaching failed, in words and as the system call said it.
+    pub(crate) fn refused(method: Method, why: &str, answer: Option<i32>) -> Self {
+        let why = format!("{}: {why}", method.name());
+        match (method, answer) {
+            (Method::Kprobe, Some(libc::EINVAL)) => Self::KprobeInvalid(why),
+            (Method::Kprobe | Method::Fentry | Method::Stack, _) => Self::Refused(why),
+        }
+    }
 }
 
 impl fmt::Display for Unmet {
@@ -61,6 +76,11 @@ impl fmt::Display for Unmet {
                  open"
             ),
             Self::Refused(why) => write!(f, "refused: {why}"),
+            Self::KprobeInvalid(why) => write!(
+                f,
+                "refused: {why}; a function on /sys/kernel/debug/kprobes/blacklist, which root may \
+                 read, is refused like that: `--attach auto` takes fentry where the kernel has it"
+            ),
         }
     }
 }
