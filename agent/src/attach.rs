@@ -3,13 +3,14 @@
 //! Walks the plan, and goes on to the next way where the kernel refuses one.
 
 mod cast;
+mod loading;
 mod memlock;
 mod misses;
 mod names;
 mod resolver;
 mod returns;
 
-use std::{collections::BTreeSet, io, os::fd::AsRawFd, time::Instant};
+use std::{collections::HashMap, io, os::fd::AsRawFd};
 
 use aya::{
     Btf, Ebpf, EbpfError, EbpfLoader,
@@ -18,9 +19,10 @@ use aya::{
 };
 use aya_log::EbpfLogger;
 use cast::{Cast, with_calls};
+use loading::{Loader, Loading, load_together, programs_for};
 use log::{debug, info, warn};
 pub(crate) use misses::{CountedRuns, Programs};
-use names::{is_relief, program_names, programs_of};
+use names::programs_of;
 use probe_abi::{BUCKET_SLOTS, GUP_FUNCTIONS, Layout};
 pub(crate) use resolver::Resolver;
 use returns::Returns;
@@ -142,8 +144,9 @@ pub(crate) fn attach(
     let mut hooks = Vec::new();
     // Releases and walks before pins: a pin that is seen must not be released
     // unseen.
+    let mut loader = Loader::new(&mut ebpf, steps, &btf);
     for step in steps.iter().rev() {
-        let state = attach_hook(&mut ebpf, &mut returns, step, &btf);
+        let state = attach_hook(&mut loader, &mut returns, step);
         if let (None, Need::Required) = (state.serving, step.hook.need) {
             return Err(AgentError::no_hook(facts, state.name, &state.passed_over));
         }
@@ -192,25 +195,32 @@ pub(crate) fn load_all(
 ) -> Result<(), AgentError> {
     let mut ebpf = object(facts, steps, layout, sizes)?.ebpf;
     let btf = kernel_btf()?;
-    let mut told = BTreeSet::new();
+    let mut order = Vec::new();
+    let mut wanted = HashMap::new();
     for (candidate, methods) in steps.iter().flat_map(|step| &step.usable) {
         for name in methods
             .iter()
             .flat_map(|method| programs_for(&ebpf, candidate, *method))
-            .filter(|name| told.insert(name.clone()))
-            .collect::<Vec<_>>()
         {
-            let start = Instant::now();
-            let verified = load(&mut ebpf, &name, candidate.symbol, &btf)
-                .map(|program| program.info().ok()?.verified_instruction_count())
-                .map_err(|error| chain(&error));
-            let load_ms = start.elapsed().as_millis();
-            tell(Loaded {
-                name,
-                verified,
-                load_ms,
-            });
+            if wanted.insert(name.clone(), candidate.symbol).is_none() {
+                order.push(name);
+            }
         }
+    }
+    let mut loaded = load_together(&mut ebpf, &btf, &wanted);
+    for name in order {
+        let Some((program, Loading { result, took })) = loaded.remove(name.as_str()) else {
+            continue;
+        };
+        let verified = result.map_err(|it| chain(&it)).map(|()| {
+            let info = program.info().ok()?;
+            info.verified_instruction_count()
+        });
+        tell(Loaded {
+            name,
+            verified,
+            load_ms: took.as_millis(),
+        });
     }
     Ok(())
 }
@@ -294,7 +304,7 @@ fn planned(steps: &[Step], hook: &str) -> bool {
         .any(|step| step.hook.name == hook && !step.usable.is_empty())
 }
 
-fn attach_hook(ebpf: &mut Ebpf, returns: &mut Returns, step: &Step, btf: &Btf) -> HookState {
+fn attach_hook(loader: &mut Loader<'_>, returns: &mut Returns, step: &Step) -> HookState {
     let mut state = HookState {
         name: step.hook.name,
         serving: None,
@@ -304,7 +314,7 @@ fn attach_hook(ebpf: &mut Ebpf, returns: &mut Returns, step: &Step, btf: &Btf) -
     };
     for (candidate, methods) in &step.usable {
         for method in methods {
-            match attach_candidate(ebpf, returns, candidate, *method, btf) {
+            match attach_candidate(loader, returns, candidate, *method) {
                 Ok(()) => {
                     info!("{}: {} by {}", state.name, candidate.symbol, method.name());
                     state.serving = Some((candidate.symbol, *method));
@@ -338,14 +348,13 @@ fn attach_hook(ebpf: &mut Ebpf, returns: &mut Returns, step: &Step, btf: &Btf) -
 
 /// When the second half fails, the first stays attached and finds nothing to do.
 fn attach_candidate(
-    ebpf: &mut Ebpf,
+    loader: &mut Loader<'_>,
     returns: &mut Returns,
     candidate: &Candidate,
     method: Method,
-    btf: &Btf,
 ) -> Result<(), ProgramError> {
-    for name in programs_for(ebpf, candidate, method) {
-        match load(ebpf, &name, candidate.symbol, btf)? {
+    for name in loader.programs_for(candidate, method) {
+        match loader.program(&name, candidate.symbol)? {
             Program::FEntry(it) => {
                 it.attach()?;
             }
@@ -362,36 +371,6 @@ fn attach_candidate(
         }
     }
     Ok(())
-}
-
-/// The programs of a candidate. The baseline object has no reliefs: the kernels
-/// that it is for skip nothing (before Linux 5.12).
-fn programs_for(ebpf: &Ebpf, candidate: &Candidate, method: Method) -> Vec<String> {
-    let mut names = program_names(candidate, method);
-    names.retain(|it| !is_relief(it) || ebpf.program(it).is_some());
-    names
-}
-
-fn load<'a>(
-    ebpf: &'a mut Ebpf,
-    name: &str,
-    symbol: &str,
-    btf: &Btf,
-) -> Result<&'a mut Program, ProgramError> {
-    let program = ebpf
-        .program_mut(name)
-        .ok_or_else(|| ProgramError::InvalidName {
-            name: name.to_owned(),
-        })?;
-    match program {
-        Program::FEntry(it) => it.load(symbol, btf)?,
-        Program::FExit(it) => it.load(symbol, btf)?,
-        // One that serves two functions is the same for both.
-        Program::KProbe(it) if it.fd().is_ok() => {}
-        Program::KProbe(it) => it.load()?,
-        _ => return Err(ProgramError::UnexpectedProgramType),
-    }
-    Ok(program)
 }
 
 /// Lets the runtime wait until a ring has something to read.

@@ -258,7 +258,7 @@ pub(crate) const HOOKS: &[Hook] = &[
     ),
     release(
         "unpin_folio",
-        &[entry_relieved("unpin_folio", &[(0, "struct folio *")])],
+        &[entry_of_tasks("unpin_folio", &[(0, "struct folio *")])],
     ),
     release(
         "unpin_folios",

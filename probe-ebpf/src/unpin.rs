@@ -159,7 +159,7 @@ macro_rules! unpin_one {
 
 unpin_one!(0, unpin_user_page, Shape::One);
 unpin_one!(1, unpin_user_folio, Shape::Times);
-unpin_one!(2, unpin_folio, Shape::One);
+unpin!(unpin_folio, Shape::One);
 unpin!(unpin_user_pages, Shape::Array);
 unpin!(unpin_user_pages_dirty_lock, Shape::DirtyArray);
 unpin!(unpin_user_page_range_dirty_lock, Shape::Range);

@@ -19,8 +19,8 @@ const BUFFER_LIMIT: usize = 1 << 18;
 pub(super) fn more_folios_than_the_ledger_holds_are_estimated_and_exact_again_after(
     bench: &Bench,
 ) -> Result<()> {
-    // Unequal parts, of a quarter of the memory there is.
-    let unit = available_pages()? as usize / 40;
+    // Unequal parts, of a sixteenth of the memory there is.
+    let unit = available_pages()? as usize / 160;
     check(
         bench,
         [4, 3, 2, 1].map(|part| (unit * part).min(BUFFER_LIMIT)),
