@@ -63,9 +63,11 @@ pub(crate) struct Report {
     /// Pages pinned and not released, of whatever age.
     pinned_pages: u64,
     pinned_bytes: u64,
-    /// The kernel's own count, as growth since the agent started: acquired less
+    /// The kernel's own count of pins since the agent started: acquired less
     /// released in `/proc/vmstat`.
     vmstat_pages: i64,
+    /// Pages that were pinned before, and are not known to be released.
+    pinned_before_start_pages: u64,
     /// One folio in so many is in the ledger: 1 is every one, and then the rows
     /// are exact.
     sampled_one_in: u64,
@@ -129,7 +131,8 @@ impl Report {
             by: wanted.by,
             pinned_pages: total,
             pinned_bytes: total * page_bytes(),
-            vmstat_pages: snapshot.vmstat.acquired as i64 - snapshot.vmstat.released as i64,
+            vmstat_pages: snapshot.vmstat_pages,
+            pinned_before_start_pages: snapshot.from_before,
             sampled_one_in: one_in(holders),
             rows,
             other,

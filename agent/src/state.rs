@@ -86,6 +86,8 @@ pub(crate) struct Snapshot {
     pub(crate) rolled_back: u64,
     /// Pages that were pinned when the agent started, and are not known to be released.
     pub(crate) from_before: u64,
+    /// The kernel's count of what was pinned since then and is not released.
+    pub(crate) vmstat_pages: i64,
 }
 
 impl State {
@@ -180,6 +182,8 @@ impl State {
         let unpinned = totals.pages_unpinned as i64 - self.start.ours.1 as i64;
         let undone = totals.pages_undone as i64 - self.start.ours.2 as i64;
         let theirs = vmstat.acquired as i64 - vmstat.released as i64;
+        let from_before = self.start.still_pinned(&totals);
+        let released_from_before = self.start.vmstat.outstanding() - from_before;
         let acquired_untold = vmstat.acquired as i64 - pinned - undone;
         let released_untold = vmstat.released as i64 - unpinned - undone;
         Ok(Snapshot {
@@ -188,7 +192,8 @@ impl State {
             ledger_slots: self.books.capacity(),
             vmstat,
             unreconciled: pinned - unpinned - theirs,
-            from_before: self.start.still_pinned(&totals),
+            from_before,
+            vmstat_pages: theirs + released_from_before.cast_signed(),
             rolled_back: acquired_untold.min(released_untold).max(0).cast_unsigned(),
         })
     }

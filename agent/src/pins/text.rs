@@ -10,6 +10,12 @@ pub(super) fn text(report: &Report) -> String {
         report.pinned_pages,
         report.vmstat_pages
     )];
+    if report.pinned_before_start_pages > 0 {
+        lines.push(format!(
+            "{} pages more were pinned before it, nobody knows by whom",
+            report.pinned_before_start_pages
+        ));
+    }
     if report.sampled_one_in > 1 {
         lines.push(format!(
             "the ledger was full: one folio in {} is known, rows are estimates with their 95 % error",
@@ -195,6 +201,7 @@ mod tests {
             pinned_pages: 3,
             pinned_bytes: 3 * page_bytes(),
             vmstat_pages: 3,
+            pinned_before_start_pages: 7,
             sampled_one_in: 1,
             rows: vec![Row {
                 about: About::Subsystem("rdma".to_owned()),
@@ -214,5 +221,6 @@ mod tests {
         let text = text(&report);
         assert!(text.contains("rdma  <- suspect: held for long"), "{text}");
         assert!(text.contains("1 more, added up"), "{text}");
+        assert!(text.contains("7 pages more were pinned before"), "{text}");
     }
 }

@@ -75,8 +75,8 @@ pub(crate) struct Seen {
     missed: i64,
     /// Pages that were counted and are not in the ledger as they should be.
     unbooked: i64,
-    /// Whether the agent lost nothing of this kind since it started.
-    whole_so_far: bool,
+    /// Both of them since the agent started.
+    lost_so_far: i64,
 }
 
 impl Books {
@@ -126,7 +126,7 @@ impl Books {
             rolled_back: grown("pinscope_rolled_back_pages")?,
             missed,
             unbooked,
-            whole_so_far: lost(&now, MISSED) + lost(&now, UNBOOKED) == 0,
+            lost_so_far: lost(&now, MISSED) + lost(&now, UNBOOKED),
         })
     }
 }
@@ -175,15 +175,15 @@ impl Seen {
     /// Ends the shared agent where it lost something: a ledger that lacks it is no place for the
     /// next test to start from.
     pub(crate) fn leave_to_the_next(&self, bench: &Bench) -> Result<()> {
-        if self.whole_so_far {
+        if self.is_whole_so_far(bench) {
             return Ok(());
         }
         bench.end_shared()
     }
 
     /// The same since the agent started, so that its ledger has what is pinned and nothing else.
-    pub(crate) fn is_whole_so_far(&self) -> bool {
-        self.whole_so_far
+    pub(crate) fn is_whole_so_far(&self, bench: &Bench) -> bool {
+        self.lost_so_far == bench.forgiven()
     }
 }
 

@@ -147,10 +147,9 @@ pub(super) fn pins_from_before_the_start_leave_verdicts_uncertain_until_they_are
     workload.reach("released")?;
     let left = agent.scrape()?.sum(BEFORE)?;
     ensure!(left == 0, "{left} pages of before the start are left");
+    bench.released_from_before(held.pages_pinned);
     workload.reach("settled")?;
-    workload.finish()?;
-    drop(agent);
-    bench.end_shared()
+    workload.finish()
 }
 
 /// The samples come through a ring, a moment after the walks.

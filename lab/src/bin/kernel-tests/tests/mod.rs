@@ -60,6 +60,8 @@ pub(crate) fn all(set: Set) -> Vec<Test> {
 
 fn first() -> Vec<Test> {
     vec![
+        // Its agent is the first one, which the others share.
+        test(held_pins::pins_from_before_the_start_leave_verdicts_uncertain_until_they_are_gone),
         test(hooks::every_family_of_hooks_is_attached),
         test(hooks::the_self_test_finds_the_hook_that_sees_nothing_and_its_metrics_are_withheld),
         // Before folios that others have pinned come into its hands.
@@ -67,7 +69,6 @@ fn first() -> Vec<Test> {
         test(held_pins::held_pins_across_fsync_are_seen_by_kernel_and_two_walk),
         test(held_pins::held_pins_of_large_folios_are_seen_by_kernel_and_two_walk),
         test(held_pins::pins_for_reading_are_seen_like_pins_for_writing),
-        test(held_pins::pins_from_before_the_start_leave_verdicts_uncertain_until_they_are_gone),
     ]
 }
 

@@ -131,7 +131,7 @@ fn check(row: &Row, bench: &Bench) -> Result<()> {
     let seen = books.check(&agent, None, Undoes::Some)?;
     println!("     {most} pages seen held; then {seen}");
     ensure!(seen.outstanding == 0 || !seen.is_whole(), "{seen}");
-    if seen.is_whole_so_far() {
+    if seen.is_whole_so_far(bench) {
         check_sums(bench, 0, "with the program gone")?;
     }
     check_totals(takes, &start, &agent.scrape()?)

@@ -286,7 +286,7 @@ fn check(row: &Row, bench: &Bench) -> Result<()> {
 
 /// Who holds what, while something is held.
 fn check_phase(row: &Row, bench: &Bench, pid: u32, seen: &Seen) -> Result<()> {
-    if !seen.is_whole_so_far() {
+    if !seen.is_whole_so_far(bench) {
         return check_parts(bench);
     }
     check_sums(bench, seen.outstanding, "at a quiet point")?;
