@@ -156,7 +156,9 @@ fn leave(gup: Gup, returned: i32, identify: impl Fn(*mut Thread)) -> u32 {
     // Not before: an idle entry may be another thread's at once.
     Thread::leave(thread, tid);
     let taken = match gup.shape {
-        Shape::Array if gup.act == Act::Pin && returned == 1 && pages::pinned_one(pages, owner) => 1,
+        Shape::Array if gup.act == Act::Pin && returned == 1 && pages::pinned_one(pages, owner) => {
+            1
+        }
         Shape::Array => pages::walk_array(pages, returned as u64, gup.act, owner),
         Shape::Folio => pages::one(pages, 1, gup.act, owner),
         Shape::FolioTimes => pages::one(pages, u64::from(flags), gup.act, owner),

@@ -189,7 +189,9 @@ extern "C" fn unpin_small(head: u64, mapping: u64, n: u64) -> u64 {
 /// Books a pin of the only page of an array, if that is of a small folio.
 #[inline(always)]
 pub(crate) fn pinned_one(array: u64, owner: u32) -> bool {
-    let folio = read_word(array).and_then(Typed::page_at).and_then(Small::of);
+    let folio = read_word(array)
+        .and_then(Typed::page_at)
+        .and_then(Small::of);
     let Some(folio) = folio else {
         return false;
     };

@@ -51,9 +51,7 @@ fn release(shape: Shape, args: &impl Args) -> u32 {
         return 0;
     }
     let released = match shape {
-        Shape::One | Shape::Times
-            if let Some(folio) = Typed::page_at(what).and_then(Small::of) =>
-        {
+        Shape::One | Shape::Times if let Some(folio) = Typed::page_at(what).and_then(Small::of) => {
             pages::unpin(&folio, n);
             n
         }
