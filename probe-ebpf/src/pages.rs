@@ -187,6 +187,7 @@ extern "C" fn unpin_small(head: u64, mapping: u64, n: u64) -> u64 {
 }
 
 /// Books a pin of the only page of an array, if that is of a small folio.
+#[cfg(not(feature = "baseline"))]
 #[inline(always)]
 pub(crate) fn pinned_one(array: u64, owner: u32) -> bool {
     let folio = read_word(array)
@@ -202,6 +203,14 @@ pub(crate) fn pinned_one(array: u64, owner: u32) -> bool {
     true
 }
 
+/// Without typed pages there is no short way; and the stack has no room for one.
+#[cfg(feature = "baseline")]
+#[inline(always)]
+pub(crate) fn pinned_one(_array: u64, _owner: u32) -> bool {
+    false
+}
+
+#[cfg(not(feature = "baseline"))]
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn pin_small(head: u64, mapping: u64, memcg: u64, owner: u32) -> u64 {
