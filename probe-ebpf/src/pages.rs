@@ -140,8 +140,7 @@ pub(crate) struct Small {
 }
 
 impl Small {
-    /// Those need no more than the typed page itself; `None` for all that takes a
-    /// longer look.
+    /// From the typed page alone; `None` for all that takes a longer look.
     #[inline(always)]
     pub(crate) fn of(page: Typed) -> Option<Self> {
         let is_tail = page.follow(layout!(compound)).address() & 1 == 1;
