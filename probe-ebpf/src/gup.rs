@@ -17,6 +17,7 @@ use crate::{
     counters, owners,
     pages::{self, Act},
     threads::{self, Thread},
+    unknown::unknown_zero,
 };
 
 /// A function of the family: where its arguments are, and what it takes.
@@ -150,6 +151,9 @@ fn leave(gup: Gup, returned: i32, identify: impl Fn(*mut Thread)) -> u32 {
         );
         return 0;
     }
+    // To the verifier any number again, which it would follow once more if it
+    // were 1.
+    let returned = returned + unknown_zero() as i32;
     identify(thread);
     // SAFETY: as above.
     let owner = owners::settle(unsafe { &*thread });

@@ -135,7 +135,7 @@ impl Entry {
         self.attempt(try_open);
         // Each round passes over half of what was kept before.
         if self.rank == place::NO_ROOM {
-            place::make_room(self);
+            place::make_room(self.handle());
             self.attempt(try_open);
         }
         if self.left == 0 {

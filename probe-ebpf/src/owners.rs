@@ -153,8 +153,15 @@ pub(crate) extern "C" fn held_since(owner: u64, since_ns: u64) -> u64 {
 
 /// Finds or makes the record of what the entry holds, and where on the stack its
 /// path is known again.
+///
+/// The verifier looks at it on its own where the kernel takes that.
+#[cfg_attr(not(feature = "baseline"), unsafe(no_mangle))]
 #[inline(never)]
-fn learn(thread: &mut Thread, task: u64, what: u64) -> u32 {
+extern "C" fn learn(thread: *mut Thread, task: u64, what: u64) -> u64 {
+    // SAFETY: the entry that the caller has, or nothing.
+    let Some(thread) = (unsafe { thread.as_mut() }) else {
+        return 0;
+    };
     let leader = read_kernel::<u64>(task + u64::from(layout!(task_leader))).unwrap_or(task);
     let start = read_kernel::<u64>(leader + u64::from(layout!(task_start))).unwrap_or(0);
     let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;

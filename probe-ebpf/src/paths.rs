@@ -16,6 +16,7 @@ use crate::{
     folio::{read_kernel, read_word},
     repeat::repeat_here,
     threads::Thread,
+    unknown::unknown_zero,
 };
 
 /// Parts of the stack in which return addresses are looked for, and the words of
@@ -94,7 +95,7 @@ pub(crate) fn remember(thread: &mut Thread, what: u64) {
     let mut place = PATHS as u32;
     for (at, path) in thread.paths.iter().enumerate() {
         if path.what == what && path.owner == thread.owner {
-            place = at as u32;
+            place = at as u32 + unknown_zero() as u32;
         }
     }
     let fresh = place == PATHS as u32;

@@ -102,10 +102,16 @@ pub(crate) extern "C" fn open_slot(entry: Handle<Entry>) -> i64 {
 /// Passes over half of all folios, if that is what it takes, until one of the
 /// two buckets has room or the folio itself is passed over. Plain references
 /// alone are no reason to.
-#[inline(always)]
-pub(crate) fn make_room(entry: &mut Entry) {
+///
+/// A function of its own only where there is room for one more frame.
+#[cfg_attr(not(feature = "baseline"), unsafe(no_mangle), inline(never))]
+#[cfg_attr(feature = "baseline", inline(always))]
+pub(crate) extern "C" fn make_room(entry: Handle<Entry>) -> u64 {
+    let Some(entry) = lent::<Entry>(entry) else {
+        return 0;
+    };
     if entry.want & Word::GET != 0 {
-        return;
+        return 0;
     }
     let mut clearing = Clearing {
         buckets: entry.buckets,
@@ -122,6 +128,7 @@ pub(crate) fn make_room(entry: &mut Entry) {
             entry.rank = OUTSIDE + unknown_zero();
         }
     });
+    0
 }
 
 /// Frees the slots of both buckets whose folios the sample does not have; if

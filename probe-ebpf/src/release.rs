@@ -4,17 +4,19 @@
 //! that is no question; of several it is the process that releases, or else the
 //! one that pinned last, because what is held for long is given back last.
 
+use core::hint::black_box;
+
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
-use probe_abi::{Bucket, Word, preferred_slot_of};
+use probe_abi::{BUCKET_SLOTS, Bucket, Word, preferred_slot_of};
 
 use crate::{
     atomic::swap,
     folio::MAPPING_ANON,
     ledger::{Entry, NONE, bucket_ptr, find, owner_of, read_word, since, word_ptr},
     owners,
-    scratch::{Handle, Raw, handle, lent},
+    scratch::{Handle, Kept, Raw, handle, lent},
     threads,
-    unknown::equal,
+    unknown::{equal, unknown_zero},
 };
 
 // What became of an attempt.
@@ -54,17 +56,9 @@ pub(crate) extern "C" fn from_own(entry: Handle<Entry>) -> i64 {
     let Some(entry) = lent::<Entry>(entry) else {
         return DONE;
     };
-    let (want, releaser) = (entry.want, entry.releaser);
     for bucket in entry.buckets {
-        let Some(bucket) = bucket_ptr(bucket) else {
-            return DONE;
-        };
-        let slot = find(bucket, |word, slot| {
-            holds(word, want) && owners::tgid_of(owner_of(bucket, slot)) == releaser
-        });
-        if slot < NONE {
-            entry.left -= take(bucket, slot, entry);
-        }
+        let slot = own(bucket, entry.want, entry.releaser);
+        take_from(entry.handle(), bucket, slot);
     }
     NOTHING
 }
@@ -88,13 +82,10 @@ extern "C" fn from_newest(entry: Handle<Entry>) -> i64 {
     }
     let mut found = NOTHING;
     for bucket in entry.buckets {
-        let Some(bucket) = bucket_ptr(bucket) else {
-            return DONE;
-        };
         let slot = newest(bucket, entry.want);
-        if slot < NONE {
+        if slot < NONE as u64 {
             found = SOME;
-            entry.left -= take(bucket, slot, entry);
+            take_from(entry.handle(), bucket, slot);
             if entry.left == 0 {
                 return DONE;
             }
@@ -103,19 +94,54 @@ extern "C" fn from_newest(entry: Handle<Entry>) -> i64 {
     found
 }
 
-/// Of two owners in a bucket the one that pinned later.
-#[inline(always)]
-fn newest(bucket: *mut Bucket, want: u64) -> usize {
-    let first = find(bucket, |word, _| holds(word, want));
-    if first >= NONE {
-        return first;
+// Functions of their own where there is room for one more frame: the verifier
+// would look at each slot anew for each bucket, and for each slot found before.
+
+/// A slot of the process, or [`NONE`].
+#[cfg_attr(not(feature = "baseline"), unsafe(no_mangle), inline(never))]
+#[cfg_attr(feature = "baseline", inline(always))]
+extern "C" fn own(bucket: u32, want: u64, releaser: u64) -> u64 {
+    let Some(bucket) = bucket_ptr(bucket) else {
+        return NONE as u64;
+    };
+    find(bucket, |word, slot| {
+        holds(word, want) && owners::tgid_of(owner_of(bucket, slot)) == releaser
+    }) as u64
+}
+
+/// A slot with references; of several that of the owner that pinned last.
+#[cfg_attr(not(feature = "baseline"), unsafe(no_mangle), inline(never))]
+#[cfg_attr(feature = "baseline", inline(always))]
+extern "C" fn newest(bucket: u32, want: u64) -> u64 {
+    let Some(bucket) = bucket_ptr(bucket) else {
+        return NONE as u64;
+    };
+    // Unknown to the verifier, to which each slot that is found looks like the last.
+    let (mut newest, mut pinned) = (NONE as u64 + unknown_zero(), unknown_zero());
+    for slot in 0..BUCKET_SLOTS {
+        if !holds(read_word(word_ptr(bucket, slot)), want) {
+            continue;
+        }
+        let since = since(bucket, slot);
+        // By their difference: comparing them would tell it something of each.
+        if black_box(since.wrapping_sub(pinned)) as i64 >= 0 {
+            newest = slot as u64 + unknown_zero();
+            pinned = since;
+        }
     }
-    let second = find(bucket, |word, slot| slot > first && holds(word, want));
-    if second < NONE && since(bucket, second) > since(bucket, first) {
-        second
-    } else {
-        first
+    newest
+}
+
+/// Takes what is asked for out of a slot, if there is one and as much as it has.
+#[cfg_attr(not(feature = "baseline"), unsafe(no_mangle), inline(never))]
+#[cfg_attr(feature = "baseline", inline(always))]
+extern "C" fn take_from(entry: Handle<Entry>, bucket: u32, slot: u64) -> u64 {
+    if let (Some(entry), Some(bucket)) = (lent::<Entry>(entry), bucket_ptr(bucket))
+        && slot < NONE as u64
+    {
+        entry.left -= take(bucket, slot as usize, entry);
     }
+    0
 }
 
 #[inline(always)]
