@@ -95,6 +95,10 @@ pub struct Layout {
     pub task_start: u32,
     /// `task_struct.comm`.
     pub task_comm: u32,
+    /// `task_struct.cred`.
+    pub task_cred: u32,
+    /// `cred.uid`.
+    pub cred_uid: u32,
     /// `inode.i_dentry`.
     pub inode_dentry: u32,
     /// `dentry.d_u`, of which `d_alias` is the list that `i_dentry` heads.
@@ -130,4 +134,4 @@ pub struct Layout {
     pub reserved: u32,
 }
 
-const _: () = assert!(size_of::<Layout>() == 240 && align_of::<Layout>() == 8);
+const _: () = assert!(size_of::<Layout>() == 248 && align_of::<Layout>() == 8);

@@ -10,13 +10,16 @@ use aya_ebpf::{
     programs::{FEntryContext, FExitContext, ProbeContext, RetProbeContext},
 };
 use pastey::paste;
-use probe_abi::{CpuCounters, GUP_FUNCTIONS, Lost};
+use probe_abi::{ABSENT, CpuCounters, GUP_FUNCTIONS, Lost};
 
 use crate::{
     args::{Args, returned},
-    counters, owners,
+    counters,
+    layout::layout,
+    owners,
     pages::{self, Act},
     threads::{self, Thread},
+    undo,
     unknown::unknown_zero,
 };
 
@@ -40,6 +43,21 @@ enum Shape {
     Folio,
     /// Pins the folio given as often as argument 1 says; returns 0 on success.
     FolioTimes,
+}
+
+impl Gup {
+    /// Whether a call with these flags can give pins back itself, by a function
+    /// that is hooked.
+    #[inline(always)]
+    fn can_undo(self, flags: u32) -> bool {
+        if self.act != Act::Pin || self.shape != Shape::Array {
+            return false;
+        }
+        // Without flags it is `memfd_pin_folios()`, which is longterm. On the kernels
+        // that do not say which flag that is, the fast path can as well.
+        let longterm = layout!(foll_longterm);
+        self.flags.is_none() || longterm == ABSENT || flags & longterm != 0
+    }
 }
 
 /// Called by the fast and unlocked variants on 5.10 and 6.1, and so the only
@@ -119,13 +137,15 @@ fn enter(gup: Gup, args: &impl Args) -> Option<*mut Thread> {
         (*thread).pages = args.arg(gup.pages);
         (*thread).flags = flags;
     }
+    if gup.can_undo(flags) {
+        undo::begins();
+    }
     Some(thread)
 }
 
-/// The call ends. What it took is booked to the owner that `identify` leaves in
-/// the thread's entry.
+/// The call ends. What it took is booked to its owner.
 #[inline(always)]
-fn leave(gup: Gup, returned: i32, identify: impl Fn(*mut Thread)) -> u32 {
+fn leave(gup: Gup, returned: i32, owner: impl Fn(*mut Thread) -> u32) -> u32 {
     let tid = threads::tid();
     let Some(thread) = threads::of(tid) else {
         return 0;
@@ -135,6 +155,9 @@ fn leave(gup: Gup, returned: i32, identify: impl Fn(*mut Thread)) -> u32 {
     }
     // SAFETY: the entry is this thread's while it is inside a call.
     let (pages, flags) = unsafe { ((*thread).pages, (*thread).flags) };
+    if gup.can_undo(flags) {
+        undo::ends();
+    }
     let none = gup.shape == Shape::Array && returned <= 0
         || gup.shape == Shape::FolioTimes && returned != 0;
     // Without an array the call only faults pages in and takes no reference.
@@ -151,12 +174,13 @@ fn leave(gup: Gup, returned: i32, identify: impl Fn(*mut Thread)) -> u32 {
         );
         return 0;
     }
-    // To the verifier any number again, which it would follow once more if it
-    // were 1.
-    let returned = returned + unknown_zero() as i32;
-    identify(thread);
-    // SAFETY: as above.
-    let owner = owners::settle(unsafe { &*thread });
+    let returned = match gup.act {
+        // To the verifier any number again, which it would follow once more if it
+        // were 1.
+        Act::Get => returned + unknown_zero() as i32,
+        _ => returned,
+    };
+    let owner = owner(thread);
     // Not before: an idle entry may be another thread's at once.
     Thread::leave(thread, tid);
     let taken = match gup.shape {
@@ -205,7 +229,9 @@ macro_rules! gup {
             fn [<$symbol _kretprobe>](ctx: RetProbeContext) -> u32 {
                 leave([<$symbol:upper>], ctx.ret::<i32>(), |thread| {
                     if UNWINDS_AT_RETURN {
-                        owners::identify(&ctx, thread, [<$symbol:upper>].id);
+                        owners::identify(&ctx, thread, [<$symbol:upper>].id)
+                    } else {
+                        owners::settle(thread)
                     }
                 })
             }
@@ -219,7 +245,7 @@ macro_rules! gup {
             #[fexit]
             fn [<$symbol _fexit>](ctx: FExitContext) -> u32 {
                 leave([<$symbol:upper>], returned(&ctx, arguments([<$symbol:upper>])), |thread| {
-                    owners::identify(&ctx, thread, [<$symbol:upper>].id);
+                    owners::identify(&ctx, thread, [<$symbol:upper>].id)
                 })
             }
         }

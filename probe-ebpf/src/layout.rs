@@ -49,6 +49,8 @@ pub(crate) static LAYOUT: Layout = Layout {
     task_leader: ABSENT,
     task_start: ABSENT,
     task_comm: ABSENT,
+    task_cred: ABSENT,
+    cred_uid: ABSENT,
     inode_dentry: ABSENT,
     dentry_alias: ABSENT,
     dentry_parent: ABSENT,

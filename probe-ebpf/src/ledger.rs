@@ -61,18 +61,104 @@ impl Book {
     }
 }
 
-/// References on their way into the book, or out of it.
+/// References on a folio, that are taken or given back.
 #[repr(C)]
-pub(crate) struct Entry {
+#[derive(Clone, Copy)]
+pub(crate) struct References {
     /// The slot's word with no count: key and kind.
     pub(crate) want: u64,
-    pub(crate) buckets: [u32; 2],
-    /// References not yet entered.
+    /// How many are not yet entered.
     pub(crate) left: u64,
+    /// `folio->mapping`.
     pub(crate) mapping: u64,
+    /// The memory cgroup's word, of those that are taken.
     pub(crate) memcg: u64,
+    /// Pages of the folio.
     pub(crate) pages: u32,
+    /// In whose name they are taken.
     pub(crate) owner: u32,
+}
+
+impl References {
+    /// `n` references of a kind (0 or [`Word::GET`]) on the folio of a head page.
+    #[inline(always)]
+    pub(crate) fn on(head: u64, kind: u64, n: u64, mapping: u64) -> Self {
+        Self {
+            want: folio_key(head) << Word::KEY_SHIFT | kind,
+            left: n,
+            mapping,
+            memcg: 0,
+            pages: 1,
+            owner: 0,
+        }
+    }
+
+    /// Takes them into the book; `head` is the folio's head page.
+    ///
+    /// Nearly always the slot that the folio prefers will do, and that is why all
+    /// else is behind it.
+    #[inline(always)]
+    pub(crate) fn take(self, head: u64) {
+        let level = settings::level();
+        if !settings::keeps(self.key(), level) {
+            self.pass_over(self.left);
+            return;
+        }
+        // Here and not where a slot is opened the long way: few folios ever need that.
+        settings::learn_high(head);
+        if place::at_preferred(&self) {
+            return;
+        }
+        if with(&mut Entry::of(self, level), Entry::enter).is_none() {
+            self.pass_over(self.left);
+            counters::lose(Lost::CONTENDED, self.left);
+        }
+    }
+
+    /// Gives them back. Returns how many of them the book should have held and
+    /// did not.
+    #[inline(always)]
+    pub(crate) fn give_back(self) -> u64 {
+        let level = settings::level();
+        if !settings::keeps(self.key(), level) {
+            self.pass_over(self.left.wrapping_neg());
+            return 0;
+        }
+        let left = self.left - release::from_preferred(&self);
+        if left == 0 {
+            return 0;
+        }
+        let rest = Self { left, ..self };
+        let unknown = with(&mut Entry::of(rest, level), Entry::remove).unwrap_or(left);
+        if unknown > 0 {
+            self.pass_over(unknown.wrapping_neg());
+        }
+        unknown
+    }
+
+    #[inline(always)]
+    pub(crate) fn key(&self) -> u64 {
+        self.want >> Word::KEY_SHIFT
+    }
+
+    /// The bucket that the folio prefers.
+    #[inline(always)]
+    pub(crate) fn bucket(&self) -> Option<*mut Bucket> {
+        bucket_ptr(bucket_of(self.key(), layout!(ledger_mask)))
+    }
+
+    #[inline(always)]
+    fn pass_over(&self, n: u64) {
+        counters::pass_over(self.key(), self.want & Word::GET, n);
+    }
+}
+
+/// References on their way into the book, or out of it, where the preferred slot
+/// was not enough.
+#[repr(C)]
+pub(crate) struct Entry {
+    pub(crate) references: References,
+    pub(crate) buckets: [u32; 2],
     /// What is looked for next, see `place`.
     pub(crate) rank: u64,
     /// Sampling level at the last look.
@@ -84,52 +170,24 @@ pub(crate) struct Entry {
 kept!(Entry, ENTRY_CELLS);
 
 impl Entry {
-    /// `n` references of a kind (0 or [`Word::GET`]) on the folio of a head page.
     #[inline(always)]
-    pub(crate) fn new(head: u64, kind: u64, n: u64, owner: u32, mapping: u64) -> Self {
-        let key = folio_key(head);
+    fn of(references: References, level: u64) -> Self {
         Self {
-            want: key << Word::KEY_SHIFT | kind,
-            buckets: buckets_of(key),
-            left: n,
-            mapping,
-            memcg: 0,
-            pages: 1,
-            owner,
+            references,
+            buckets: buckets_of(references.key()),
             rank: 0,
-            level: settings::level(),
+            level,
             releaser: 0,
         }
     }
 
-    /// Takes them into the book, in the name of the owner.
     #[inline(always)]
-    pub(crate) fn pin(&mut self, head: u64, memcg: u64, pages: u32) {
-        let (key, kind, n) = (self.key(), self.want & Word::GET, self.left);
-        if with(self, |it| it.try_pin(head, memcg, pages)).is_none() {
-            counters::pass_over(key, kind, n);
-            counters::lose(Lost::CONTENDED, n);
-        }
-    }
-
-    #[inline(always)]
-    fn try_pin(&mut self, head: u64, memcg: u64, pages: u32) {
-        if !settings::keeps(self.key(), self.level) {
-            self.pass_over(self.left);
-            return;
-        }
-        self.memcg = memcg;
-        self.pages = pages;
-        // Here and not where a slot is opened the long way: few folios ever need that.
-        settings::learn_high(head);
-        if place::at_preferred(self) {
-            return;
-        }
+    fn enter(&mut self) {
         // Twice in a row is rare: no loop for the first time.
         if add_to_own(self.handle()) == 0 {
             self.attempt(try_add);
         }
-        if self.left == 0 {
+        if self.references.left == 0 {
             return;
         }
         self.attempt(try_open);
@@ -138,55 +196,27 @@ impl Entry {
             place::make_room(self.handle());
             self.attempt(try_open);
         }
-        if self.left == 0 {
+        let left = self.references.left;
+        if left == 0 {
             return;
         }
-        self.pass_over(self.left);
+        self.references.pass_over(left);
         match self.rank {
             place::OUTSIDE => {}
-            place::NO_ROOM => counters::lose(Lost::LEDGER_FULL, self.left),
-            _ => counters::lose(Lost::CONTENDED, self.left),
+            place::NO_ROOM => counters::lose(Lost::LEDGER_FULL, left),
+            _ => counters::lose(Lost::CONTENDED, left),
         }
     }
 
-    /// Gives them back. Returns how many of them the book should have held and
-    /// did not.
+    /// How many were not there.
     #[inline(always)]
-    pub(crate) fn release(&mut self) -> u64 {
-        let (key, kind, n) = (self.key(), self.want & Word::GET, self.left);
-        with(self, Self::try_release).unwrap_or_else(|| {
-            counters::pass_over(key, kind, n.wrapping_neg());
-            n
-        })
-    }
-
-    #[inline(always)]
-    fn try_release(&mut self) -> u64 {
-        if !settings::keeps(self.key(), self.level) {
-            self.pass_over(self.left.wrapping_neg());
-            return 0;
+    fn remove(&mut self) -> u64 {
+        self.releaser = release::releaser();
+        if self.releaser != 0 {
+            release::from_own(self.handle());
         }
-        if !release::from_preferred(self) {
-            self.releaser = release::releaser();
-            if self.releaser != 0 {
-                release::from_own(self.handle());
-            }
-            self.attempt(release::attempt);
-        }
-        if self.left > 0 {
-            self.pass_over(self.left.wrapping_neg());
-        }
-        self.left
-    }
-
-    #[inline(always)]
-    pub(crate) fn key(&self) -> u64 {
-        self.want >> Word::KEY_SHIFT
-    }
-
-    #[inline(always)]
-    fn pass_over(&self, n: u64) {
-        counters::pass_over(self.key(), self.want & Word::GET, n);
+        self.attempt(release::attempt);
+        self.references.left
     }
 
     /// Tries until done; what is left could not be entered.
@@ -213,17 +243,19 @@ extern "C" fn add_to_own(entry: Handle<Entry>) -> i64 {
         return 1;
     };
     let mut found = false;
+    let references = entry.references;
     for bucket in entry.buckets {
         let Some(bucket) = bucket_ptr(bucket) else {
             return 1;
         };
         let slot = find(bucket, |word, slot| {
-            equal(word.0 & Word::IDENTITY, entry.want) && owner_of(bucket, slot) == entry.owner
+            equal(word.0 & Word::IDENTITY, references.want)
+                && owner_of(bucket, slot) == references.owner
         });
         if slot < NONE {
             found = true;
-            if place::add(bucket, slot, entry) {
-                entry.left = 0;
+            if place::add(bucket, slot, &references) {
+                entry.references.left = 0;
                 return 1;
             }
         }

@@ -40,6 +40,7 @@ mod settings;
 mod task;
 mod threads;
 mod typed;
+mod undo;
 mod unknown;
 mod unpin;
 mod walks;

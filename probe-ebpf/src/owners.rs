@@ -8,9 +8,7 @@ use core::{ffi::c_void, mem::offset_of};
 
 use aya_ebpf::{
     bindings::BPF_F_MMAPABLE,
-    helpers::{
-        bpf_get_current_pid_tgid, bpf_get_current_uid_gid, generated::bpf_get_current_cgroup_id,
-    },
+    helpers::{bpf_get_current_pid_tgid, generated::bpf_get_current_cgroup_id},
     macros::map,
     maps::Array,
 };
@@ -25,7 +23,7 @@ use crate::{
     ledger::now,
     paths::{PATHS, is_same, remember},
     repeat::repeat_here,
-    task,
+    task::{self, Current},
     threads::Thread,
     unknown::unknown_zero,
 };
@@ -40,11 +38,11 @@ pub(crate) const NOBODY: u32 = 0;
 /// Records looked at for an identity, or for room for it.
 const ATTEMPTS: u32 = 8;
 
-/// Finds the owner of a call, and leaves it in the thread's entry.
+/// Finds the owner of a call, and leaves it in the thread's entry as well.
 ///
 /// With a frame of its own: the stack of a probe is short.
 #[inline(never)]
-pub(crate) fn identify(ctx: &impl Stack, thread: *mut Thread, function: u32) {
+pub(crate) fn identify(ctx: &impl Stack, thread: *mut Thread, function: u32) -> u32 {
     // SAFETY: the entry is this thread's while it is inside a call.
     let thread = unsafe { &mut *thread };
     // Through the entry: the stack's address becomes a number there, with which
@@ -53,8 +51,11 @@ pub(crate) fn identify(ctx: &impl Stack, thread: *mut Thread, function: u32) {
     unsafe { (&raw mut thread.stack).write_volatile(ctx.stack()) };
     // SAFETY: the helper has no precondition.
     let cgroup = unsafe { bpf_get_current_cgroup_id() };
-    let uid = bpf_get_current_uid_gid() as u32;
-    let (task, start_ns) = task::current();
+    let Current {
+        task,
+        start_ns,
+        uid,
+    } = task::current();
     if thread.start_ns != start_ns || thread.cgroup != cgroup || thread.uid != uid {
         thread.start_ns = start_ns;
         thread.cgroup = cgroup;
@@ -70,12 +71,13 @@ pub(crate) fn identify(ctx: &impl Stack, thread: *mut Thread, function: u32) {
         if path.what == what && is_live(path.owner, path.owner_tag) && is_same(path, stack) {
             thread.owner = path.owner;
             thread.owner_tag = path.owner_tag;
-            return;
+            return path.owner;
         }
     }
     thread.inner_frames = ctx.inner_frames();
     thread.frame_count = call_path(ctx, &raw mut thread.frames);
     learn(thread, task, what);
+    thread.owner
 }
 
 /// Function and flags in one word; never 0.
@@ -93,9 +95,12 @@ pub(crate) fn is_live(owner: u32, tag: u64) -> bool {
         .is_some_and(|it| load(unsafe { &raw const (*it).tag }) == tag)
 }
 
-/// The owner of the call that ends, if its record is still there.
+/// The owner that was found when the call that ends began, if its record is still
+/// there.
 #[inline(always)]
-pub(crate) fn settle(thread: &Thread) -> u32 {
+pub(crate) fn settle(thread: *mut Thread) -> u32 {
+    // SAFETY: the entry is this thread's while it is inside a call.
+    let thread = unsafe { &*thread };
     if thread.owner_tag != 0 && is_live(thread.owner, thread.owner_tag) {
         thread.owner
     } else {

@@ -11,7 +11,7 @@ use crate::{
     counters,
     folio::{Folio, MAPPING_ANON, read_kernel, read_word},
     layout::layout,
-    ledger::Entry,
+    ledger::References,
     repeat::{repeat, step_by, steps},
     scratch::{Handle, Kept, kept, lent, with},
     settings::zero_page,
@@ -172,17 +172,10 @@ impl Small {
 /// Gives `n` pins of a small folio back.
 #[inline(always)]
 pub(crate) fn unpin(folio: &Small, n: u64) {
-    unpin_small(folio.head, folio.mapping, n);
-}
-
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn unpin_small(head: u64, mapping: u64, n: u64) -> u64 {
-    let unknown = Entry::new(head, 0, n, 0, mapping).release();
+    let unknown = References::on(folio.head, 0, n, folio.mapping).give_back();
     if unknown > 0 {
         counters::lose(Lost::UNKNOWN_RELEASE, unknown);
     }
-    0
 }
 
 /// Books a pin of the only page of an array, if that is of a small folio.
@@ -210,10 +203,14 @@ pub(crate) fn pinned_one(_array: u64, _owner: u32) -> bool {
 }
 
 #[cfg(not(feature = "baseline"))]
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn pin_small(head: u64, mapping: u64, memcg: u64, owner: u32) -> u64 {
-    Entry::new(head, 0, 1, owner, mapping).pin(head, memcg, 1);
+#[inline(always)]
+fn pin_small(head: u64, mapping: u64, memcg: u64, owner: u32) -> u64 {
+    let pin = References {
+        owner,
+        memcg,
+        ..References::on(head, 0, 1, mapping)
+    };
+    pin.take(head);
     0
 }
 
@@ -426,21 +423,22 @@ extern "C" fn book(walk: Handle<Walk>) -> u64 {
         // most of them are given back where no hook can see it.
         return 0;
     }
-    let mut entry = Entry::new(
-        walk.head,
-        if pin { 0 } else { Word::GET },
-        walk.run,
-        walk.owner as u32,
-        walk.mapping,
-    );
+    let kind = if pin { 0 } else { Word::GET };
+    let references = References::on(walk.head, kind, walk.run, walk.mapping);
     if gup {
         let pages = (walk.end - walk.head)
             .checked_div(u64::from(layout!(page_size)))
             .unwrap_or(1);
-        entry.pin(walk.head, walk.memcg, pages as u32);
+        let taken = References {
+            owner: walk.owner as u32,
+            memcg: walk.memcg,
+            pages: pages as u32,
+            ..references
+        };
+        taken.take(walk.head);
         return 0;
     }
-    let unknown = entry.release();
+    let unknown = references.give_back();
     // A bio also drops references that no GUP took (splice, loop): those that
     // the book does not hold are no loss.
     if pin && unknown > 0 {

@@ -6,7 +6,9 @@ use probe_abi::{BUCKET_SLOTS, Bucket, Lost, STRATA, SlotNote, Word, preferred_sl
 use crate::{
     atomic::{swap, xadd32},
     counters,
-    ledger::{Entry, NONE, bucket_ptr, find, note_ptr, now, owner_of, read_word, word_ptr},
+    ledger::{
+        Entry, NONE, References, bucket_ptr, find, note_ptr, now, owner_of, read_word, word_ptr,
+    },
     owners::NOBODY,
     repeat::{needs, repeat},
     scratch::{Handle, Kept, Raw, kept, lent, passed, with},
@@ -43,24 +45,16 @@ impl Pattern {
     #[inline(always)]
     fn of(entry: &Entry) -> Self {
         let (mask, bits) = match entry.rank {
-            REMEMBERS => (u64::MAX, entry.want),
+            REMEMBERS => (u64::MAX, entry.references.want),
             FREE => (u64::MAX, 0),
             IDLE => (Word::COUNT | Word::BUSY, 0),
             REFERENCES => (Word::GET | Word::BUSY, Word::GET),
-            _ => (Word::IDENTITY, entry.want),
+            _ => (Word::IDENTITY, entry.references.want),
         };
         // Unknown to the verifier, or it would search with each of them.
         Self {
             mask: mask + unknown_zero(),
             bits: bits + unknown_zero(),
-        }
-    }
-
-    #[inline(always)]
-    fn exactly(word: Word) -> Self {
-        Self {
-            mask: u64::MAX,
-            bits: word.0,
         }
     }
 
@@ -87,13 +81,13 @@ pub(crate) extern "C" fn open_slot(entry: Handle<Entry>) -> i64 {
             if !take_slot(bucket, slot, entry, pattern) {
                 return 0;
             }
-            entry.left = 0;
+            entry.references.left = 0;
             return 1;
         }
     }
     entry.rank += 1 + unknown_zero();
     // For a plain reference no other one has to go.
-    if entry.rank == REFERENCES && entry.want & Word::GET != 0 {
+    if entry.rank == REFERENCES && entry.references.want & Word::GET != 0 {
         entry.rank = SHARED + unknown_zero();
     }
     i64::from(entry.rank >= NO_ROOM)
@@ -110,12 +104,12 @@ pub(crate) extern "C" fn make_room(entry: Handle<Entry>) -> u64 {
     let Some(entry) = lent::<Entry>(entry) else {
         return 0;
     };
-    if entry.want & Word::GET != 0 {
+    if entry.references.want & Word::GET != 0 {
         return 0;
     }
     let mut clearing = Clearing {
         buckets: entry.buckets,
-        key: entry.key(),
+        key: entry.references.key(),
         level: entry.level,
         cleared: unknown_zero(),
     };
@@ -124,7 +118,7 @@ pub(crate) extern "C" fn make_room(entry: Handle<Entry>) -> u64 {
         entry.level = clearing.level;
         if clearing.cleared > 0 {
             entry.rank = FREE + unknown_zero();
-        } else if !settings::keeps(entry.key(), clearing.level) {
+        } else if !settings::keeps(entry.references.key(), clearing.level) {
             entry.rank = OUTSIDE + unknown_zero();
         }
     });
@@ -185,23 +179,22 @@ extern "C" fn clear_one(index: u64, clearing: Raw) -> i64 {
 
 /// Enters at the slot that a folio prefers, if that is free, remembers the folio or
 /// is this owner's: true if done. If another owner has it, it learns of this one.
-#[cfg_attr(not(feature = "baseline"), inline(always))]
-#[cfg_attr(feature = "baseline", inline(never))]
-pub(crate) fn at_preferred(entry: &Entry) -> bool {
-    let Some(bucket) = bucket_ptr(entry.buckets[0]) else {
+#[inline(always)]
+pub(crate) fn at_preferred(references: &References) -> bool {
+    let Some(bucket) = references.bucket() else {
         return false;
     };
-    let slot = preferred_slot_of(entry.key());
+    let slot = preferred_slot_of(references.key());
     let at = word_ptr(bucket, slot);
     let word = read_word(at);
-    if word.is_empty() || word.0 == entry.want {
-        return open(bucket, slot, entry, Pattern::exactly(word));
+    if word.is_empty() || word.0 == references.want {
+        return claim(bucket, slot, word, references);
     }
-    if word.0 & Word::IDENTITY != entry.want {
+    if word.0 & Word::IDENTITY != references.want {
         return false;
     }
-    if owner_of(bucket, slot) == entry.owner {
-        return add(bucket, slot, entry);
+    if owner_of(bucket, slot) == references.owner {
+        return add(bucket, slot, references);
     }
     // Without the mark a release may take from the wrong owner of the two.
     if word.0 & Word::OTHERS == 0 {
@@ -212,8 +205,8 @@ pub(crate) fn at_preferred(entry: &Entry) -> bool {
 
 /// Adds to a slot that this owner has; false if it no longer is.
 #[inline(always)]
-pub(crate) fn add(bucket: *mut Bucket, slot: usize, entry: &Entry) -> bool {
-    let Some(before) = raise(bucket, slot, entry) else {
+pub(crate) fn add(bucket: *mut Bucket, slot: usize, references: &References) -> bool {
+    let Some(before) = raise(bucket, slot, references) else {
         return false;
     };
     if before == 0 {
@@ -221,12 +214,12 @@ pub(crate) fn add(bucket: *mut Bucket, slot: usize, entry: &Entry) -> bool {
         // SAFETY: a map value, aligned and alive.
         unsafe {
             (&raw mut (*note).since_ns).write_volatile(now());
-            (&raw mut (*note).memcg).write_volatile(entry.memcg);
+            (&raw mut (*note).memcg).write_volatile(references.memcg);
         }
     }
-    if owner_of(bucket, slot) != entry.owner {
+    if owner_of(bucket, slot) != references.owner {
         // It was emptied and reopened for somebody else since its owner was read.
-        disown(bucket, slot, before, entry);
+        disown(bucket, slot, before, references);
     }
     true
 }
@@ -235,30 +228,32 @@ pub(crate) fn add(bucket: *mut Bucket, slot: usize, entry: &Entry) -> bool {
 #[inline(always)]
 fn take_slot(bucket: *mut Bucket, slot: usize, entry: &Entry, pattern: Pattern) -> bool {
     if entry.rank == SHARED {
-        share(bucket, slot, entry)
+        share(bucket, slot, &entry.references)
     } else {
-        open(bucket, slot, entry, pattern)
+        let word = read_word(word_ptr(bucket, slot));
+        pattern.fits(word) && claim(bucket, slot, word, &entry.references)
     }
 }
 
 /// Adds to another owner's slot: more owners than slots. From then on it counts
 /// for nobody in particular.
 #[inline(always)]
-fn share(bucket: *mut Bucket, slot: usize, entry: &Entry) -> bool {
-    let Some(before) = raise(bucket, slot, entry) else {
+fn share(bucket: *mut Bucket, slot: usize, references: &References) -> bool {
+    let Some(before) = raise(bucket, slot, references) else {
         return false;
     };
-    disown(bucket, slot, before, entry);
+    disown(bucket, slot, before, references);
     true
 }
 
 /// Adds to a slot of this folio; what it counted before, if it could be done.
 #[inline(always)]
-fn raise(bucket: *mut Bucket, slot: usize, entry: &Entry) -> Option<u64> {
+fn raise(bucket: *mut Bucket, slot: usize, references: &References) -> Option<u64> {
     let at = word_ptr(bucket, slot);
     let word = read_word(at);
-    let fits = u64::from(word.count()) + entry.left <= Word::COUNT;
-    if word.0 & Word::IDENTITY != entry.want || !fits || !swap(at, word.0, word.0 + entry.left) {
+    let left = references.left;
+    let fits = u64::from(word.count()) + left <= Word::COUNT;
+    if word.0 & Word::IDENTITY != references.want || !fits || !swap(at, word.0, word.0 + left) {
         return None;
     }
     let note = note_ptr(bucket, slot);
@@ -270,26 +265,26 @@ fn raise(bucket: *mut Bucket, slot: usize, entry: &Entry) -> Option<u64> {
 /// Takes the owner's name from a slot that two share. Pins that had none are not
 /// lost once more.
 #[inline(always)]
-fn disown(bucket: *mut Bucket, slot: usize, before: u64, entry: &Entry) {
+fn disown(bucket: *mut Bucket, slot: usize, before: u64, references: &References) {
     let mut pages = 0;
     if owner_of(bucket, slot) != NOBODY {
         pages += before;
     }
-    if entry.owner != NOBODY {
-        pages += entry.left;
+    if references.owner != NOBODY {
+        pages += references.left;
     }
     // SAFETY: a map value, aligned and alive.
     unsafe { (&raw mut (*note_ptr(bucket, slot)).owner).write_volatile(NOBODY) };
     counters::lose(Lost::OWNERS_FULL, pages);
 }
 
-/// Claims a slot, writes its note, and publishes the entry.
+/// Claims a slot whose word was `old`, writes its note, and publishes the entry;
+/// false if it no longer is.
 #[inline(always)]
-fn open(bucket: *mut Bucket, slot: usize, entry: &Entry, pattern: Pattern) -> bool {
+fn claim(bucket: *mut Bucket, slot: usize, old: Word, references: &References) -> bool {
     let at = word_ptr(bucket, slot);
-    let old = read_word(at);
-    let new = entry.want + entry.left;
-    if !pattern.fits(old) || entry.left > Word::COUNT || !swap(at, old.0, new | Word::BUSY) {
+    let new = references.want + references.left;
+    if references.left > Word::COUNT || !swap(at, old.0, new | Word::BUSY) {
         return false;
     }
     if old.count() > 0 {
@@ -298,7 +293,7 @@ fn open(bucket: *mut Bucket, slot: usize, entry: &Entry, pattern: Pattern) -> bo
     let note = note_ptr(bucket, slot);
     // What is remembered of this folio outlives the change of owner.
     let (mut gups, mut zaps) = (1, 0);
-    if old.0 == entry.want {
+    if old.0 == references.want {
         // SAFETY: the slot is ours while its word is busy.
         let was = unsafe { note.read() };
         gups = was.gups.wrapping_add(1);
@@ -308,12 +303,12 @@ fn open(bucket: *mut Bucket, slot: usize, entry: &Entry, pattern: Pattern) -> bo
     unsafe {
         note.write(SlotNote {
             since_ns: now(),
-            mapping: entry.mapping,
-            pages: entry.pages,
+            mapping: references.mapping,
+            pages: references.pages,
             gups,
             zaps,
-            owner: entry.owner,
-            memcg: entry.memcg,
+            owner: references.owner,
+            memcg: references.memcg,
         });
     }
     // A full barrier, so that nobody sees the word without its note.

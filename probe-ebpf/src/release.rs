@@ -12,9 +12,9 @@ use probe_abi::{BUCKET_SLOTS, Bucket, Word, preferred_slot_of};
 use crate::{
     atomic::swap,
     folio::MAPPING_ANON,
-    ledger::{Entry, NONE, bucket_ptr, find, owner_of, read_word, since, word_ptr},
+    ledger::{Entry, NONE, References, bucket_ptr, find, owner_of, read_word, since, word_ptr},
     owners,
-    scratch::{Handle, Kept, Raw, handle, lent},
+    scratch::{Handle, Raw, handle, lent},
     threads,
     unknown::{equal, unknown_zero},
 };
@@ -34,19 +34,20 @@ pub(crate) fn releaser() -> u64 {
     bpf_get_current_pid_tgid() >> 32
 }
 
-/// Takes all of them from the slot that the folio prefers, if nobody else has any.
-#[cfg_attr(not(feature = "baseline"), inline(always))]
-#[cfg_attr(feature = "baseline", inline(never))]
-pub(crate) fn from_preferred(entry: &mut Entry) -> bool {
-    let Some(bucket) = bucket_ptr(entry.buckets[0]) else {
-        return false;
+/// Takes what there is out of the slot that the folio prefers, if nobody else has
+/// any; how many.
+#[inline(always)]
+pub(crate) fn from_preferred(references: &References) -> u64 {
+    let Some(bucket) = references.bucket() else {
+        return 0;
     };
-    let slot = preferred_slot_of(entry.key());
-    if read_word(word_ptr(bucket, slot)).0 & Word::OTHERS != 0 {
-        return false;
+    let slot = preferred_slot_of(references.key());
+    let word = read_word(word_ptr(bucket, slot));
+    let alone = word.0 & !Word::COUNT == references.want;
+    if !alone || word.count() == 0 {
+        return 0;
     }
-    entry.left -= take(bucket, slot, entry);
-    entry.left == 0
+    take(bucket, slot, word, references)
 }
 
 /// Takes what the releasing process itself has.
@@ -57,8 +58,8 @@ pub(crate) extern "C" fn from_own(entry: Handle<Entry>) -> i64 {
         return DONE;
     };
     for bucket in entry.buckets {
-        let slot = own(bucket, entry.want, entry.releaser);
-        take_from(entry.handle(), bucket, slot);
+        let slot = own(bucket, entry.references.want, entry.releaser);
+        take_from(entry, bucket, slot);
     }
     NOTHING
 }
@@ -77,16 +78,16 @@ extern "C" fn from_newest(entry: Handle<Entry>) -> i64 {
     let Some(entry) = lent::<Entry>(entry) else {
         return DONE;
     };
-    if entry.left == 0 {
+    if entry.references.left == 0 {
         return DONE;
     }
     let mut found = NOTHING;
     for bucket in entry.buckets {
-        let slot = newest(bucket, entry.want);
+        let slot = newest(bucket, entry.references.want);
         if slot < NONE as u64 {
             found = SOME;
-            take_from(entry.handle(), bucket, slot);
-            if entry.left == 0 {
+            take_from(entry, bucket, slot);
+            if entry.references.left == 0 {
                 return DONE;
             }
         }
@@ -133,15 +134,18 @@ extern "C" fn newest(bucket: u32, want: u64) -> u64 {
 }
 
 /// Takes what is asked for out of a slot, if there is one and as much as it has.
-#[cfg_attr(not(feature = "baseline"), unsafe(no_mangle), inline(never))]
-#[cfg_attr(feature = "baseline", inline(always))]
-extern "C" fn take_from(entry: Handle<Entry>, bucket: u32, slot: u64) -> u64 {
-    if let (Some(entry), Some(bucket)) = (lent::<Entry>(entry), bucket_ptr(bucket))
-        && slot < NONE as u64
-    {
-        entry.left -= take(bucket, slot as usize, entry);
+#[inline(always)]
+fn take_from(entry: &mut Entry, bucket: u32, slot: u64) {
+    let Some(bucket) = bucket_ptr(bucket) else {
+        return;
+    };
+    let slot = slot as usize;
+    if slot < NONE {
+        let word = read_word(word_ptr(bucket, slot));
+        if holds(word, entry.references.want) {
+            entry.references.left -= take(bucket, slot, word, &entry.references);
+        }
     }
-    0
 }
 
 #[inline(always)]
@@ -149,27 +153,23 @@ fn holds(word: Word, want: u64) -> bool {
     equal(word.0 & Word::IDENTITY, want) && word.count() > 0
 }
 
-/// Takes what there is, at most what is asked for, out of a slot; returns how many.
+/// Takes what there is, at most what is asked for, out of a slot with references;
+/// returns how many: none if its word no longer is what it was.
 #[inline(always)]
-fn take(bucket: *mut Bucket, slot: usize, entry: &Entry) -> u64 {
-    let at = word_ptr(bucket, slot);
-    let word = read_word(at);
-    if !holds(word, entry.want) {
-        return 0;
-    }
+fn take(bucket: *mut Bucket, slot: usize, word: Word, references: &References) -> u64 {
     let (owner, since_ns) = (owner_of(bucket, slot), since(bucket, slot));
     let count = u64::from(word.count());
-    let taken = count.min(entry.left);
+    let taken = count.min(references.left);
     let rest = if taken < count {
         word.0 - taken
-    } else if entry.mapping & MAPPING_ANON != 0 {
+    } else if references.mapping & MAPPING_ANON != 0 {
         // Nothing writes an anonymous folio back through mkclean: once its last
         // reference is gone there is nothing to remember.
         0
     } else {
         word.0 & Word::IDENTITY
     };
-    if !swap(at, word.0, rest) {
+    if !swap(word_ptr(bucket, slot), word.0, rest) {
         return 0;
     }
     if taken == count {

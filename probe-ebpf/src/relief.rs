@@ -9,37 +9,52 @@
 //! The few instructions between the kernel's own mark and ours remain: what falls
 //! into them is counted as `hook_missed`.
 
-use core::mem::offset_of;
+use core::{mem::offset_of, ptr::NonNull};
 
 use probe_abi::{CpuCounters, RELEASE_FUNCTIONS};
 
 use crate::counters;
 
-/// Runs the first program of a function, with the CPU marked.
+/// The first program of a function is at work on this CPU while this lives.
 ///
 /// Before Linux 5.12, where the `baseline` flavour runs, nothing is skipped.
-#[inline(always)]
-pub(crate) fn at_work(function: usize, program: impl FnOnce()) {
-    let Some(mark) = mark(function).filter(|_| cfg!(not(feature = "baseline"))) else {
-        return program();
-    };
-    // SAFETY: a map value, which only this CPU changes; what comes in on top ends
-    // before this goes on.
-    unsafe { mark.write_volatile(1) };
-    program();
-    // SAFETY: as above.
-    unsafe { mark.write_volatile(0) };
+pub(crate) struct AtWork(Option<NonNull<u8>>);
+
+impl AtWork {
+    #[inline(always)]
+    pub(crate) fn begin(function: usize) -> Self {
+        let mark = mark(function).filter(|_| cfg!(not(feature = "baseline")));
+        // No word beside it that would be undefined where there is none.
+        let mark = mark.and_then(NonNull::new);
+        if let Some(mark) = mark {
+            // SAFETY: a map value, which only this CPU changes; what comes in on top
+            // ends before this goes on.
+            unsafe { mark.write_volatile(1) };
+        }
+        Self(mark)
+    }
 }
 
-/// Runs the second one, if the first was kept from it.
+impl Drop for AtWork {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if let Some(mark) = self.0 {
+            // SAFETY: as above.
+            unsafe { mark.write_volatile(0) };
+        }
+    }
+}
+
+/// Whether the first program was kept from a run that the second one makes up for.
 #[cfg(not(feature = "baseline"))]
 #[inline(always)]
-pub(crate) fn make_up(function: usize, program: impl FnOnce()) {
+pub(crate) fn is_due(function: usize) -> bool {
     // SAFETY: as above.
-    if mark(function).is_some_and(|it| unsafe { it.read_volatile() } == 1) {
+    let due = mark(function).is_some_and(|it| unsafe { it.read_volatile() } == 1);
+    if due {
         counters::add(1, offset_of!(CpuCounters, runs_made_up));
-        program();
     }
+    due
 }
 
 #[inline(always)]

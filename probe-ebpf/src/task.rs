@@ -1,13 +1,33 @@
 //! The current task, as a typed pointer (Linux 5.11).
 
-use aya_ebpf::helpers::generated::bpf_get_current_task_btf;
+use aya_ebpf::helpers::{bpf_get_current_uid_gid, generated::bpf_get_current_task_btf};
+use probe_abi::ABSENT;
 
 use crate::{layout::layout, typed::Typed};
 
-/// Its address, and when it began.
+/// Who is running.
+pub(crate) struct Current {
+    /// Address of the `task_struct`.
+    pub(crate) task: u64,
+    /// When it began.
+    pub(crate) start_ns: u64,
+    /// Its (real) user, as the initial user namespace has it.
+    pub(crate) uid: u32,
+}
+
 #[inline(always)]
-pub(crate) fn current() -> (u64, u64) {
+pub(crate) fn current() -> Current {
     // SAFETY: the helper has no precondition, and what it returns is never null.
     let task = unsafe { Typed::known(bpf_get_current_task_btf().cast()) };
-    (task.address(), task.read(layout!(task_start)))
+    let uid = if layout!(task_cred) == ABSENT || layout!(cred_uid) == ABSENT {
+        bpf_get_current_uid_gid() as u32
+    } else {
+        // What the helper reads as well, but for a hundred instructions.
+        task.follow(layout!(task_cred)).read(layout!(cred_uid))
+    };
+    Current {
+        task: task.address(),
+        start_ns: task.read(layout!(task_start)),
+        uid,
+    }
 }

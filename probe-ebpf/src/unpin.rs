@@ -9,14 +9,17 @@ use aya_ebpf::{
 use pastey::paste;
 use probe_abi::CpuCounters;
 
+#[cfg(not(feature = "baseline"))]
+use crate::relief;
 use crate::{
     args::Args,
     counters,
     layout::layout,
     pages::{self, Act, Small},
-    relief,
+    relief::AtWork,
     threads::{self, Thread},
     typed::Typed,
+    undo,
 };
 
 /// How a function says what it releases.
@@ -35,9 +38,9 @@ enum Shape {
     Range,
 }
 
+/// `found` is the folio that the first argument is, if it is a small one.
 #[inline(always)]
-fn release(shape: Shape, args: &impl Args) -> u32 {
-    let what = args.arg(0);
+fn release(shape: Shape, args: &impl Args, found: impl Fn() -> Option<Small>) -> u32 {
     if shape == Shape::DirtyArray && args.arg(2) & 0xff == 0 {
         return 0;
     }
@@ -51,32 +54,22 @@ fn release(shape: Shape, args: &impl Args) -> u32 {
         return 0;
     }
     let released = match shape {
-        Shape::One | Shape::Times if let Some(folio) = Typed::page_at(what).and_then(Small::of) => {
+        Shape::One | Shape::Times if let Some(folio) = found() => {
             pages::unpin(&folio, n);
             n
         }
-        Shape::One | Shape::Times => pages::one(what, n, Act::Unpin, 0),
-        Shape::Array | Shape::DirtyArray => pages::walk_array(what, n, Act::Unpin, 0),
-        Shape::Range => pages::walk_range(what, n, Act::Unpin),
+        Shape::One | Shape::Times => pages::one(args.arg(0), n, Act::Unpin, 0),
+        Shape::Array | Shape::DirtyArray => pages::walk_array(args.arg(0), n, Act::Unpin, 0),
+        Shape::Range => pages::walk_range(args.arg(0), n, Act::Unpin),
     };
     count(released);
     0
 }
 
-/// Releases a small folio that the typed argument leads to; false if it takes a
-/// longer look.
+/// The small folio at the address that the first argument is.
 #[inline(always)]
-fn released_small(shape: Shape, ctx: &FEntryContext) -> bool {
-    let Some(folio) = Small::of(Typed::arg(ctx, 0)) else {
-        return false;
-    };
-    if inside_a_pin() {
-        return false;
-    }
-    let n = if shape == Shape::Times { ctx.arg(1) } else { 1 };
-    pages::unpin(&folio, n);
-    count(n);
-    true
+fn small(args: &impl Args) -> Option<Small> {
+    Typed::page_at(args.arg(0)).and_then(Small::of)
 }
 
 #[inline(always)]
@@ -92,6 +85,9 @@ fn count(released: u64) {
 /// thread, and not in an interrupt that came in on top of it.
 #[inline(always)]
 fn inside_a_pin() -> bool {
+    if !undo::may_be() {
+        return false;
+    }
     let Some(thread) = threads::of(threads::tid()) else {
         return false;
     };
@@ -112,12 +108,12 @@ macro_rules! unpin {
         paste! {
             #[kprobe]
             fn [<$symbol _kprobe>](ctx: ProbeContext) -> u32 {
-                release($shape, &ctx)
+                release($shape, &ctx, || small(&ctx))
             }
 
             #[fentry]
             fn [<$symbol _fentry>](ctx: FEntryContext) -> u32 {
-                release($shape, &ctx)
+                release($shape, &ctx, || small(&ctx))
             }
         }
     };
@@ -130,26 +126,30 @@ macro_rules! unpin_one {
         paste! {
             #[kprobe]
             fn [<$symbol _kprobe>](ctx: ProbeContext) -> u32 {
-                release($shape, &ctx)
+                release($shape, &ctx, || small(&ctx))
             }
 
             #[fentry]
             fn [<$symbol _fentry>](ctx: FEntryContext) -> u32 {
-                relief::at_work($place, || {
-                    if !released_small($shape, &ctx) {
-                        release($shape, &ctx);
-                    }
-                });
-                0
+                let _at_work = AtWork::begin($place);
+                // The argument is typed as it is.
+                release($shape, &ctx, || Small::of(Typed::arg(&ctx, 0)))
             }
 
             #[cfg(not(feature = "baseline"))]
             #[fentry]
             fn [<$symbol _relief>](ctx: FEntryContext) -> u32 {
-                relief::make_up($place, || {
-                    release($shape, &ctx);
-                });
+                if relief::is_due($place) {
+                    [<relieve_ $symbol>](&ctx);
+                }
                 0
+            }
+
+            /// Apart, so that a run with nothing to do saves no registers.
+            #[cfg(not(feature = "baseline"))]
+            #[inline(never)]
+            fn [<relieve_ $symbol>](ctx: &FEntryContext) -> u32 {
+                release($shape, ctx, || small(ctx))
             }
         }
     };
