@@ -54,7 +54,7 @@ impl Gup {
             return false;
         }
         // Without flags it is `memfd_pin_folios()`, which is longterm. On the kernels
-        // that do not say which flag that is, the fast path can as well.
+        // that do not say which flag that is, the fast path can undo as well.
         let longterm = layout!(foll_longterm);
         self.flags.is_none() || longterm == ABSENT || flags & longterm != 0
     }
@@ -125,6 +125,10 @@ fn enter(gup: Gup, args: &impl Args) -> Option<*mut Thread> {
         }
         // Nothing else nests: the outer call's return was missed.
         counters::lose(Lost::RETURN_MISSED, 1);
+        // SAFETY: the entry is this thread's while it is inside a call.
+        if unsafe { (*thread).undoes } != 0 {
+            undo::ends();
+        }
         Thread::enter(thread, tid, gup.id);
     }
     let flags = match (gup.shape, gup.flags) {
@@ -136,8 +140,11 @@ fn enter(gup: Gup, args: &impl Args) -> Option<*mut Thread> {
     unsafe {
         (*thread).pages = args.arg(gup.pages);
         (*thread).flags = flags;
+        (*thread).undoes = 0;
     }
     if gup.can_undo(flags) {
+        // SAFETY: as above.
+        unsafe { (*thread).undoes = 1 };
         undo::begins();
     }
     Some(thread)
@@ -150,12 +157,12 @@ fn leave(gup: Gup, returned: i32, owner: impl Fn(*mut Thread) -> u32) -> u32 {
     let Some(thread) = threads::of(tid) else {
         return 0;
     };
-    if Thread::inside(thread) != Some(gup.id) {
+    if !Thread::is_inside(thread, tid, gup.id) {
         return 0;
     }
     // SAFETY: the entry is this thread's while it is inside a call.
-    let (pages, flags) = unsafe { ((*thread).pages, (*thread).flags) };
-    if gup.can_undo(flags) {
+    let (pages, flags, undoes) = unsafe { ((*thread).pages, (*thread).flags, (*thread).undoes) };
+    if undoes != 0 {
         undo::ends();
     }
     let none = gup.shape == Shape::Array && returned <= 0

@@ -67,7 +67,7 @@ impl Book {
 pub(crate) struct References {
     /// The slot's word with no count: key and kind.
     pub(crate) want: u64,
-    /// How many are not yet entered.
+    /// How many are not yet entered, or taken out.
     pub(crate) left: u64,
     /// `folio->mapping`.
     pub(crate) mapping: u64,

@@ -196,12 +196,10 @@ extern "C" fn learn(thread: *mut Thread, task: u64, what: u64) -> u64 {
         thread,
     };
     repeat_here(ATTEMPTS, try_record, (&raw mut search).cast());
-    thread.owner = search.owner;
-    thread.owner_tag = if search.owner == NOBODY {
-        0
-    } else {
-        search.live
-    };
+    // A record that is being written or taken away is nobody's yet, or any more.
+    let found = search.owner != NOBODY && is_live(search.owner, search.live);
+    thread.owner = if found { search.owner } else { NOBODY };
+    thread.owner_tag = if found { search.live } else { 0 };
     remember(thread, what);
     0
 }
@@ -241,7 +239,7 @@ extern "C" fn try_record(attempt: u64, search: *mut c_void) -> i64 {
     } else if tag.state() == OwnerTag::RETIRING {
         tag.same_identity(live) && swap(at, tag.0, live.0)
     } else {
-        // Being written counts: by the time that it matters it is in use.
+        // Being written counts: `learn` looks again.
         tag.same_identity(live)
     };
     if found {

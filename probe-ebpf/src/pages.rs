@@ -191,7 +191,12 @@ pub(crate) fn pinned_one(array: u64, owner: u32) -> bool {
     if folio.mapping & MAPPING_ANON == 0 && folio.is_under_writeback() {
         counters::add(1, offset_of!(CpuCounters, gups_in_writeback));
     }
-    pin_small(folio.head, folio.mapping, folio.memcg(), owner);
+    let pin = References {
+        owner,
+        memcg: folio.memcg(),
+        ..References::on(folio.head, 0, 1, folio.mapping)
+    };
+    pin.take(folio.head);
     true
 }
 
@@ -200,18 +205,6 @@ pub(crate) fn pinned_one(array: u64, owner: u32) -> bool {
 #[inline(always)]
 pub(crate) fn pinned_one(_array: u64, _owner: u32) -> bool {
     false
-}
-
-#[cfg(not(feature = "baseline"))]
-#[inline(always)]
-fn pin_small(head: u64, mapping: u64, memcg: u64, owner: u32) -> u64 {
-    let pin = References {
-        owner,
-        memcg,
-        ..References::on(head, 0, 1, mapping)
-    };
-    pin.take(head);
-    0
 }
 
 // Leaves of the call tree have their own frames, which end before the ledger

@@ -23,7 +23,8 @@ pub(crate) fn current() -> Current {
         bpf_get_current_uid_gid() as u32
     } else {
         // What the helper reads as well, but for a hundred instructions.
-        task.follow(layout!(task_cred)).read(layout!(cred_uid))
+        task.follow_some(layout!(task_cred))
+            .map_or(0, |cred| cred.read(layout!(cred_uid)))
     };
     Current {
         task: task.address(),

@@ -36,6 +36,8 @@ pub(crate) struct Thread {
     call: u64,
     /// The page array to be filled, or the folio itself for `folio_add_pin*()`.
     pub(crate) pages: u64,
+    /// 1 while it is in a call that may give pins back itself; see `undo`.
+    pub(crate) undoes: u64,
     /// `gup_flags`.
     pub(crate) flags: u32,
     /// The owner of the last call, and its record's tag then.
@@ -73,6 +75,13 @@ impl Thread {
         // SAFETY: a map value, aligned and alive.
         let call = load(unsafe { &raw const (*this).call });
         ((call >> 32) as u32).checked_sub(1)
+    }
+
+    /// Whether it is this thread's, which is inside `function`.
+    #[inline(always)]
+    pub(crate) fn is_inside(this: *mut Self, tid: u32, function: u32) -> bool {
+        // SAFETY: as above.
+        load(unsafe { &raw const (*this).call }) == in_call(tid, function)
     }
 
     /// The thread is inside `function` from now on.

@@ -87,6 +87,15 @@ impl Typed {
         Self(self.read(offset))
     }
 
+    /// The same, if that is anything. Of a pointer that its type says is under RCU the
+    /// verifier asks for the test; only kernels that Clang compiled say so.
+    #[cfg(not(feature = "baseline"))]
+    #[inline(always)]
+    pub(crate) fn follow_some(self, offset: u32) -> Option<Self> {
+        let there = self.follow(offset);
+        (!there.0.is_null()).then_some(there)
+    }
+
     /// The same pointer as a number.
     #[inline(always)]
     pub(crate) fn address(self) -> u64 {

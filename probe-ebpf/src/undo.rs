@@ -2,27 +2,56 @@
 //! ones, whose folios may lie where they must not stay.
 //!
 //! Hardly ever is there one, and a release need not ask then which call it is in.
+//! On kernels that do not say which flag that is, every call may be one; they are
+//! not counted, and a release always asks.
 
-use crate::atomic::{load, xadd};
+use probe_abi::ABSENT;
 
-/// Too high after a call whose return was missed, which costs later releases a look.
+use crate::{
+    atomic::{load, xadd},
+    layout::layout,
+};
+
+/// A number that many CPUs may change, away from what all of them read.
+#[repr(C)]
+struct Apart {
+    before: [u64; 8],
+    calls: u64,
+    after: [u64; 7],
+}
+
 #[unsafe(no_mangle)]
-static mut UNDOING_CALLS: u64 = 0;
+static mut UNDOING: Apart = Apart {
+    before: [0; 8],
+    calls: 0,
+    after: [0; 7],
+};
+
+/// Its address.
+#[inline(always)]
+fn calls() -> *mut u64 {
+    // SAFETY: a static, of which nothing is read.
+    unsafe { &raw mut UNDOING.calls }
+}
 
 /// One begins.
 #[inline(always)]
 pub(crate) fn begins() {
-    xadd(&raw mut UNDOING_CALLS, 1);
+    if layout!(foll_longterm) != ABSENT {
+        xadd(calls(), 1);
+    }
 }
 
 /// One that began ends.
 #[inline(always)]
 pub(crate) fn ends() {
-    xadd(&raw mut UNDOING_CALLS, 1_u64.wrapping_neg());
+    if layout!(foll_longterm) != ABSENT {
+        xadd(calls(), 1_u64.wrapping_neg());
+    }
 }
 
-/// Whether there is any.
+/// Whether there may be any.
 #[inline(always)]
 pub(crate) fn may_be() -> bool {
-    load(&raw const UNDOING_CALLS) != 0
+    layout!(foll_longterm) == ABSENT || load(calls()) != 0
 }

@@ -14,7 +14,6 @@ use crate::relief;
 use crate::{
     args::Args,
     counters,
-    layout::layout,
     pages::{self, Act, Small},
     relief::AtWork,
     threads::{self, Thread},
@@ -91,15 +90,8 @@ fn inside_a_pin() -> bool {
     let Some(thread) = threads::of(threads::tid()) else {
         return false;
     };
-    if Thread::inside(thread).is_none() {
-        return false;
-    }
     // SAFETY: a map value, aligned and alive.
-    let flags = unsafe { (*thread).flags };
-    // Where the flag's value is known, only a longterm call can undo this way;
-    // calls without flags (0) are `memfd_pin_folios()`, which can as well.
-    let can_undo = flags == 0 || flags & layout!(foll_longterm) != 0;
-    can_undo && !threads::in_interrupt()
+    Thread::inside(thread).is_some() && unsafe { (*thread).undoes } != 0 && !threads::in_interrupt()
 }
 
 /// The two entries of one function.
@@ -149,6 +141,7 @@ macro_rules! unpin_one {
             #[cfg(not(feature = "baseline"))]
             #[inline(never)]
             fn [<relieve_ $symbol>](ctx: &FEntryContext) -> u32 {
+                relief::made_up();
                 release($shape, ctx, || small(ctx))
             }
         }

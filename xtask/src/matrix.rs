@@ -107,6 +107,9 @@ fn cells(options: &Options) -> anyhow::Result<Vec<Cell>> {
                 work: Work {
                     set: options.set,
                     tests: (!options.verifier).then(|| options.tests.clone()),
+                    // One cell has them, the one without work of the verifier; unless they were
+                    // named, and then for each.
+                    either_way: !everything || number + 1 == modes.len(),
                     verifier: everything && number == 0 && options.set == Set::Usual,
                 },
             });

@@ -71,6 +71,7 @@ fn boot(series: &str) -> (Cell, Outcome) {
         work: Work {
             set: Set::Usual,
             tests: None,
+            either_way: false,
             verifier: true,
         },
     };

@@ -128,6 +128,7 @@ mod tests {
             work: Work {
                 set: Set::Usual,
                 tests: Some(Vec::new()),
+                either_way: true,
                 verifier: false,
             },
         }

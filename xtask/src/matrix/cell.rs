@@ -84,6 +84,9 @@ pub(crate) struct Work {
     pub(crate) set: Set,
     /// Tests whose names contain one of these; all of them if there is none, no test if absent.
     pub(crate) tests: Option<Vec<String>>,
+    /// Whether those are among them that the way to attach has no bearing on: one cell of a kernel
+    /// is enough.
+    pub(crate) either_way: bool,
     /// Whether each program is loaded once, to ask what the verifier makes of it.
     pub(crate) verifier: bool,
 }
@@ -166,7 +169,11 @@ impl Cell {
         }
         if self.work.tests.is_some() {
             let set = self.work.set;
-            script += &format!("kernel-tests --attach {} --set {set} \"$@\"", self.mode);
+            script += &format!("kernel-tests --attach {} --set {set}", self.mode);
+            if !self.work.either_way {
+                script += " --this-way-only";
+            }
+            script += " \"$@\"";
         }
         script
     }
@@ -212,6 +219,7 @@ mod tests {
             work: Work {
                 set: Set::Usual,
                 tests: Some(Vec::new()),
+                either_way: true,
                 verifier: true,
             },
         };

@@ -229,6 +229,7 @@ mod tests {
             work: Work {
                 set: Set::Usual,
                 tests: None,
+                either_way: false,
                 verifier: true,
             },
         };

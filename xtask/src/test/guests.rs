@@ -32,6 +32,7 @@ pub(super) fn test(series: &[String], besides: bool) -> anyhow::Result<Vec<(Stri
         work: Work {
             set,
             tests: Some(tests.iter().map(|it| (*it).to_owned()).collect()),
+            either_way: true,
             verifier: false,
         },
     };

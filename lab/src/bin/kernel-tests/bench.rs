@@ -13,10 +13,9 @@ use anyhow::{Context, Result};
 use crate::agent::Agent;
 use lab::absent::absent;
 
-/// Arguments of the agent that tests of one long call and tests of a ring that overflows share:
-/// a ledger with room for all of that call, or it would sample, and the smallest ring.
-pub(crate) const WIDE_LEDGER_SMALL_RING: [&str; 4] =
-    ["--ledger-folios", "262144", "--ring-bytes", "4096"];
+/// Arguments of the agent that tests of a ledger and of a ring share, both of which overflow.
+pub(crate) const SMALL_LEDGER_SMALL_RING: [&str; 4] =
+    ["--ledger-folios", "8192", "--ring-bytes", "4096"];
 
 /// What every test is given.
 #[derive(Debug)]

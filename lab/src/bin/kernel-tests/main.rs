@@ -48,6 +48,9 @@ struct Cli {
     /// How the agent is to attach: auto, fentry or kprobe.
     #[arg(long, default_value = "auto")]
     attach: String,
+    /// Leave out the tests that the way to attach has no bearing on: another run has them.
+    #[arg(long)]
+    this_way_only: bool,
     /// How long to wait for a condition before a test fails, in seconds.
     #[arg(long, default_value_t = 300)]
     patience: u64,
@@ -64,7 +67,7 @@ fn main() -> ExitCode {
     };
     let tests: Vec<_> = tests::all(cli.set)
         .into_iter()
-        .filter(|test| wanted(test.name))
+        .filter(|test| wanted(test.name) && !(cli.this_way_only && test.either_way))
         .collect();
     if tests.is_empty() {
         eprintln!(

@@ -9,11 +9,14 @@ use lab::guest::job::JOB_PATH;
 
 use crate::agent::{free_address, run_to_end};
 use crate::bench::Bench;
+use crate::tests::service;
 use lab::absent::absent;
 
 const LOCKDOWN: &str = "/sys/kernel/security/lockdown";
 
-pub(super) fn a_kernel_locked_down_for_integrity_can_be_traced(bench: &Bench) -> Result<()> {
+pub(super) fn a_kernel_locked_down_for_integrity_is_traced_without_tracefs_until_the_time_limit(
+    bench: &Bench,
+) -> Result<()> {
     bench.needs_an_agent()?;
     raise("integrity")?;
     let arguments = ["doctor", "--attach", &bench.attach];
@@ -24,25 +27,7 @@ pub(super) fn a_kernel_locked_down_for_integrity_can_be_traced(bench: &Bench) ->
         ended.status,
         ended.output
     );
-    bench.end_shared()?;
-    let address = free_address()?.to_string();
-    let arguments = [
-        "run",
-        "--attach",
-        &bench.attach,
-        "--listen",
-        &address,
-        "--for",
-        "1s",
-    ];
-    let ended = run_to_end(bench, &arguments, |_command| {})?;
-    ensure!(
-        ended.status.success(),
-        "it ended with {} and said: {}",
-        ended.status,
-        ended.log
-    );
-    Ok(())
+    service::until_the_time_limit(bench)
 }
 
 pub(super) fn a_kernel_locked_down_for_confidentiality_is_refused_by_that_name(

@@ -2,7 +2,8 @@
 
 use anyhow::{Result, ensure};
 
-use crate::bench::{Bench, WIDE_LEDGER_SMALL_RING};
+use crate::agent::Agent;
+use crate::bench::Bench;
 use crate::metrics::Metrics;
 use crate::workload::Stepped;
 
@@ -15,7 +16,8 @@ const BOUND: i64 = 131_072;
 pub(super) fn a_call_of_more_pages_than_a_program_walks_is_counted_whole(
     bench: &Bench,
 ) -> Result<()> {
-    let agent = bench.shared_agent(&WIDE_LEDGER_SMALL_RING)?;
+    // Room for all of it, or it would be sampled.
+    let agent = Agent::start(bench, &["--ledger-folios", "262144"])?;
     let before = agent.scrape()?;
     let pages = PAGES.to_string();
     let mut workload = Stepped::start(bench, &["uring-fixed", "--pages", &pages])?;
@@ -63,5 +65,6 @@ pub(super) fn a_call_of_more_pages_than_a_program_walks_is_counted_whole(
         unknown == truncated,
         "{truncated} pages were not walked, and {unknown} were released that the ledger has not"
     );
-    workload.finish()
+    workload.finish()?;
+    agent.end()
 }

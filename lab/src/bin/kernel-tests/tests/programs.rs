@@ -105,6 +105,7 @@ pub(super) fn tests() -> impl Iterator<Item = Test> {
     ROWS.iter().map(|row| Test {
         name: row.name,
         run: Box::new(|bench| check(row, bench)),
+        either_way: false,
     })
 }
 

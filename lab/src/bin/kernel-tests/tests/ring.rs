@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use rustix::process::Signal;
 
 use crate::agent::Agent;
-use crate::bench::{Bench, WIDE_LEDGER_SMALL_RING};
+use crate::bench::{Bench, SMALL_LEDGER_SMALL_RING};
 use crate::metrics::Metrics;
 use crate::wait::Look;
 use crate::workload;
@@ -13,7 +13,7 @@ use crate::workload;
 const FLOOD: [&str; 5] = ["ring-flood", "--pages", "2048", "--rounds", "5"];
 
 pub(super) fn a_4_kib_ring_under_load_delivers_or_counts_every_sample(bench: &Bench) -> Result<()> {
-    let agent = bench.shared_agent(&WIDE_LEDGER_SMALL_RING)?;
+    let agent = bench.shared_agent(&SMALL_LEDGER_SMALL_RING)?;
     let before = agent.scrape()?;
     let counts = workload::run(bench, &FLOOD)?;
     fate(&agent, &before, counts.walks_pinned)?;
@@ -22,7 +22,7 @@ pub(super) fn a_4_kib_ring_under_load_delivers_or_counts_every_sample(bench: &Be
 
 /// An agent that does not read at all makes the loss certain.
 pub(super) fn samples_for_a_stopped_agent_are_counted_as_lost(bench: &Bench) -> Result<()> {
-    let agent = bench.shared_agent(&WIDE_LEDGER_SMALL_RING)?;
+    let agent = bench.shared_agent(&SMALL_LEDGER_SMALL_RING)?;
     let before = agent.scrape()?;
     agent.signal(Signal::STOP)?;
     let flooded = workload::run(bench, &FLOOD);

@@ -4,14 +4,11 @@
 use anyhow::{Context, Result, ensure};
 
 use crate::agent::Agent;
-use crate::bench::{Bench, available_pages};
+use crate::bench::{Bench, SMALL_LEDGER_SMALL_RING, available_pages};
 use crate::holders::{ask, check_sums, until_pinned};
 use crate::wait::{Look, until};
 use crate::workload::Stepped;
 use lab::absent::absent;
-
-/// Slots of the ledger.
-const SLOTS: &str = "4096";
 
 /// The most that one fixed buffer of an io_uring can have.
 const BUFFER_LIMIT: usize = 1 << 18;
@@ -21,10 +18,9 @@ pub(super) fn more_folios_than_the_ledger_holds_are_estimated_and_exact_again_af
 ) -> Result<()> {
     // Unequal parts, of a sixteenth of the memory there is.
     let unit = available_pages()? as usize / 160;
-    check(
-        bench,
-        [4, 3, 2, 1].map(|part| (unit * part).min(BUFFER_LIMIT)),
-    )
+    let parts = [4, 3, 2, 1].map(|part| (unit * part).min(BUFFER_LIMIT));
+    let agent = bench.shared_agent(&SMALL_LEDGER_SMALL_RING)?;
+    check(bench, &agent, parts)
 }
 
 pub(super) fn a_million_pages_in_a_ledger_of_4096_entries_are_estimated_and_exact_again_after(
@@ -35,11 +31,12 @@ pub(super) fn a_million_pages_in_a_ledger_of_4096_entries_are_estimated_and_exac
     if available_pages()? < 1_250_000 {
         return Err(absent("less than 4.8 GiB of memory are available"));
     }
-    check(bench, parts)
+    let agent = Agent::start(bench, &["--ledger-folios", "4096"])?;
+    check(bench, &agent, parts)?;
+    agent.end()
 }
 
-fn check<const N: usize>(bench: &Bench, parts: [usize; N]) -> Result<()> {
-    let agent = Agent::start(bench, &["--ledger-folios", SLOTS])?;
+fn check<const N: usize>(bench: &Bench, agent: &Agent, parts: [usize; N]) -> Result<()> {
     let mut holders = Vec::new();
     let mut total = 0;
     for pages in parts {
@@ -96,8 +93,7 @@ fn check<const N: usize>(bench: &Bench, parts: [usize; N]) -> Result<()> {
     let mut holder = Stepped::start(bench, &["uring-fixed", "--pages", "1000"])?;
     holder.reach("held")?;
     check_sums(bench, 1000, "after sampling")?;
-    holder.finish()?;
-    agent.end()
+    holder.finish()
 }
 
 fn until_exact(bench: &Bench) -> Result<()> {

@@ -11,10 +11,18 @@ pub(super) fn sigint_ends_it_cleanly(bench: &Bench) -> Result<()> {
     check_clean(&last_shared(bench)?.end_by(Signal::INT)?)
 }
 
-pub(super) fn a_time_limit_ends_it_with_a_summary_and_tracefs_is_not_needed(
+pub(super) fn sigterm_ends_it_cleanly_and_the_service_manager_hears_ready_and_stopping(
     bench: &Bench,
 ) -> Result<()> {
-    bench.needs_an_agent()?;
+    let mut agent = last_shared(bench)?;
+    agent.tells("READY=1")?;
+    agent.signal(Signal::TERM)?;
+    check_clean(&agent.wait_for_end()?)?;
+    agent.tells("STOPPING=1")
+}
+
+/// Runs an agent for a set time, without tracefs, and demands a clean end with a summary.
+pub(super) fn until_the_time_limit(bench: &Bench) -> Result<()> {
     bench.end_shared()?;
     let address = free_address()?.to_string();
     let arguments = [
@@ -37,16 +45,6 @@ pub(super) fn a_time_limit_ends_it_with_a_summary_and_tracefs_is_not_needed(
         .with_context(|| format!("the summary is not JSON: {}", ended.output))?;
     ensure!(summary.is_object(), "the summary is no object: {summary}");
     Ok(())
-}
-
-pub(super) fn sigterm_ends_it_cleanly_and_the_service_manager_hears_ready_and_stopping(
-    bench: &Bench,
-) -> Result<()> {
-    let mut agent = last_shared(bench)?;
-    agent.tells("READY=1")?;
-    agent.signal(Signal::TERM)?;
-    check_clean(&agent.wait_for_end()?)?;
-    agent.tells("STOPPING=1")
 }
 
 /// The agent that the tests before have shared, or a new one if this test runs alone.

@@ -245,6 +245,7 @@ fn tests(rows: &'static [Row]) -> impl Iterator<Item = Test> {
     rows.iter().map(|row| Test {
         name: row.name,
         run: Box::new(|bench| check(row, bench)),
+        either_way: false,
     })
 }
 
