@@ -15,9 +15,10 @@ use crate::{
     counters,
     folio::{MAPPING_ANON, page_bytes, read_kernel},
     layout::layout,
-    pages::{self, Act, Small},
+    pages::{self, Act},
     repeat::{needs, repeat},
     scratch::{Kept, Raw, kept, passed, with},
+    small::Small,
     typed::Typed,
 };
 

@@ -18,6 +18,7 @@ use crate::{
     layout::layout,
     owners,
     pages::{self, Act},
+    small,
     threads::{self, Thread},
     undo,
     unknown::unknown_zero,
@@ -191,7 +192,7 @@ fn leave(gup: Gup, returned: i32, owner: impl Fn(*mut Thread) -> u32) -> u32 {
     // Not before: an idle entry may be another thread's at once.
     Thread::leave(thread, tid);
     let taken = match gup.shape {
-        Shape::Array if gup.act == Act::Pin && returned == 1 && pages::pinned_one(pages, owner) => {
+        Shape::Array if gup.act == Act::Pin && returned == 1 && small::pinned_one(pages, owner) => {
             1
         }
         Shape::Array => pages::walk_array(pages, returned as u64, gup.act, owner),

@@ -36,6 +36,7 @@ mod resolve;
 #[cfg_attr(feature = "baseline", path = "scratch/shared.rs")]
 mod scratch;
 mod settings;
+mod small;
 #[cfg_attr(feature = "baseline", path = "task/read.rs")]
 mod task;
 mod threads;

@@ -5,7 +5,7 @@
 
 use core::mem::offset_of;
 
-use probe_abi::{ABSENT, CpuCounters, Lost, Word, folio_key};
+use probe_abi::{CpuCounters, Lost, Word, folio_key};
 
 use crate::{
     counters,
@@ -15,6 +15,7 @@ use crate::{
     repeat::{repeat, step_by, steps},
     scratch::{Handle, Kept, kept, lent, with},
     settings::zero_page,
+    small::Small,
     typed::Typed,
     unknown::unknown_zero,
 };
@@ -35,6 +36,13 @@ pub(crate) enum Act {
     Get,
     /// Its release.
     Put,
+}
+
+impl Act {
+    #[inline(always)]
+    const fn takes(self) -> bool {
+        matches!(self, Self::Pin | Self::Get)
+    }
 }
 
 /// A walk under way. Plain words: it lives on the stack of the program that
@@ -73,28 +81,29 @@ kept!(Walk, WALK_CELLS);
 pub(crate) fn walk_array(array: u64, n: u64, act: Act, owner: u32) -> u64 {
     let mut walk = Walk::new(array, array + n * POINTER, act, owner);
     let counted = with(&mut walk, |walk| {
-        if n == 1 {
-            visit_array(walk.handle());
-        } else {
-            repeat(steps(n), next_of_array, walk.raw());
+        match (act.takes(), n) {
+            (true, 1) => _ = take_from_array(walk.handle()),
+            (true, _) => repeat(steps(n), next_taken_of_array, walk.raw()),
+            (false, 1) => _ = give_from_array(walk.handle()),
+            (false, _) => repeat(steps(n), next_given_of_array, walk.raw()),
         }
-        walk.finish(POINTER)
+        walk.finish(POINTER, act.takes())
     });
     counted.unwrap_or_else(|| unwalked(n))
 }
 
-/// One reference on each of `n` pages that lie side by side.
+/// Gives back one reference on each of `n` pages that lie side by side.
 #[inline(always)]
 pub(crate) fn walk_range(first: u64, n: u64, act: Act) -> u64 {
     let size = u64::from(layout!(page_size));
     let mut walk = Walk::new(first, first + n * size, act, 0);
     let counted = with(&mut walk, |walk| {
         if n == 1 {
-            visit_range(walk.handle());
+            give_from_range(walk.handle());
         } else {
-            repeat(steps(n), next_of_range, walk.raw());
+            repeat(steps(n), next_given_of_range, walk.raw());
         }
-        walk.finish(size)
+        walk.finish(size, false)
     });
     counted.unwrap_or_else(|| unwalked(n))
 }
@@ -102,9 +111,10 @@ pub(crate) fn walk_range(first: u64, n: u64, act: Act) -> u64 {
 /// `n` references on the folio of one page; returns how many count.
 #[inline(always)]
 pub(crate) fn one(page: u64, n: u64, act: Act, owner: u32) -> u64 {
+    let takes = act.takes();
     let counted = with(&mut Walk::new(0, 0, act, owner), |walk| {
-        start_run(walk, page, n);
-        walk.finish(POINTER)
+        start_run(walk, page, n, takes);
+        walk.finish(POINTER, takes)
     });
     counted.unwrap_or_else(|| unwalked(n))
 }
@@ -130,81 +140,6 @@ pub(crate) fn put_one(page: u64) -> u64 {
         return 1;
     }
     one(page, 1, Act::Put, 0)
-}
-
-/// A small folio of a file or of anonymous memory, as it is in memory now.
-pub(crate) struct Small {
-    page: Typed,
-    pub(crate) head: u64,
-    pub(crate) mapping: u64,
-}
-
-impl Small {
-    /// From the typed page alone; `None` for all that takes a longer look.
-    #[inline(always)]
-    pub(crate) fn of(page: Typed) -> Option<Self> {
-        let is_tail = page.follow(layout!(compound)).address() & 1 == 1;
-        let is_large = page.read::<u64>(layout!(flags)) >> (layout!(pg_head) & 63) & 1 == 1;
-        let mapping = page.follow(layout!(mapping)).address();
-        // The zero page, which has none, does not count.
-        (!is_tail && !is_large && mapping != 0).then(|| Self {
-            page,
-            head: page.address(),
-            mapping,
-        })
-    }
-
-    #[inline(always)]
-    fn memcg(&self) -> u64 {
-        if layout!(memcg) == ABSENT {
-            return 0;
-        }
-        self.page.follow(layout!(memcg)).address()
-    }
-
-    #[inline(always)]
-    fn is_under_writeback(&self) -> bool {
-        let bit = layout!(pg_writeback);
-        bit < 64 && self.page.read::<u64>(layout!(flags)) >> bit & 1 == 1
-    }
-}
-
-/// Gives `n` pins of a small folio back.
-#[inline(always)]
-pub(crate) fn unpin(folio: &Small, n: u64) {
-    let unknown = References::on(folio.head, 0, n, folio.mapping).give_back();
-    if unknown > 0 {
-        counters::lose(Lost::UNKNOWN_RELEASE, unknown);
-    }
-}
-
-/// Books a pin of the only page of an array, if that is of a small folio.
-#[cfg(not(feature = "baseline"))]
-#[inline(always)]
-pub(crate) fn pinned_one(array: u64, owner: u32) -> bool {
-    let folio = read_word(array)
-        .and_then(Typed::page_at)
-        .and_then(Small::of);
-    let Some(folio) = folio else {
-        return false;
-    };
-    if folio.mapping & MAPPING_ANON == 0 && folio.is_under_writeback() {
-        counters::add(1, offset_of!(CpuCounters, gups_in_writeback));
-    }
-    let pin = References {
-        owner,
-        memcg: folio.memcg(),
-        ..References::on(folio.head, 0, 1, folio.mapping)
-    };
-    pin.take(folio.head);
-    true
-}
-
-/// Without typed pages there is no short way; and the stack has no room for one.
-#[cfg(feature = "baseline")]
-#[inline(always)]
-pub(crate) fn pinned_one(_array: u64, _owner: u32) -> bool {
-    false
 }
 
 // Leaves of the call tree have their own frames, which end before the ledger
@@ -292,28 +227,70 @@ impl Walk {
         }
     }
 
+    /// Of which kind its references are: 0 or [`Word::GET`].
+    #[inline(always)]
+    fn kind(&self) -> u64 {
+        if self.act == Act::Pin as u64 || self.act == Act::Unpin as u64 {
+            0
+        } else {
+            Word::GET
+        }
+    }
+
+    /// A plain reference to anonymous memory means nothing to writeback, and most of
+    /// them are given back where no hook can see it.
+    #[inline(always)]
+    fn is_of_no_meaning(&self) -> bool {
+        self.mapping & MAPPING_ANON != 0 && self.kind() == Word::GET
+    }
+
     /// Books the last run; returns how many pages count. What was not reached
     /// counts as well: `stride` bytes each.
     #[inline(always)]
-    fn finish(&mut self, stride: u64) -> u64 {
+    fn finish(&mut self, stride: u64, takes: bool) -> u64 {
         if self.at < self.stop {
             let left = (self.stop - self.at).checked_div(stride).unwrap_or(0);
             counters::lose(Lost::TRUNCATED, left);
             self.counted += left;
         }
-        book(self.handle());
+        self.book(takes);
         self.counted
+    }
+
+    /// Enters the current run of references in the ledger.
+    #[inline(always)]
+    fn book(&mut self, takes: bool) {
+        if takes {
+            book_taken(self.handle());
+        } else {
+            book_given(self.handle());
+        }
     }
 }
 
-step_by!(next_of_array, visit_array);
-step_by!(next_of_range, visit_range);
+step_by!(next_taken_of_array, take_from_array);
+step_by!(next_given_of_array, give_from_array);
+step_by!(next_given_of_range, give_from_range);
+
+// Whether references are taken or given back, each program does the one or the
+// other only, and the verifier need not look at both.
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn take_from_array(walk: Handle<Walk>) -> i64 {
+    visit_array(walk, true)
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn give_from_array(walk: Handle<Walk>) -> i64 {
+    visit_array(walk, false)
+}
 
 /// Visits the next pointers of an array: all those inside the current folio, or
 /// the first of another one. 1 at the end.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn visit_array(walk: Handle<Walk>) -> i64 {
+#[inline(always)]
+fn visit_array(walk: Handle<Walk>, takes: bool) -> i64 {
     let Some(walk) = lent::<Walk>(walk) else {
         return 1;
     };
@@ -335,7 +312,7 @@ extern "C" fn visit_array(walk: Handle<Walk>) -> i64 {
         walk.run += 1;
         walk.counted += 1;
     } else {
-        start_run(walk, page, 1);
+        start_run(walk, page, 1, takes);
     }
     0
 }
@@ -343,7 +320,7 @@ extern "C" fn visit_array(walk: Handle<Walk>) -> i64 {
 /// Visits the next folio of a range of pages. 1 at the end.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn visit_range(walk: Handle<Walk>) -> i64 {
+extern "C" fn give_from_range(walk: Handle<Walk>) -> i64 {
     let Some(walk) = lent::<Walk>(walk) else {
         return 1;
     };
@@ -352,7 +329,7 @@ extern "C" fn visit_range(walk: Handle<Walk>) -> i64 {
     }
     let first = walk.at;
     let size = u64::from(layout!(page_size));
-    start_run(walk, first, 1);
+    start_run(walk, first, 1, false);
     walk.at = first + size;
     // The rest of this folio, without looking at its pages.
     let end = walk.end.min(walk.stop);
@@ -377,9 +354,9 @@ fn unreadable(walk: &mut Walk, n: u64) -> i64 {
 /// Books the current run, and starts one of `n` references at a page of another
 /// folio.
 #[inline(always)]
-fn start_run(walk: &mut Walk, page: u64, n: u64) {
+fn start_run(walk: &mut Walk, page: u64, n: u64, takes: bool) {
     if walk.run > 0 {
-        book(walk.handle());
+        walk.book(takes);
     }
     walk.head = unknown_zero();
     walk.end = unknown_zero();
@@ -391,50 +368,52 @@ fn start_run(walk: &mut Walk, page: u64, n: u64) {
     begin_run(walk.handle(), page, n);
 }
 
-/// Enters the current run of references in the ledger.
-///
-/// A function that the verifier checks once, by itself, and not again for each
-/// program and each path that leads to it.
+// Functions that the verifier checks once, by themselves, and not again for each
+// program and each path that leads to them.
+
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn book(walk: Handle<Walk>) -> u64 {
+extern "C" fn book_taken(walk: Handle<Walk>) -> u64 {
     let Some(walk) = lent::<Walk>(walk) else {
         return 0;
     };
     if walk.run == 0 {
         return 0;
     }
-    let anon = walk.mapping & MAPPING_ANON != 0;
-    let gup = walk.act == Act::Pin as u64 || walk.act == Act::Get as u64;
-    let pin = walk.act == Act::Pin as u64 || walk.act == Act::Unpin as u64;
-    if gup && !anon && walk.writeback == 1 {
+    if walk.mapping & MAPPING_ANON == 0 && walk.writeback == 1 {
         // The race that the mail has a GUP wait for.
         counters::add(1, offset_of!(CpuCounters, gups_in_writeback));
     }
-    if anon && !pin {
-        // A plain reference to anonymous memory means nothing to writeback, and
-        // most of them are given back where no hook can see it.
+    if walk.is_of_no_meaning() {
         return 0;
     }
-    let kind = if pin { 0 } else { Word::GET };
-    let references = References::on(walk.head, kind, walk.run, walk.mapping);
-    if gup {
-        let pages = (walk.end - walk.head)
-            .checked_div(u64::from(layout!(page_size)))
-            .unwrap_or(1);
-        let taken = References {
-            owner: walk.owner as u32,
-            memcg: walk.memcg,
-            pages: pages as u32,
-            ..references
-        };
-        taken.take(walk.head);
+    let pages = (walk.end - walk.head)
+        .checked_div(u64::from(layout!(page_size)))
+        .unwrap_or(1);
+    let taken = References {
+        owner: walk.owner as u32,
+        memcg: walk.memcg,
+        pages: pages as u32,
+        ..References::on(walk.head, walk.kind(), walk.run, walk.mapping)
+    };
+    taken.take(walk.head);
+    0
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn book_given(walk: Handle<Walk>) -> u64 {
+    let Some(walk) = lent::<Walk>(walk) else {
+        return 0;
+    };
+    if walk.run == 0 || walk.is_of_no_meaning() {
         return 0;
     }
-    let unknown = references.give_back();
+    let kind = walk.kind();
+    let unknown = References::on(walk.head, kind, walk.run, walk.mapping).give_back();
     // A bio also drops references that no GUP took (splice, loop): those that
     // the book does not hold are no loss.
-    if pin && unknown > 0 {
+    if kind != Word::GET && unknown > 0 {
         counters::lose(Lost::UNKNOWN_RELEASE, unknown);
     }
     0

@@ -14,8 +14,9 @@ use crate::relief;
 use crate::{
     args::Args,
     counters,
-    pages::{self, Act, Small},
+    pages::{self, Act},
     relief::AtWork,
+    small::Small,
     threads::{self, Thread},
     typed::Typed,
     undo,
@@ -54,7 +55,7 @@ fn release(shape: Shape, args: &impl Args, found: impl Fn() -> Option<Small>) ->
     }
     let released = match shape {
         Shape::One | Shape::Times if let Some(folio) = found() => {
-            pages::unpin(&folio, n);
+            folio.unpin(n);
             n
         }
         Shape::One | Shape::Times => pages::one(args.arg(0), n, Act::Unpin, 0),

@@ -1,0 +1,87 @@
+//! Small folios, the usual case, which need no walk: their one page is their head.
+
+#[cfg(not(feature = "baseline"))]
+use core::mem::offset_of;
+
+#[cfg(not(feature = "baseline"))]
+use probe_abi::CpuCounters;
+use probe_abi::{ABSENT, Lost};
+
+#[cfg(not(feature = "baseline"))]
+use crate::folio::{MAPPING_ANON, read_word};
+use crate::{counters, layout::layout, ledger::References, typed::Typed};
+
+/// A small folio of a file or of anonymous memory, as it is in memory now.
+pub(crate) struct Small {
+    page: Typed,
+    pub(crate) head: u64,
+    pub(crate) mapping: u64,
+}
+
+impl Small {
+    /// From the typed page alone; `None` for all that takes a longer look.
+    #[inline(always)]
+    pub(crate) fn of(page: Typed) -> Option<Self> {
+        let is_tail = page.follow(layout!(compound)).address() & 1 == 1;
+        let is_large = page.read::<u64>(layout!(flags)) >> (layout!(pg_head) & 63) & 1 == 1;
+        let mapping = page.follow(layout!(mapping)).address();
+        // The zero page, which has none, does not count.
+        (!is_tail && !is_large && mapping != 0).then(|| Self {
+            page,
+            head: page.address(),
+            mapping,
+        })
+    }
+
+    #[inline(always)]
+    pub(crate) fn memcg(&self) -> u64 {
+        if layout!(memcg) == ABSENT {
+            return 0;
+        }
+        self.page.follow(layout!(memcg)).address()
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_under_writeback(&self) -> bool {
+        let bit = layout!(pg_writeback);
+        bit < 64 && self.page.read::<u64>(layout!(flags)) >> bit & 1 == 1
+    }
+
+    /// Gives `n` pins of it back.
+    #[inline(always)]
+    pub(crate) fn unpin(&self, n: u64) {
+        let unknown = References::on(self.head, 0, n, self.mapping).give_back();
+        if unknown > 0 {
+            counters::lose(Lost::UNKNOWN_RELEASE, unknown);
+        }
+    }
+}
+
+/// Books a pin of the only page of an array, if that is of a small folio.
+#[cfg(not(feature = "baseline"))]
+#[inline(always)]
+pub(crate) fn pinned_one(array: u64, owner: u32) -> bool {
+    let folio = read_word(array)
+        .and_then(Typed::page_at)
+        .and_then(Small::of);
+    let Some(folio) = folio else {
+        return false;
+    };
+    if folio.mapping & MAPPING_ANON == 0 && folio.is_under_writeback() {
+        counters::add(1, offset_of!(CpuCounters, gups_in_writeback));
+    }
+    let pin = References {
+        owner,
+        memcg: folio.memcg(),
+        ..References::on(folio.head, 0, 1, folio.mapping)
+    };
+    pin.take(folio.head);
+    true
+}
+
+/// Without typed pages there is no short way; and the stack has no room for one.
+#[cfg(feature = "baseline")]
+#[inline(always)]
+pub(crate) fn pinned_one(_array: u64, _owner: u32) -> bool {
+    false
+}
