@@ -16,26 +16,30 @@ use crate::forbidden::{BLACKLIST, Forbidden};
 
 const WALK: [&str; 2] = ["folio_mkclean", "page_mkclean"];
 
+/// Whether the kernel would let anybody load programs of the harmless kinds makes no difference.
 pub(super) fn without_privileges_it_names_what_is_missing_and_the_way_out(
     bench: &Bench,
 ) -> Result<()> {
-    let ended = refused_run(bench, &[], |command| {
-        command.uid(NOBODY).gid(NOBODY);
-    })?;
-    check_refused(&ended, "CAP_BPF, CAP_PERFMON, CAP_SYSLOG")?;
-    ensure!(
-        ended.log.contains("root") && ended.log.contains("AmbientCapabilities"),
-        "no way out is named: {}",
-        ended.log
-    );
-    for (missing, name) in [
-        (CapabilitySet::BPF, "CAP_BPF;"),
-        (CapabilitySet::PERFMON, "CAP_PERFMON;"),
-        (CapabilitySet::SYSLOG, "CAP_SYSLOG;"),
-    ] {
-        let rest = HandedOn::new(SERVICE.difference(missing))?;
-        let ended = refused_run(bench, &[], |command| rest.to(command))?;
-        check_refused(&ended, &format!("this process lacks {name}"))?;
+    for disabled in ["0", "2"] {
+        let _setting = Setting::set("/proc/sys/kernel/unprivileged_bpf_disabled", disabled)?;
+        let ended = refused_run(bench, &[], |command| {
+            command.uid(NOBODY).gid(NOBODY);
+        })?;
+        check_refused(&ended, "CAP_BPF, CAP_PERFMON, CAP_SYSLOG")?;
+        ensure!(
+            ended.log.contains("root") && ended.log.contains("AmbientCapabilities"),
+            "no way out is named: {}",
+            ended.log
+        );
+        for (missing, name) in [
+            (CapabilitySet::BPF, "CAP_BPF;"),
+            (CapabilitySet::PERFMON, "CAP_PERFMON;"),
+            (CapabilitySet::SYSLOG, "CAP_SYSLOG;"),
+        ] {
+            let rest = HandedOn::new(SERVICE.difference(missing))?;
+            let ended = refused_run(bench, &[], |command| rest.to(command))?;
+            check_refused(&ended, &format!("this process lacks {name}"))?;
+        }
     }
     Ok(())
 }
