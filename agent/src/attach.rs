@@ -22,8 +22,8 @@ use cast::{Cast, with_calls};
 use loading::{Loader, Loading, load_together, programs_for};
 use log::{debug, info, warn};
 pub(crate) use misses::{CountedRuns, Programs};
-use names::programs_of;
-use probe_abi::{BUCKET_SLOTS, GUP_FUNCTIONS, Layout};
+use names::{Entries, programs_of};
+use probe_abi::{BUCKET_SLOTS, GUP_FUNCTIONS, Layout, ledger_shift};
 pub(crate) use resolver::Resolver;
 use returns::Returns;
 use tokio::io::{Interest, unix::AsyncFd};
@@ -143,20 +143,24 @@ pub(crate) fn attach(
     let mut returns = Returns::new(cpus);
     let mut hooks = Vec::new();
     // Releases and walks before pins: a pin that is seen must not be released
-    // unseen.
-    let mut loader = Loader::new(&mut ebpf, steps, &btf);
+    // unseen. And what spares pins a program before them.
+    let mut loader = Loader::new(&mut ebpf, steps, entries(steps), &btf);
     for step in steps.iter().rev() {
         let state = attach_hook(&mut loader, &mut returns, step);
+        if step.hook.need == Need::Spares && state.serving.is_none() {
+            loader.entries = Entries::Needed;
+        }
         if let (None, Need::Required) = (state.serving, step.hook.need) {
             return Err(AgentError::no_hook(facts, state.name, &state.passed_over));
         }
         hooks.push(state);
     }
     hooks.reverse();
+    let entries = loader.entries;
     let served: Vec<_> = hooks
         .iter()
         .zip(steps)
-        .flat_map(|(hook, step)| programs_of(hook, step))
+        .flat_map(|(hook, step)| programs_of(hook, step, entries))
         .collect();
     Ok(Attached {
         hooks,
@@ -200,7 +204,7 @@ pub(crate) fn load_all(
     for (candidate, methods) in steps.iter().flat_map(|step| &step.usable) {
         for name in methods
             .iter()
-            .flat_map(|method| programs_for(&ebpf, candidate, *method))
+            .flat_map(|method| programs_for(&ebpf, candidate, *method, Entries::Needed))
         {
             if wanted.insert(name.clone(), candidate.symbol).is_none() {
                 order.push(name);
@@ -233,9 +237,10 @@ fn object(
 ) -> Result<Object, AgentError> {
     let buckets = (sizes.ledger_slots / BUCKET_SLOTS as u32).max(1);
     let cpus = possible_cpus()?;
-    layout.ledger_mask = buckets - 1;
+    layout.ledger_shift = ledger_shift(buckets);
     layout.owners_mask = sizes.owners - 1;
     layout.ptes_hooked = u32::from(planned(steps, "ptes_found"));
+    layout.calls_nest = u32::from(entries(steps) == Entries::Needed);
     let zap = steps
         .iter()
         .find(|it| it.hook.name == "zap")
@@ -254,11 +259,10 @@ fn object(
     layout.page_type = cast.map_or(0, |it| it.page);
     let image = with_calls(if baseline { BASELINE } else { MODERN }, cast);
     let ebpf = EbpfLoader::new()
-        // Only the baseline object asks.
         .override_global(
             "GUP_ARGUMENTS",
             bytemuck::bytes_of(&gup_arguments(facts)),
-            false,
+            true,
         )
         .override_global("LAYOUT", bytemuck::bytes_of(&layout), true)
         .map_max_entries("COUNTERS", cpus)
@@ -302,6 +306,15 @@ fn planned(steps: &[Step], hook: &str) -> bool {
     steps
         .iter()
         .any(|step| step.hook.name == hook && !step.usable.is_empty())
+}
+
+/// Whether pin calls are to be seen at their entry, as planned.
+fn entries(steps: &[Step]) -> Entries {
+    let mut spares = steps.iter().filter(|it| it.hook.need == Need::Spares);
+    match spares.any(|it| !it.usable.is_empty()) {
+        true => Entries::Spared,
+        false => Entries::Needed,
+    }
 }
 
 fn attach_hook(loader: &mut Loader<'_>, returns: &mut Returns, step: &Step) -> HookState {

@@ -5,8 +5,8 @@ use std::{collections::HashSet, mem::offset_of, sync::atomic::Ordering, time::In
 
 use aya::maps::MapData;
 use probe_abi::{
-    BUCKET_SLOTS, Bucket, CpuCounters, Kind, Lost, STRATA, SlotNote, Word, bucket_of,
-    second_bucket_of, stratum,
+    BUCKET_SLOTS, Bucket, CpuCounters, Kind, Lost, STRATA, SlotNote, Word, bucket_of, hash_of,
+    ledger_shift, second_hash_of, stratum,
 };
 
 use crate::{
@@ -227,10 +227,11 @@ impl Books {
 
     /// Every slot in which one of these keys may be, once.
     fn slots_of(&self, keys: &HashSet<u64>) -> impl Iterator<Item = (usize, usize)> {
-        let mask = self.buckets as u32 - 1;
+        let shift = ledger_shift(self.buckets as u32);
         let buckets: HashSet<u32> = keys
             .iter()
-            .flat_map(|key| [bucket_of(*key, mask), second_bucket_of(*key, mask)])
+            .flat_map(|key| [hash_of(*key), second_hash_of(*key)])
+            .map(|hash| bucket_of(hash, shift))
             .collect();
         buckets
             .into_iter()

@@ -51,6 +51,8 @@ pub(crate) enum Need {
     /// Only on kernels whose direct I/O takes plain references, which are those
     /// without this enumerator.
     Unless(&'static str),
+    /// Saves other hooks a program; they do without.
+    Spares,
 }
 
 /// One way to serve a hook.
@@ -87,6 +89,11 @@ pub(crate) enum At {
     EntryRelieved,
     Return,
     EntryAndReturn,
+    /// At its return, where its arguments are still there to see. At its entry as
+    /// well where they are not (kprobes), and where entries tell what else is not
+    /// known: what was called by another function of the family, and what gives pins
+    /// back itself.
+    Call,
     /// Nowhere: its address range is looked for on the stack.
     Stack,
 }
@@ -109,13 +116,24 @@ const fn release(name: &'static str, candidates: &'static [Candidate]) -> Hook {
     }
 }
 
-const fn both(symbol: &'static str, prototype: &'static [(usize, &'static str)]) -> Candidate {
+const fn call(symbol: &'static str, prototype: &'static [(usize, &'static str)]) -> Candidate {
     Candidate {
         symbol,
         probe: Some(symbol),
-        at: At::EntryAndReturn,
+        at: At::Call,
         context: Context::Task,
         prototype,
+    }
+}
+
+/// The kernel's own way of giving pins back in a longterm call, where the folios have
+/// to move. By that argument, which came with `memfd_pin_folios()`, it is of Linux 6.11
+/// or later, where the functions of the GUP family do not call each other any more.
+const fn undo(symbol: &'static str, prototype: &'static [(usize, &'static str)]) -> Candidate {
+    Candidate {
+        probe: Some("undo"),
+        at: At::EntryAndReturn,
+        ..call(symbol, prototype)
     }
 }
 
@@ -167,63 +185,83 @@ const PAGES_2_FLAGS_3: &[(usize, &str)] = &[(2, "struct page **"), (3, "unsigned
 
 /// The catalogue.
 pub(crate) const HOOKS: &[Hook] = &[
-    gup("get_user_pages", &[both("get_user_pages", FLAGS_2_PAGES_3)]),
+    gup("get_user_pages", &[call("get_user_pages", FLAGS_2_PAGES_3)]),
     gup(
         "get_user_pages_fast",
-        &[both("get_user_pages_fast", FLAGS_2_PAGES_3)],
+        &[call("get_user_pages_fast", FLAGS_2_PAGES_3)],
     ),
     gup(
         "get_user_pages_fast_only",
-        &[both("get_user_pages_fast_only", FLAGS_2_PAGES_3)],
+        &[call("get_user_pages_fast_only", FLAGS_2_PAGES_3)],
     ),
     gup(
         "get_user_pages_remote",
-        &[both("get_user_pages_remote", FLAGS_3_PAGES_4)],
+        &[call("get_user_pages_remote", FLAGS_3_PAGES_4)],
     ),
     gup(
         "get_user_pages_unlocked",
-        &[both("get_user_pages_unlocked", PAGES_2_FLAGS_3)],
+        &[call("get_user_pages_unlocked", PAGES_2_FLAGS_3)],
     ),
     gup(
         "get_user_pages_locked",
-        &[both("get_user_pages_locked", FLAGS_2_PAGES_3)],
+        &[call("get_user_pages_locked", FLAGS_2_PAGES_3)],
     ),
-    gup("pin_user_pages", &[both("pin_user_pages", FLAGS_2_PAGES_3)]),
+    gup("pin_user_pages", &[call("pin_user_pages", FLAGS_2_PAGES_3)]),
     gup(
         "pin_user_pages_fast",
-        &[both("pin_user_pages_fast", FLAGS_2_PAGES_3)],
+        &[call("pin_user_pages_fast", FLAGS_2_PAGES_3)],
     ),
     gup(
         "pin_user_pages_fast_only",
-        &[both("pin_user_pages_fast_only", FLAGS_2_PAGES_3)],
+        &[call("pin_user_pages_fast_only", FLAGS_2_PAGES_3)],
     ),
     gup(
         "pin_user_pages_remote",
-        &[both("pin_user_pages_remote", FLAGS_3_PAGES_4)],
+        &[call("pin_user_pages_remote", FLAGS_3_PAGES_4)],
     ),
     gup(
         "pin_user_pages_unlocked",
-        &[both("pin_user_pages_unlocked", PAGES_2_FLAGS_3)],
+        &[call("pin_user_pages_unlocked", PAGES_2_FLAGS_3)],
     ),
     gup(
         "pin_user_pages_locked",
-        &[both("pin_user_pages_locked", FLAGS_2_PAGES_3)],
+        &[call("pin_user_pages_locked", FLAGS_2_PAGES_3)],
     ),
     gup(
         "memfd_pin_folios",
-        &[both("memfd_pin_folios", &[(3, "struct folio **")])],
+        // It gives them back itself when it fails.
+        &[Candidate {
+            at: At::EntryAndReturn,
+            ..call("memfd_pin_folios", &[(3, "struct folio **")])
+        }],
     ),
     gup(
         "folio_add_pin",
-        &[both("folio_add_pin", &[(0, "struct folio *")])],
+        &[call("folio_add_pin", &[(0, "struct folio *")])],
     ),
     gup(
         "folio_add_pins",
-        &[both(
+        &[call(
             "folio_add_pins",
             &[(0, "struct folio *"), (1, "unsigned int")],
         )],
     ),
+    Hook {
+        name: "pins_undone",
+        family: Family::Gup,
+        need: Need::Spares,
+        candidates: &[
+            undo(
+                "migrate_longterm_unpinnable_folios",
+                &[(1, "struct pages_or_folios *")],
+            ),
+            // What the compiler made it part of, on 6.16 and 6.17.
+            undo(
+                "check_and_migrate_movable_pages_or_folios",
+                &[(0, "struct pages_or_folios *")],
+            ),
+        ],
+    },
     release(
         "unpin_user_page",
         &[entry_relieved("unpin_user_page", &[(0, "struct page *")])],

@@ -76,8 +76,8 @@ pub(crate) const ENUMERATORS: &[&str] = &[
 /// Data whose addresses are asked for.
 pub(crate) const SYMBOLS: &[&str] = &["__preempt_count", "pcpu_hot", "__per_cpu_offset"];
 
-/// The layout, except for what the plan and the options add (`ledger_mask`,
-/// `owners_mask`, `ptes_hooked`, `zaps_hooked`, the bounds of the zap) and what loading
+/// The layout, except for what the plan and the options add (`ledger_shift`,
+/// `owners_mask`, `ptes_hooked`, `zaps_hooked`, `calls_nest`, the bounds of the zap) and what loading
 /// finds out (`page_type`).
 pub(crate) fn layout(facts: &Facts) -> Result<Layout, AgentError> {
     let member = |name: &str| facts.members.get(name).copied();
@@ -150,7 +150,7 @@ pub(crate) fn layout(facts: &Facts) -> Result<Layout, AgentError> {
             .symbols
             .get("__per_cpu_offset")
             .map_or(0, |it| it.start),
-        ledger_mask: 0,
+        ledger_shift: 0,
         ptes_hooked: 0,
         zaps_hooked: 0,
         owners_mask: 0,
@@ -175,7 +175,7 @@ pub(crate) fn layout(facts: &Facts) -> Result<Layout, AgentError> {
         task_preempt_count: inside("task_struct.thread_info", "thread_info.preempt_count"),
         page_shift: page_shift(facts.page_bytes)?,
         page_type: 0,
-        reserved: 0,
+        calls_nest: 1,
     };
     inside_the_page(&layout)?;
     inside_the_vector(&layout)?;

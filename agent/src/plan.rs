@@ -76,6 +76,7 @@ fn step(hook: &'static Hook, facts: &Facts, attach: Attach) -> Step {
     let not_needed = match hook.need {
         Need::Required | Need::Wanted => false,
         Need::IfPresent => absent,
+        Need::Spares => usable.is_empty(),
         Need::Unless(enumerator) => facts.enumerators.contains_key(enumerator),
     };
     if not_needed {
@@ -168,12 +169,13 @@ pub(crate) fn fatal(steps: &[Step]) -> Option<&Step> {
     let covered = |family: Family| {
         steps
             .iter()
+            .filter(|step| step.hook.need != Need::Spares)
             .any(|step| step.hook.family == family && !step.usable.is_empty())
     };
     steps.iter().find(|step| match step.hook.need {
         Need::Required => step.usable.is_empty(),
         Need::IfPresent => step.is_blind() && !covered(step.hook.family),
-        Need::Wanted | Need::Unless(_) => false,
+        Need::Wanted | Need::Unless(_) | Need::Spares => false,
     })
 }
 

@@ -79,8 +79,8 @@ pub struct Layout {
     pub preempt_count: u64,
     /// Address of `__per_cpu_offset[]`; 0 where kallsyms does not have it.
     pub per_cpu_offset: u64,
-    /// Buckets in the ledger, less one.
-    pub ledger_mask: u32,
+    /// How far a hash is shifted to be that of a bucket of the ledger.
+    pub ledger_shift: u32,
     /// 1 where `page_vma_mapped_walk` is hooked.
     pub ptes_hooked: u32,
     /// 1 where the rmap removal is hooked.
@@ -130,8 +130,9 @@ pub struct Layout {
     /// BTF id of `struct page`, where a program may take any address for one; 0
     /// where it may not.
     pub page_type: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// 1 where one function of the GUP family may call another (before Linux 6.3),
+    /// or where it is not known that it does not.
+    pub calls_nest: u32,
 }
 
 const _: () = assert!(size_of::<Layout>() == 248 && align_of::<Layout>() == 8);

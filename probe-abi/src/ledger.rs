@@ -164,33 +164,43 @@ const fn hash(key: u64, which: usize) -> u64 {
     key.wrapping_mul(MULTIPLIERS[which]) >> 32
 }
 
-/// Fibonacci hashing, which spreads neighbours evenly, as the folios of a large
-/// buffer are. That is true of the highest bits only: the others put them in heaps.
-#[inline(always)]
-const fn bucket(hash: u64, mask: u32) -> u32 {
-    ((hash * (mask as u64 + 1)) >> 32) as u32 & mask
-}
-
-/// First bucket of a key, in a table of `mask + 1` buckets.
+/// What a key's first place in the ledger is reckoned from.
 #[must_use]
 #[inline(always)]
-pub const fn bucket_of(key: u64, mask: u32) -> u32 {
-    bucket(hash(key, 0), mask)
+pub const fn hash_of(key: u64) -> u64 {
+    hash(key, 0)
+}
+
+/// The same of its second place: a full bucket overflows into another one.
+#[must_use]
+#[inline(always)]
+pub const fn second_hash_of(key: u64) -> u64 {
+    hash(key, 1)
+}
+
+/// How far a hash is shifted in a table of so many buckets, a power of two.
+#[must_use]
+#[inline(always)]
+pub const fn ledger_shift(buckets: u32) -> u32 {
+    32 - buckets.trailing_zeros()
+}
+
+/// The bucket of a hash.
+///
+/// Fibonacci hashing, which spreads neighbours evenly, as the folios of a large
+/// buffer are. That is true of the highest bits only: the others put them in heaps.
+#[must_use]
+#[inline(always)]
+pub const fn bucket_of(hash: u64, shift: u32) -> u32 {
+    (hash >> shift) as u32
 }
 
 /// The slot of a folio in its first bucket, if it can have its wish: where it is
 /// looked for before anywhere else. By the bits that say least of the bucket.
 #[must_use]
 #[inline(always)]
-pub const fn preferred_slot_of(key: u64) -> usize {
-    hash(key, 0) as usize & (BUCKET_SLOTS - 1)
-}
-
-/// The other bucket of a key: a full bucket overflows into it.
-#[must_use]
-#[inline(always)]
-pub const fn second_bucket_of(key: u64, mask: u32) -> u32 {
-    bucket(hash(key, 1), mask)
+pub const fn preferred_slot_of(hash: u64) -> usize {
+    hash as usize & (BUCKET_SLOTS - 1)
 }
 
 #[cfg(test)]
@@ -219,10 +229,8 @@ mod tests {
         let mut used = std::vec![0; buckets as usize];
         for page in 0..count {
             let key = folio_key(0xffff_ea00_1234_0000 + page * step * 64);
-            let places = [
-                bucket_of(key, buckets - 1),
-                second_bucket_of(key, buckets - 1),
-            ];
+            let shift = ledger_shift(buckets);
+            let places = [hash_of(key), second_hash_of(key)].map(|hash| bucket_of(hash, shift));
             let free = places
                 .into_iter()
                 .find(|it| used[*it as usize] < BUCKET_SLOTS);

@@ -22,8 +22,8 @@ pub use cast::{CAST_CALL, CAST_CALL_CODE};
 pub use counters::{CpuCounters, Lost, RELEASE_FUNCTIONS, WALK_KINDS, WalkKind};
 pub use layout::{ABSENT, Layout};
 pub use ledger::{
-    BUCKET_SLOTS, Bucket, Kind, SlotNote, Word, bucket_of, folio_key, page_high, preferred_slot_of,
-    second_bucket_of,
+    BUCKET_SLOTS, Bucket, Kind, SlotNote, Word, bucket_of, folio_key, hash_of, ledger_shift,
+    page_high, preferred_slot_of, second_hash_of,
 };
 pub use owner::{
     CALL_FRAMES, GUP_FUNCTIONS, HOLD_BUCKETS, Owner, OwnerTag, hold_bucket, owner_slot,

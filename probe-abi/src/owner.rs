@@ -3,6 +3,8 @@
 //! A slot of the ledger names its owner by the index of such a record. Records
 //! are made by the probes and taken away by the agent, once nothing names them.
 
+use core::hint::black_box;
+
 /// Return addresses kept of a call path, innermost first.
 pub const CALL_FRAMES: usize = 20;
 
@@ -125,15 +127,17 @@ const _: () = assert!(size_of::<Owner>() == 512 && align_of::<Owner>() == 64);
 #[inline(always)]
 pub const fn hold_bucket(ns: u64) -> usize {
     // By halves: the kernel's machine has no instruction that counts zeros.
-    let mut rest = ns >> FIRST_HOLD_BITS;
+    let rest = ns >> FIRST_HOLD_BITS;
     if rest >> (HOLD_BUCKETS - 2) != 0 {
         return HOLD_BUCKETS - 1;
     }
+    let mut rest = rest as u32;
     let mut bucket = 0;
     let mut width = 16;
     while width > 0 {
-        if rest >> width != 0 {
-            rest >>= width;
+        if rest >= 1 << width {
+            // Opaque, or the compiler reckons both outcomes of each before the first.
+            rest = black_box(rest >> width);
             bucket += width;
         }
         width /= 2;

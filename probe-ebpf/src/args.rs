@@ -17,6 +17,9 @@ use crate::arch::{Arch, This};
 pub(crate) trait Args {
     /// Argument `n`, from 0; 0 where the architecture passes it in memory.
     fn arg(&self, n: usize) -> u64;
+
+    /// The same of one that is no pointer, which may cost less.
+    fn number(&self, n: usize) -> u64;
 }
 
 /// A hook at which the stack of the traced call can be looked at.
@@ -39,6 +42,11 @@ impl Args for ProbeContext {
     #[inline(always)]
     fn arg(&self, n: usize) -> u64 {
         ProbeContext::arg(self, n).unwrap_or(0)
+    }
+
+    #[inline(always)]
+    fn number(&self, n: usize) -> u64 {
+        Args::arg(self, n)
     }
 }
 
@@ -83,6 +91,11 @@ macro_rules! trampoline {
             #[inline(always)]
             fn arg(&self, n: usize) -> u64 {
                 traced_arg(self, n)
+            }
+
+            #[inline(always)]
+            fn number(&self, n: usize) -> u64 {
+                word(self, n)
             }
         }
 
@@ -145,19 +158,49 @@ fn traced_arg(ctx: &impl EbpfContext, n: usize) -> u64 {
     unsafe { bpf_probe_read_kernel(at) }.unwrap_or(0)
 }
 
-/// What the traced function, of so many arguments, returned.
-#[cfg(not(feature = "baseline"))]
+/// Word `n` of the context, which the verifier knows is no pointer.
 #[inline(always)]
-pub(crate) fn returned(ctx: &FExitContext, _arguments: u32) -> i32 {
-    ctx.ret::<i32>().unwrap_or(0)
+fn word(ctx: &impl EbpfContext, n: usize) -> u64 {
+    // SAFETY: the context is an array of the arguments and of what was returned; the
+    // verifier checks that there are as many.
+    unsafe { ctx.as_ptr().cast::<u64>().add(n).read_volatile() }
 }
 
-/// The same: it comes after them. 0 for a function whose arguments are not known.
-#[cfg(feature = "baseline")]
+/// The same in one instruction: of several in a row the compiler would make one at an
+/// address that it reckons, which the verifier does not take.
+macro_rules! word_at {
+    ($ctx:ident, $n:literal) => {{
+        let word: u64;
+        // SAFETY: as above; nothing is written.
+        unsafe {
+            core::arch::asm!(
+                "{word} = *(u64 *)({ctx} + {at})",
+                word = out(reg) word,
+                ctx = in(reg) $ctx.as_ptr(),
+                at = const $n * 8,
+                options(nostack, readonly),
+            );
+        }
+        word
+    }};
+}
+
+/// What the traced function, of so many arguments, returned: it comes after them. 0
+/// for a function whose arguments are not known.
+///
+/// The verifier, which knows their number, leaves one of the loads.
 #[inline(always)]
 pub(crate) fn returned(ctx: &FExitContext, arguments: u32) -> i32 {
-    match arguments {
-        1..=6 => traced_arg(ctx, arguments as usize) as i32,
+    let returned = match arguments {
+        1 => word_at!(ctx, 1),
+        2 => word_at!(ctx, 2),
+        3 => word_at!(ctx, 3),
+        4 => word_at!(ctx, 4),
+        5 => word_at!(ctx, 5),
+        6 => word_at!(ctx, 6),
+        7 => word_at!(ctx, 7),
+        8 => word_at!(ctx, 8),
         _ => 0,
-    }
+    };
+    returned as i32
 }

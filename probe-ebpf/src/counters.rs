@@ -40,9 +40,14 @@ pub(crate) fn add(n: u64, offset: usize) {
 /// Adds `n` to the one counter and 1 to the other.
 #[inline(always)]
 pub(crate) fn add_and_count(n: u64, sum: usize, number: usize) {
-    let Some(counters) = of_this_cpu() else {
-        return;
-    };
+    if let Some(counters) = of_this_cpu() {
+        add_and_count_to(counters, n, sum, number);
+    }
+}
+
+/// The same to counters that are this CPU's.
+#[inline(always)]
+pub(crate) fn add_and_count_to(counters: *mut CpuCounters, n: u64, sum: usize, number: usize) {
     let counters = counters.cast::<u8>();
     // SAFETY: as above.
     unsafe {

@@ -222,11 +222,11 @@ pub(crate) fn read_kernel<T: Copy>(address: u64) -> Option<T> {
 /// Reads a word that is not 0, as a pointer or a return address, at an aligned place.
 #[inline(always)]
 pub(crate) fn read_word(address: u64) -> Option<u64> {
-    let first = layout!(flags);
-    let Some(page) = Typed::page_at(address.wrapping_sub(u64::from(first))) else {
-        return read_kernel(address);
-    };
-    Some(page.read(first)).filter(|it| *it != 0)
+    // The agent has tried that a page begins with a word, its flags.
+    match Typed::page_at(address) {
+        Some(page) => Some(page.read(0)).filter(|it| *it != 0),
+        None => read_kernel(address),
+    }
 }
 
 /// Reads 32 bits of kernel memory; 0 where that fails, as the helper promises.

@@ -16,7 +16,7 @@ use crate::{
     args::{Args, returned},
     counters,
     layout::layout,
-    owners,
+    owners::{self, Found},
     pages::{self, Act},
     small,
     threads::{self, Thread},
@@ -61,8 +61,8 @@ impl Gup {
     }
 }
 
-/// Called by the fast and unlocked variants on 5.10 and 6.1, and so the only
-/// function that may be entered inside another one.
+/// Called by the fast and unlocked variants on 5.10 and 6.1, where calls nest, and so
+/// the only function that may be entered inside another one.
 const NESTS: u32 = id("get_user_pages_unlocked");
 
 /// Whether a kretprobe can unwind the stack of the call that returned, which is
@@ -72,11 +72,9 @@ const UNWINDS_AT_RETURN: bool = cfg!(not(feature = "baseline"));
 
 /// How many arguments each function has on this kernel, filled by the agent before
 /// loading: what a call returned lies behind them.
-#[cfg(feature = "baseline")]
 #[unsafe(no_mangle)]
 static GUP_ARGUMENTS: [u32; GUP_FUNCTIONS.len()] = [0; GUP_FUNCTIONS.len()];
 
-#[cfg(feature = "baseline")]
 #[inline(always)]
 fn arguments(gup: Gup) -> u32 {
     // SAFETY: a static, and the id is inside it.
@@ -86,13 +84,6 @@ fn arguments(gup: Gup) -> u32 {
             .add(gup.id as usize)
             .read_volatile()
     }
-}
-
-/// Of no use here.
-#[cfg(not(feature = "baseline"))]
-#[inline(always)]
-fn arguments(_gup: Gup) -> u32 {
-    0
 }
 
 /// Place of a function in [`GUP_FUNCTIONS`].
@@ -119,62 +110,135 @@ const fn id(symbol: &str) -> u32 {
 #[inline(always)]
 fn enter(gup: Gup, args: &impl Args) -> Option<*mut Thread> {
     let tid = threads::tid();
-    let (thread, outer) = threads::enter(tid, gup.id)?;
+    let Some((thread, outer)) = threads::enter(tid, gup.id) else {
+        counters::lose(Lost::THREADS_FULL, 1);
+        return None;
+    };
     if let Some(outer) = outer {
-        if gup.id == NESTS && outer != NESTS {
+        if is_inner(gup, outer) {
             return None;
         }
-        // Nothing else nests: the outer call's return was missed.
-        counters::lose(Lost::RETURN_MISSED, 1);
-        // SAFETY: the entry is this thread's while it is inside a call.
-        if unsafe { (*thread).undoes } != 0 {
-            undo::ends();
-        }
-        Thread::enter(thread, tid, gup.id);
+        take_over(gup, tid, thread);
     }
-    let flags = match (gup.shape, gup.flags) {
-        (Shape::FolioTimes, _) => args.arg(1) as u32,
-        (_, Some(index)) => args.arg(index) as u32,
-        (_, None) => 0,
-    };
+    let (pages, flags) = given(gup, args);
     // SAFETY: the entry is this thread's while it is inside a call.
     unsafe {
-        (*thread).pages = args.arg(gup.pages);
+        (*thread).pages = pages;
         (*thread).flags = flags;
-        (*thread).undoes = 0;
     }
     if gup.can_undo(flags) {
-        // SAFETY: as above.
-        unsafe { (*thread).undoes = 1 };
-        undo::begins();
+        undo::begins(thread, undo::CALL);
     }
     Some(thread)
 }
 
+/// Whether the outer call counts what this one takes.
+#[inline(always)]
+fn is_inner(gup: Gup, outer: u32) -> bool {
+    layout!(calls_nest) != 0 && gup.id == NESTS && outer != NESTS
+}
+
+/// Nothing else nests: what the thread seems to be inside of has returned unseen.
+#[inline(always)]
+fn take_over(gup: Gup, tid: u32, thread: *mut Thread) {
+    counters::lose(Lost::RETURN_MISSED, 1);
+    undo::ends(thread);
+    Thread::enter(thread, tid, gup.id);
+}
+
+/// The array (or folio) and the flags of a call.
+#[inline(always)]
+fn given(gup: Gup, args: &impl Args) -> (u64, u32) {
+    let flags = match (gup.shape, gup.flags) {
+        (Shape::FolioTimes, _) => args.number(1) as u32,
+        (_, Some(index)) => args.number(index) as u32,
+        (_, None) => 0,
+    };
+    (args.arg(gup.pages), flags)
+}
+
+/// A call that has returned.
+struct Call {
+    /// The thread's entry; none where there was no room for one.
+    thread: Option<*mut Thread>,
+    pages: u64,
+    flags: u32,
+}
+
+impl Call {
+    /// The outermost call that this is the return of.
+    ///
+    /// Its entry was seen where its arguments are gone by now and where calls nest.
+    /// Else it is only now that the thread needs its entry.
+    #[inline(always)]
+    fn of(gup: Gup, tid: u32, args: Option<&impl Args>) -> Option<Self> {
+        let found = threads::enter(tid, gup.id);
+        if let Some((thread, Some(outer))) = found {
+            if outer == gup.id {
+                undo::ends(thread);
+                // SAFETY: the entry is this thread's while it is inside a call.
+                let (pages, flags) = unsafe { ((*thread).pages, (*thread).flags) };
+                return Some(Self {
+                    thread: Some(thread),
+                    pages,
+                    flags,
+                });
+            }
+            if layout!(calls_nest) != 0 || args.is_none() {
+                return None;
+            }
+            take_over(gup, tid, thread);
+        }
+        let thread = found.map(|(thread, _)| thread);
+        let Some(args) = args.filter(|_| layout!(calls_nest) == 0) else {
+            if let Some(thread) = thread {
+                Thread::leave(thread, tid);
+            }
+            return None;
+        };
+        let (pages, flags) = given(gup, args);
+        if let Some(thread) = thread {
+            // SAFETY: as above.
+            unsafe { (*thread).flags = flags };
+        }
+        Some(Self {
+            thread,
+            pages,
+            flags,
+        })
+    }
+
+    /// Not before the owner is known: an idle entry may be another thread's at once.
+    #[inline(always)]
+    fn end(&self, tid: u32) {
+        if let Some(thread) = self.thread {
+            Thread::leave(thread, tid);
+        }
+    }
+}
+
 /// The call ends. What it took is booked to its owner.
 #[inline(always)]
-fn leave(gup: Gup, returned: i32, owner: impl Fn(*mut Thread) -> u32) -> u32 {
+fn leave(
+    gup: Gup,
+    returned: i32,
+    args: Option<&impl Args>,
+    owner: impl Fn(*mut Thread) -> Found,
+) -> u32 {
     let tid = threads::tid();
-    let Some(thread) = threads::of(tid) else {
+    let Some(call) = Call::of(gup, tid, args) else {
         return 0;
     };
-    if !Thread::is_inside(thread, tid, gup.id) {
-        return 0;
-    }
-    // SAFETY: the entry is this thread's while it is inside a call.
-    let (pages, flags, undoes) = unsafe { ((*thread).pages, (*thread).flags, (*thread).undoes) };
-    if undoes != 0 {
-        undo::ends();
-    }
+    let Call { pages, flags, .. } = call;
     let none = gup.shape == Shape::Array && returned <= 0
         || gup.shape == Shape::FolioTimes && returned != 0;
     // Without an array the call only faults pages in and takes no reference.
     if pages == 0 || none {
-        Thread::leave(thread, tid);
+        call.end(tid);
         return 0;
     }
     if gup.act == Act::Get && returned == 1 && pages::is_one_anonymous(pages) {
-        Thread::leave(thread, tid);
+        call.end(tid);
         counters::add_and_count(
             1,
             offset_of!(CpuCounters, pages_referenced),
@@ -188,9 +252,9 @@ fn leave(gup: Gup, returned: i32, owner: impl Fn(*mut Thread) -> u32) -> u32 {
         Act::Get => returned + unknown_zero() as i32,
         _ => returned,
     };
-    let owner = owner(thread);
-    // Not before: an idle entry may be another thread's at once.
-    Thread::leave(thread, tid);
+    let found = call.thread.map_or(Found::NOBODY, owner);
+    let owner = found.owner;
+    call.end(tid);
     let taken = match gup.shape {
         Shape::Array if gup.act == Act::Pin && returned == 1 && small::pinned_one(pages, owner) => {
             1
@@ -208,7 +272,7 @@ fn leave(gup: Gup, returned: i32, owner: impl Fn(*mut Thread) -> u32) -> u32 {
         offset_of!(CpuCounters, pages_referenced)
     };
     counters::add_and_count(taken, total, offset_of!(CpuCounters, gup_calls));
-    owners::took(owner, taken);
+    found.took(taken);
     0
 }
 
@@ -235,7 +299,8 @@ macro_rules! gup {
 
             #[kretprobe]
             fn [<$symbol _kretprobe>](ctx: RetProbeContext) -> u32 {
-                leave([<$symbol:upper>], ctx.ret::<i32>(), |thread| {
+                let args = None::<&ProbeContext>;
+                leave([<$symbol:upper>], ctx.ret::<i32>(), args, |thread| {
                     if UNWINDS_AT_RETURN {
                         owners::identify(&ctx, thread, [<$symbol:upper>].id)
                     } else {
@@ -252,7 +317,11 @@ macro_rules! gup {
 
             #[fexit]
             fn [<$symbol _fexit>](ctx: FExitContext) -> u32 {
-                leave([<$symbol:upper>], returned(&ctx, arguments([<$symbol:upper>])), |thread| {
+                let returned = match $shape {
+                    Shape::Folio => 0,
+                    _ => returned(&ctx, arguments([<$symbol:upper>])),
+                };
+                leave([<$symbol:upper>], returned, Some(&ctx), |thread| {
                     owners::identify(&ctx, thread, [<$symbol:upper>].id)
                 })
             }

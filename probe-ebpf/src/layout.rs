@@ -41,7 +41,7 @@ pub(crate) static LAYOUT: Layout = Layout {
     zap_end: 0,
     preempt_count: 0,
     per_cpu_offset: 0,
-    ledger_mask: 0,
+    ledger_shift: 0,
     ptes_hooked: 0,
     zaps_hooked: 0,
     owners_mask: 0,
@@ -66,7 +66,7 @@ pub(crate) static LAYOUT: Layout = Layout {
     task_preempt_count: ABSENT,
     page_shift: 0,
     page_type: 0,
-    reserved: 0,
+    calls_nest: 0,
 };
 
 /// Reads one field of the layout; volatile, because the compiler would

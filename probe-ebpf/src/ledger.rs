@@ -6,7 +6,10 @@
 //! full is `place`'s business.
 
 use aya_ebpf::{bindings::BPF_F_MMAPABLE, helpers::bpf_ktime_get_ns, macros::map, maps::Array};
-use probe_abi::{BUCKET_SLOTS, Bucket, Kind, Lost, Word, bucket_of, folio_key, second_bucket_of};
+use probe_abi::{
+    BUCKET_SLOTS, Bucket, Kind, Lost, Word, bucket_of, folio_key, hash_of, preferred_slot_of,
+    second_hash_of,
+};
 
 use crate::{
     atomic::{load, swap, xadd32},
@@ -17,7 +20,7 @@ use crate::{
     repeat::{ends, repeat},
     scratch::{Handle, Kept, Raw, handle, kept, lent, with},
     settings,
-    unknown::{equal, unknown_zero},
+    unknown::{equal, opaque, unknown_zero},
 };
 
 /// The table; the agent sets its size to a power of two, and maps it.
@@ -93,19 +96,25 @@ impl References {
         }
     }
 
-    /// Takes them into the book; `head` is the folio's head page.
-    ///
-    /// Nearly always the slot that the folio prefers will do, and that is why all
-    /// else is behind it.
+    /// Takes them into the book if the slot that the folio prefers will do, which it
+    /// nearly always does; false if nothing was done. `head` is the folio's head page.
+    #[cfg(not(feature = "baseline"))]
+    #[inline(always)]
+    pub(crate) fn take_at_preferred(self, head: u64) -> bool {
+        settings::keeps(self.key(), settings::level_and_learn_high(head))
+            && place::at_preferred(&self)
+    }
+
+    /// The same wherever there is room; all else is behind that slot.
     #[inline(always)]
     pub(crate) fn take(self, head: u64) {
-        let level = settings::level();
+        // Learned here and not where a slot is opened the long way: few folios ever
+        // need that.
+        let level = settings::level_and_learn_high(head);
         if !settings::keeps(self.key(), level) {
             self.pass_over(self.left);
             return;
         }
-        // Here and not where a slot is opened the long way: few folios ever need that.
-        settings::learn_high(head);
         if place::at_preferred(&self) {
             return;
         }
@@ -115,20 +124,27 @@ impl References {
         }
     }
 
+    /// Gives back what is in the slot that the folio prefers; how many.
+    #[inline(always)]
+    pub(crate) fn give_back_at_preferred(self) -> u64 {
+        release::from_preferred(&self)
+    }
+
     /// Gives them back. Returns how many of them the book should have held and
     /// did not.
     #[inline(always)]
     pub(crate) fn give_back(self) -> u64 {
-        let level = settings::level();
-        if !settings::keeps(self.key(), level) {
-            self.pass_over(self.left.wrapping_neg());
-            return 0;
-        }
+        // What a slot holds is in the book, whether the folio is passed over by now or not.
         let left = self.left - release::from_preferred(&self);
         if left == 0 {
             return 0;
         }
         let rest = Self { left, ..self };
+        let level = settings::level();
+        if !settings::keeps(self.key(), level) {
+            rest.pass_over(left.wrapping_neg());
+            return 0;
+        }
         let unknown = with(&mut Entry::of(rest, level), Entry::remove).unwrap_or(left);
         if unknown > 0 {
             self.pass_over(unknown.wrapping_neg());
@@ -141,10 +157,13 @@ impl References {
         self.want >> Word::KEY_SHIFT
     }
 
-    /// The bucket that the folio prefers.
+    /// The place that the folio prefers: a slot of a bucket.
     #[inline(always)]
-    pub(crate) fn bucket(&self) -> Option<*mut Bucket> {
-        bucket_ptr(bucket_of(self.key(), layout!(ledger_mask)))
+    pub(crate) fn preferred(&self) -> Option<(*mut Bucket, usize)> {
+        // Opaque, or the compiler reckons it twice, in part.
+        let hash = opaque(hash_of(self.key()));
+        let bucket = bucket_ptr(bucket_of(hash, layout!(ledger_shift)))?;
+        Some((bucket, preferred_slot_of(hash)))
     }
 
     #[inline(always)]
@@ -341,8 +360,8 @@ pub(crate) fn settle(address: u64) -> u32 {
 
 #[inline(always)]
 fn buckets_of(key: u64) -> [u32; 2] {
-    let mask = layout!(ledger_mask);
-    [bucket_of(key, mask), second_bucket_of(key, mask)]
+    let shift = layout!(ledger_shift);
+    [hash_of(key), second_hash_of(key)].map(|hash| bucket_of(hash, shift))
 }
 
 #[inline(always)]

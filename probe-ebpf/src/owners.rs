@@ -4,7 +4,7 @@
 //! flags, and the call path. A thread remembers the last ones that it took
 //! references for; how it knows a call path again is `paths`' business.
 
-use core::{ffi::c_void, mem::offset_of};
+use core::{ffi::c_void, mem::offset_of, ptr};
 
 use aya_ebpf::{
     bindings::BPF_F_MMAPABLE,
@@ -25,7 +25,7 @@ use crate::{
     repeat::repeat_here,
     task::{self, Current},
     threads::Thread,
-    unknown::unknown_zero,
+    unknown::{opaque, unknown_zero},
 };
 
 /// The records; the agent sets their number to a power of two, and maps them.
@@ -38,11 +38,62 @@ pub(crate) const NOBODY: u32 = 0;
 /// Records looked at for an identity, or for room for it.
 const ATTEMPTS: u32 = 8;
 
+/// An owner, and its record, which is null where it is not at hand: an `Option` would
+/// leave the pointer undefined.
+#[derive(Clone, Copy)]
+pub(crate) struct Found {
+    pub(crate) owner: u32,
+    record: *mut Owner,
+}
+
+impl Found {
+    /// Nobody is known.
+    pub(crate) const NOBODY: Self = Self::of(NOBODY);
+
+    const fn of(owner: u32) -> Self {
+        Self {
+            owner,
+            record: ptr::null_mut(),
+        }
+    }
+
+    /// Counts what it took.
+    #[inline(always)]
+    pub(crate) fn took(self, pages: u64) {
+        if self.owner == NOBODY {
+            counters::lose(Lost::OWNERS_FULL, pages);
+        }
+        let record = match self.record.is_null() {
+            true => OWNERS.get_ptr_mut(self.owner),
+            false => Some(self.record),
+        };
+        if let Some(record) = record {
+            // SAFETY: a map value, aligned and alive.
+            xadd(unsafe { &raw mut (*record).pages_taken }, pages);
+        }
+    }
+}
+
 /// Finds the owner of a call, and leaves it in the thread's entry as well.
-///
-/// With a frame of its own: the stack of a probe is short.
-#[inline(never)]
-pub(crate) fn identify(ctx: &impl Stack, thread: *mut Thread, function: u32) -> u32 {
+#[cfg(not(feature = "baseline"))]
+#[inline(always)]
+pub(crate) fn identify(ctx: &impl Stack, thread: *mut Thread, function: u32) -> Found {
+    find(ctx, thread, function)
+}
+
+/// The same with a frame of its own: the stack of a probe is short.
+#[cfg(feature = "baseline")]
+#[inline(always)]
+pub(crate) fn identify(ctx: &impl Stack, thread: *mut Thread, function: u32) -> Found {
+    #[inline(never)]
+    fn apart(ctx: &impl Stack, thread: *mut Thread, function: u32) -> u32 {
+        find(ctx, thread, function).owner
+    }
+    Found::of(apart(ctx, thread, function))
+}
+
+#[inline(always)]
+fn find(ctx: &impl Stack, thread: *mut Thread, function: u32) -> Found {
     // SAFETY: the entry is this thread's while it is inside a call.
     let thread = unsafe { &mut *thread };
     // Through the entry: the stack's address becomes a number there, with which
@@ -66,18 +117,30 @@ pub(crate) fn identify(ctx: &impl Stack, thread: *mut Thread, function: u32) -> 
     }
     let stack = load(&raw const thread.stack);
     let what = what(function, thread.flags);
-    for place in 0..PATHS {
-        let path = &thread.paths[place];
-        if path.what == what && is_live(path.owner, path.owner_tag) && is_same(path, stack) {
+    let recent = thread.recent;
+    for turn in 0..PATHS as u64 {
+        // Opaque, or the compiler drops the bound that the verifier asks for.
+        let place = opaque(recent + turn) & (PATHS as u64 - 1);
+        let path = &thread.paths[place as usize];
+        if path.what != what {
+            continue;
+        }
+        if let Some(record) = live(path.owner, path.owner_tag)
+            && is_same(path, stack)
+        {
             thread.owner = path.owner;
             thread.owner_tag = path.owner_tag;
-            return path.owner;
+            thread.recent = place;
+            return Found {
+                owner: path.owner,
+                record,
+            };
         }
     }
     thread.inner_frames = ctx.inner_frames();
     thread.frame_count = call_path(ctx, &raw mut thread.frames);
     learn(thread, task, what);
-    thread.owner
+    Found::of(thread.owner)
 }
 
 /// Function and flags in one word; never 0.
@@ -86,25 +149,24 @@ fn what(function: u32, flags: u32) -> u64 {
     u64::from(function + 1) << 32 | u64::from(flags)
 }
 
-/// Whether a record is still that of the identity.
+/// The record, if it is still that of the identity.
 #[inline(always)]
-pub(crate) fn is_live(owner: u32, tag: u64) -> bool {
-    OWNERS
-        .get_ptr(owner)
-        // SAFETY: a map value, aligned and alive.
-        .is_some_and(|it| load(unsafe { &raw const (*it).tag }) == tag)
+fn live(owner: u32, tag: u64) -> Option<*mut Owner> {
+    let record = OWNERS.get_ptr_mut(owner);
+    // SAFETY: a map value, aligned and alive.
+    record.filter(|it| load(unsafe { &raw const (**it).tag }) == tag)
 }
 
 /// The owner that was found when the call that ends began, if its record is still
 /// there.
 #[inline(always)]
-pub(crate) fn settle(thread: *mut Thread) -> u32 {
+pub(crate) fn settle(thread: *mut Thread) -> Found {
     // SAFETY: the entry is this thread's while it is inside a call.
     let thread = unsafe { &*thread };
-    if thread.owner_tag != 0 && is_live(thread.owner, thread.owner_tag) {
-        thread.owner
+    if thread.owner_tag != 0 && live(thread.owner, thread.owner_tag).is_some() {
+        Found::of(thread.owner)
     } else {
-        NOBODY
+        Found::NOBODY
     }
 }
 
@@ -119,26 +181,19 @@ pub(crate) fn tgid_of(owner: u32) -> u64 {
         })
 }
 
-/// Counts what an owner took.
-#[inline(always)]
-pub(crate) fn took(owner: u32, pages: u64) {
-    if owner == NOBODY {
-        counters::lose(Lost::OWNERS_FULL, pages);
-    }
-    if let Some(record) = OWNERS.get_ptr_mut(owner) {
-        // SAFETY: a map value, aligned and alive.
-        xadd(unsafe { &raw mut (*record).pages_taken }, pages);
-    }
+/// The same as a function of its own, where there is room for one more frame.
+#[cfg_attr(not(feature = "baseline"), unsafe(no_mangle), inline(never))]
+#[cfg_attr(feature = "baseline", inline(always))]
+pub(crate) extern "C" fn held_since_apart(owner: u64, since_ns: u64) -> u64 {
+    held_since(owner as u32, since_ns);
+    0
 }
 
 /// An owner gave the last reference on a folio back.
-///
-/// A function of its own only where there is room for one more frame.
-#[cfg_attr(not(feature = "baseline"), unsafe(no_mangle), inline(never))]
-#[cfg_attr(feature = "baseline", inline(always))]
-pub(crate) extern "C" fn held_since(owner: u64, since_ns: u64) -> u64 {
-    let Some(record) = OWNERS.get_ptr_mut(owner as u32) else {
-        return 0;
+#[inline(always)]
+pub(crate) fn held_since(owner: u32, since_ns: u64) {
+    let Some(record) = OWNERS.get_ptr_mut(owner) else {
+        return;
     };
     let held = now().wrapping_sub(since_ns);
     let bucket = hold_bucket(held) & (probe_abi::HOLD_BUCKETS - 1);
@@ -153,7 +208,6 @@ pub(crate) extern "C" fn held_since(owner: u64, since_ns: u64) -> u64 {
         );
         xadd(&raw mut (*record).held_ns, held);
     }
-    0
 }
 
 /// Finds or makes the record of what the entry holds, and where on the stack its
@@ -197,7 +251,7 @@ extern "C" fn learn(thread: *mut Thread, task: u64, what: u64) -> u64 {
     };
     repeat_here(ATTEMPTS, try_record, (&raw mut search).cast());
     // A record that is being written or taken away is nobody's yet, or any more.
-    let found = search.owner != NOBODY && is_live(search.owner, search.live);
+    let found = search.owner != NOBODY && live(search.owner, search.live).is_some();
     thread.owner = if found { search.owner } else { NOBODY };
     thread.owner_tag = if found { search.live } else { 0 };
     remember(thread, what);

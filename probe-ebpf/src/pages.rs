@@ -56,18 +56,18 @@ struct Walk {
     /// Where to stop.
     stop: u64,
     /// [`Act`], as a number.
-    act: u64,
+    act: u16,
+    /// Whether the folio is under writeback; with what is said below.
+    writeback: u16,
     /// In whose name references are taken.
-    owner: u64,
+    owner: u32,
     /// Head of the folio of the current run; 0 before the first.
     head: u64,
     /// First byte after that folio's last `struct page`.
     end: u64,
-    /// `folio->mapping`, the memory cgroup's word, and whether it is under
-    /// writeback: as read when the run began.
+    /// `folio->mapping` and the memory cgroup's word, as read when the run began.
     mapping: u64,
     memcg: u64,
-    writeback: u64,
     /// References in the current run.
     run: u64,
     /// Pages that count: all but the zero page.
@@ -167,7 +167,7 @@ extern "C" fn begin_run(walk: Handle<Walk>, page: u64, n: u64) -> u64 {
         walk.end = folio.head + u64::from(layout!(page_size));
         walk.mapping = folio.mapping;
         walk.memcg = folio.memcg();
-        walk.writeback = u64::from(folio.is_under_writeback());
+        walk.writeback = u16::from(folio.is_under_writeback());
         walk.run = n;
         return 0;
     }
@@ -179,7 +179,7 @@ extern "C" fn begin_run(walk: Handle<Walk>, page: u64, n: u64) -> u64 {
     walk.end = folio.address + u64::from(folio.pages) * u64::from(layout!(page_size));
     walk.mapping = folio.head.mapping();
     walk.memcg = folio.head.memcg();
-    walk.writeback = u64::from(folio.head.flag(layout!(pg_writeback)));
+    walk.writeback = u16::from(folio.head.flag(layout!(pg_writeback)));
     walk.run = n;
     0
 }
@@ -215,13 +215,13 @@ impl Walk {
         Self {
             at,
             stop,
-            act: act as u64,
-            owner: u64::from(owner),
+            act: act as u16,
+            writeback: 0,
+            owner,
             head: zero,
             end: zero,
             mapping: zero,
             memcg: zero,
-            writeback: zero,
             run: zero,
             counted: zero,
         }
@@ -230,7 +230,7 @@ impl Walk {
     /// Of which kind its references are: 0 or [`Word::GET`].
     #[inline(always)]
     fn kind(&self) -> u64 {
-        if self.act == Act::Pin as u64 || self.act == Act::Unpin as u64 {
+        if self.act == Act::Pin as u16 || self.act == Act::Unpin as u16 {
             0
         } else {
             Word::GET
@@ -391,7 +391,7 @@ extern "C" fn book_taken(walk: Handle<Walk>) -> u64 {
         .checked_div(u64::from(layout!(page_size)))
         .unwrap_or(1);
     let taken = References {
-        owner: walk.owner as u32,
+        owner: walk.owner,
         memcg: walk.memcg,
         pages: pages as u32,
         ..References::on(walk.head, walk.kind(), walk.run, walk.mapping)

@@ -16,7 +16,7 @@ use crate::{
     folio::{read_kernel, read_word},
     repeat::repeat_here,
     threads::Thread,
-    unknown::unknown_zero,
+    unknown::{opaque, unknown_zero},
 };
 
 /// Parts of the stack in which return addresses are looked for, and the words of
@@ -108,7 +108,7 @@ pub(crate) fn remember(thread: &mut Thread, what: u64) {
     let values = [frame(thread, middle), frame(thread, outermost)];
     let (owner, owner_tag, stack) = (thread.owner, thread.owner_tag, thread.stack);
     // Opaque, or the compiler drops the bound that the verifier asks for.
-    let place = core::hint::black_box(place as usize) & (PATHS - 1);
+    let place = opaque(u64::from(place)) as usize & (PATHS - 1);
     let path = &mut thread.paths[place];
     path.what = what;
     path.owner = owner;
@@ -151,7 +151,7 @@ extern "C" fn look_for(value: u64, stack: u64, known: u64) -> u64 {
 #[inline(always)]
 fn frame(thread: &Thread, index: u32) -> u64 {
     // As above.
-    let index = core::hint::black_box(index as usize);
+    let index = opaque(u64::from(index)) as usize;
     if index < CALL_FRAMES {
         thread.frames[index]
     } else {
@@ -217,7 +217,7 @@ extern "C" fn places_of(value: u64, words: u64) -> u64 {
 #[inline(always)]
 fn same(left: u64, right: u64) -> u64 {
     let difference = left ^ right;
-    core::hint::black_box(difference | difference.wrapping_neg()) >> 63 ^ 1
+    opaque(difference | difference.wrapping_neg()) >> 63 ^ 1
 }
 
 /// Index of the lowest bit that is set, of eight.

@@ -1,7 +1,7 @@
 //! Where a pin goes in the ledger when its owner has no slot of the folio yet,
 //! and what makes room when there is none.
 
-use probe_abi::{BUCKET_SLOTS, Bucket, Lost, STRATA, SlotNote, Word, preferred_slot_of};
+use probe_abi::{BUCKET_SLOTS, Bucket, Lost, STRATA, SlotNote, Word};
 
 use crate::{
     atomic::{swap, xadd32},
@@ -181,14 +181,13 @@ extern "C" fn clear_one(index: u64, clearing: Raw) -> i64 {
 /// is this owner's: true if done. If another owner has it, it learns of this one.
 #[inline(always)]
 pub(crate) fn at_preferred(references: &References) -> bool {
-    let Some(bucket) = references.bucket() else {
+    let Some((bucket, slot)) = references.preferred() else {
         return false;
     };
-    let slot = preferred_slot_of(references.key());
     let at = word_ptr(bucket, slot);
     let word = read_word(at);
     if word.is_empty() || word.0 == references.want {
-        return claim(bucket, slot, word, references);
+        return claim(bucket, slot, word, references, |_| {});
     }
     if word.0 & Word::IDENTITY != references.want {
         return false;
@@ -231,7 +230,7 @@ fn take_slot(bucket: *mut Bucket, slot: usize, entry: &Entry, pattern: Pattern) 
         share(bucket, slot, &entry.references)
     } else {
         let word = read_word(word_ptr(bucket, slot));
-        pattern.fits(word) && claim(bucket, slot, word, &entry.references)
+        pattern.fits(word) && claim(bucket, slot, word, &entry.references, evict)
     }
 }
 
@@ -279,9 +278,15 @@ fn disown(bucket: *mut Bucket, slot: usize, before: u64, references: &References
 }
 
 /// Claims a slot whose word was `old`, writes its note, and publishes the entry;
-/// false if it no longer is.
+/// false if it no longer is. `evict` is given what the slot had of another folio.
 #[inline(always)]
-fn claim(bucket: *mut Bucket, slot: usize, old: Word, references: &References) -> bool {
+fn claim(
+    bucket: *mut Bucket,
+    slot: usize,
+    old: Word,
+    references: &References,
+    evict: impl Fn(Word),
+) -> bool {
     let at = word_ptr(bucket, slot);
     let new = references.want + references.left;
     if references.left > Word::COUNT || !swap(at, old.0, new | Word::BUSY) {

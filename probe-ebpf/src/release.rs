@@ -4,10 +4,8 @@
 //! that is no question; of several it is the process that releases, or else the
 //! one that pinned last, because what is held for long is given back last.
 
-use core::hint::black_box;
-
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
-use probe_abi::{BUCKET_SLOTS, Bucket, Word, preferred_slot_of};
+use probe_abi::{BUCKET_SLOTS, Bucket, Word};
 
 use crate::{
     atomic::swap,
@@ -16,7 +14,7 @@ use crate::{
     owners,
     scratch::{Handle, Raw, handle, lent},
     threads,
-    unknown::{equal, unknown_zero},
+    unknown::{equal, opaque, unknown_zero},
 };
 
 // What became of an attempt.
@@ -38,16 +36,17 @@ pub(crate) fn releaser() -> u64 {
 /// any; how many.
 #[inline(always)]
 pub(crate) fn from_preferred(references: &References) -> u64 {
-    let Some(bucket) = references.bucket() else {
+    let Some((bucket, slot)) = references.preferred() else {
         return 0;
     };
-    let slot = preferred_slot_of(references.key());
     let word = read_word(word_ptr(bucket, slot));
     let alone = word.0 & !Word::COUNT == references.want;
     if !alone || word.count() == 0 {
         return 0;
     }
-    take(bucket, slot, word, references)
+    take(bucket, slot, word, references, |owner, since_ns| {
+        owners::held_since(owner, since_ns);
+    })
 }
 
 /// Takes what the releasing process itself has.
@@ -125,7 +124,7 @@ extern "C" fn newest(bucket: u32, want: u64) -> u64 {
         }
         let since = since(bucket, slot);
         // By their difference: comparing them would tell it something of each.
-        if black_box(since.wrapping_sub(pinned)) as i64 >= 0 {
+        if opaque(since.wrapping_sub(pinned)) as i64 >= 0 {
             newest = slot as u64 + unknown_zero();
             pinned = since;
         }
@@ -143,7 +142,10 @@ fn take_from(entry: &mut Entry, bucket: u32, slot: u64) {
     if slot < NONE {
         let word = read_word(word_ptr(bucket, slot));
         if holds(word, entry.references.want) {
-            entry.references.left -= take(bucket, slot, word, &entry.references);
+            entry.references.left -=
+                take(bucket, slot, word, &entry.references, |owner, since_ns| {
+                    owners::held_since_apart(u64::from(owner), since_ns);
+                });
         }
     }
 }
@@ -154,9 +156,16 @@ fn holds(word: Word, want: u64) -> bool {
 }
 
 /// Takes what there is, at most what is asked for, out of a slot with references;
-/// returns how many: none if its word no longer is what it was.
+/// returns how many: none if its word no longer is what it was. `ended` is told of an
+/// owner that has none left.
 #[inline(always)]
-fn take(bucket: *mut Bucket, slot: usize, word: Word, references: &References) -> u64 {
+fn take(
+    bucket: *mut Bucket,
+    slot: usize,
+    word: Word,
+    references: &References,
+    ended: impl Fn(u32, u64),
+) -> u64 {
     let (owner, since_ns) = (owner_of(bucket, slot), since(bucket, slot));
     let count = u64::from(word.count());
     let taken = count.min(references.left);
@@ -173,7 +182,7 @@ fn take(bucket: *mut Bucket, slot: usize, word: Word, references: &References) -
         return 0;
     }
     if taken == count {
-        owners::held_since(u64::from(owner), since_ns);
+        ended(owner, since_ns);
     }
     taken
 }

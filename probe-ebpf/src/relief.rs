@@ -9,39 +9,41 @@
 //! The few instructions between the kernel's own mark and ours remain: what falls
 //! into them is counted as `hook_missed`.
 
-use core::{mem::offset_of, ptr::NonNull};
+use core::mem::offset_of;
 
 use probe_abi::{CpuCounters, RELEASE_FUNCTIONS};
 
+#[cfg(not(feature = "baseline"))]
 use crate::counters;
 
 /// The first program of a function is at work on this CPU while this lives.
 ///
 /// Before Linux 5.12, where the `baseline` flavour runs, nothing is skipped.
-pub(crate) struct AtWork(Option<NonNull<u8>>);
+pub(crate) struct AtWork(*mut u8);
 
 impl AtWork {
+    /// `counters`: those of this CPU.
     #[inline(always)]
-    pub(crate) fn begin(function: usize) -> Self {
-        let mark = mark(function).filter(|_| cfg!(not(feature = "baseline")));
-        // No word beside it that would be undefined where there is none.
-        let mark = mark.and_then(NonNull::new);
-        if let Some(mark) = mark {
+    pub(crate) fn begin(counters: *mut CpuCounters, function: usize) -> Self {
+        let it = Self(mark(counters, function));
+        it.mark(1);
+        it
+    }
+
+    #[inline(always)]
+    fn mark(&self, at_work: u8) {
+        if cfg!(not(feature = "baseline")) {
             // SAFETY: a map value, which only this CPU changes; what comes in on top
             // ends before this goes on.
-            unsafe { mark.write_volatile(1) };
+            unsafe { self.0.write_volatile(at_work) };
         }
-        Self(mark)
     }
 }
 
 impl Drop for AtWork {
     #[inline(always)]
     fn drop(&mut self) {
-        if let Some(mark) = self.0 {
-            // SAFETY: as above.
-            unsafe { mark.write_volatile(0) };
-        }
+        self.mark(0);
     }
 }
 
@@ -49,8 +51,9 @@ impl Drop for AtWork {
 #[cfg(not(feature = "baseline"))]
 #[inline(always)]
 pub(crate) fn is_due(function: usize) -> bool {
+    let counters = counters::of_this_cpu();
     // SAFETY: as above.
-    mark(function).is_some_and(|it| unsafe { it.read_volatile() } == 1)
+    counters.is_some_and(|it| unsafe { mark(it, function).read_volatile() } == 1)
 }
 
 /// Counts such a run.
@@ -61,9 +64,8 @@ pub(crate) fn made_up() {
 }
 
 #[inline(always)]
-fn mark(function: usize) -> Option<*mut u8> {
-    let counters = counters::of_this_cpu()?;
+fn mark(counters: *mut CpuCounters, function: usize) -> *mut u8 {
     let at = offset_of!(CpuCounters, releasing) + function % RELEASE_FUNCTIONS;
     // SAFETY: inside the value.
-    Some(unsafe { counters.cast::<u8>().add(at) })
+    unsafe { counters.cast::<u8>().add(at) }
 }

@@ -21,10 +21,28 @@ pub(crate) fn zero_page() -> u64 {
 /// The first stratum that the ledger keeps.
 #[inline(always)]
 pub(crate) fn level() -> u64 {
+    SETTINGS.get_ptr(0).map_or(0, level_of)
+}
+
+/// The same; and the part of a page's address that its key leaves out is kept.
+#[inline(always)]
+pub(crate) fn level_and_learn_high(page: u64) -> u64 {
+    let Some(settings) = SETTINGS.get_ptr_mut(0) else {
+        return 0;
+    };
     // SAFETY: as above.
-    SETTINGS
-        .get_ptr(0)
-        .map_or(0, |it| load(unsafe { &raw const (*it).level }))
+    let high = unsafe { &raw mut (*settings).page_high };
+    if load(high) == 0 {
+        // SAFETY: as above; every page gives the same bits.
+        unsafe { high.write_volatile(page_high(page)) };
+    }
+    level_of(settings)
+}
+
+#[inline(always)]
+fn level_of(settings: *const Settings) -> u64 {
+    // SAFETY: as above.
+    load(unsafe { &raw const (*settings).level })
 }
 
 /// Whether the ledger keeps the folio of this key.
@@ -47,20 +65,6 @@ pub(crate) fn raise(level: u64) -> bool {
     // SAFETY: as above.
     swap(unsafe { &raw mut (*settings).level }, level, level + 1);
     true
-}
-
-/// Keeps the part of a page's address that its key leaves out.
-#[inline(always)]
-pub(crate) fn learn_high(page: u64) {
-    let Some(settings) = SETTINGS.get_ptr_mut(0) else {
-        return;
-    };
-    // SAFETY: as above.
-    let high = unsafe { &raw mut (*settings).page_high };
-    if load(high) == 0 {
-        // SAFETY: as above; every page gives the same bits.
-        unsafe { high.write_volatile(page_high(page)) };
-    }
 }
 
 /// Address of the `struct page` of a key; 0 before any folio was entered.

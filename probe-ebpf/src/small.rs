@@ -3,13 +3,15 @@
 #[cfg(not(feature = "baseline"))]
 use core::mem::offset_of;
 
+use probe_abi::ABSENT;
 #[cfg(not(feature = "baseline"))]
 use probe_abi::CpuCounters;
-use probe_abi::{ABSENT, Lost};
 
 #[cfg(not(feature = "baseline"))]
+use crate::counters;
+#[cfg(not(feature = "baseline"))]
 use crate::folio::{MAPPING_ANON, read_word};
-use crate::{counters, layout::layout, ledger::References, typed::Typed};
+use crate::{layout::layout, ledger::References, typed::Typed};
 
 /// A small folio of a file or of anonymous memory, as it is in memory now.
 pub(crate) struct Small {
@@ -23,10 +25,16 @@ impl Small {
     #[inline(always)]
     pub(crate) fn of(page: Typed) -> Option<Self> {
         let is_tail = page.follow(layout!(compound)).address() & 1 == 1;
+        Self::of_head(page).filter(|_| !is_tail)
+    }
+
+    /// The same of a page that is no tail.
+    #[inline(always)]
+    pub(crate) fn of_head(page: Typed) -> Option<Self> {
         let is_large = page.read::<u64>(layout!(flags)) >> (layout!(pg_head) & 63) & 1 == 1;
         let mapping = page.follow(layout!(mapping)).address();
         // The zero page, which has none, does not count.
-        (!is_tail && !is_large && mapping != 0).then(|| Self {
+        (!is_large && mapping != 0).then(|| Self {
             page,
             head: page.address(),
             mapping,
@@ -35,10 +43,11 @@ impl Small {
 
     #[inline(always)]
     pub(crate) fn memcg(&self) -> u64 {
-        if layout!(memcg) == ABSENT {
+        let memcg = layout!(memcg);
+        if memcg == ABSENT {
             return 0;
         }
-        self.page.follow(layout!(memcg)).address()
+        self.page.follow(memcg).address()
     }
 
     #[inline(always)]
@@ -47,17 +56,15 @@ impl Small {
         bit < 64 && self.page.read::<u64>(layout!(flags)) >> bit & 1 == 1
     }
 
-    /// Gives `n` pins of it back.
+    /// Gives back what is in the slot that it prefers, of `n` pins of it; how many.
     #[inline(always)]
-    pub(crate) fn unpin(&self, n: u64) {
-        let unknown = References::on(self.head, 0, n, self.mapping).give_back();
-        if unknown > 0 {
-            counters::lose(Lost::UNKNOWN_RELEASE, unknown);
-        }
+    pub(crate) fn unpin(&self, n: u64) -> u64 {
+        References::on(self.head, 0, n, self.mapping).give_back_at_preferred()
     }
 }
 
-/// Books a pin of the only page of an array, if that is of a small folio.
+/// Books a pin of the only page of an array, if that is of a small folio and there is
+/// room where it is looked for first. Otherwise nothing is done.
 #[cfg(not(feature = "baseline"))]
 #[inline(always)]
 pub(crate) fn pinned_one(array: u64, owner: u32) -> bool {
@@ -67,16 +74,17 @@ pub(crate) fn pinned_one(array: u64, owner: u32) -> bool {
     let Some(folio) = folio else {
         return false;
     };
-    if folio.mapping & MAPPING_ANON == 0 && folio.is_under_writeback() {
-        counters::add(1, offset_of!(CpuCounters, gups_in_writeback));
-    }
+    let writeback = folio.mapping & MAPPING_ANON == 0 && folio.is_under_writeback();
     let pin = References {
         owner,
         memcg: folio.memcg(),
         ..References::on(folio.head, 0, 1, folio.mapping)
     };
-    pin.take(folio.head);
-    true
+    let taken = pin.take_at_preferred(folio.head);
+    if taken && writeback {
+        counters::add(1, offset_of!(CpuCounters, gups_in_writeback));
+    }
+    taken
 }
 
 /// Without typed pages there is no short way; and the stack has no room for one.

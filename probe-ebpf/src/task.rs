@@ -19,12 +19,12 @@ pub(crate) struct Current {
 pub(crate) fn current() -> Current {
     // SAFETY: the helper has no precondition, and what it returns is never null.
     let task = unsafe { Typed::known(bpf_get_current_task_btf().cast()) };
-    let uid = if layout!(task_cred) == ABSENT || layout!(cred_uid) == ABSENT {
+    let (cred, uid) = (layout!(task_cred), layout!(cred_uid));
+    let uid = if cred == ABSENT || uid == ABSENT {
         bpf_get_current_uid_gid() as u32
     } else {
         // What the helper reads as well, but for a hundred instructions.
-        task.follow_some(layout!(task_cred))
-            .map_or(0, |cred| cred.read(layout!(cred_uid)))
+        task.follow_some(cred).map_or(0, |cred| cred.read(uid))
     };
     Current {
         task: task.address(),

@@ -12,11 +12,10 @@ use aya_ebpf::{
     macros::map,
     maps::Array,
 };
-use probe_abi::{ABSENT, CALL_FRAMES, Lost};
+use probe_abi::{ABSENT, CALL_FRAMES};
 
 use crate::{
     atomic::{load, swap},
-    counters,
     folio::read_kernel,
     layout::layout,
     paths::{PATHS, Path},
@@ -36,7 +35,7 @@ pub(crate) struct Thread {
     call: u64,
     /// The page array to be filled, or the folio itself for `folio_add_pin*()`.
     pub(crate) pages: u64,
-    /// 1 while it is in a call that may give pins back itself; see `undo`.
+    /// Whether it is where the kernel may give pins back itself; see `undo`.
     pub(crate) undoes: u64,
     /// `gup_flags`.
     pub(crate) flags: u32,
@@ -50,6 +49,8 @@ pub(crate) struct Thread {
     pub(crate) uid: u32,
     /// The path that is forgotten next.
     pub(crate) turn: u32,
+    /// The path that the last call took, which the next one most likely takes too.
+    pub(crate) recent: u64,
     /// Where the stack of the call under way begins.
     pub(crate) stack: u64,
     /// That stack, unwound.
@@ -113,8 +114,8 @@ pub(crate) fn of(tid: u32) -> Option<*mut Thread> {
 }
 
 /// That entry, entered into `function`; or else one that no call needs, taken
-/// over. The function that the thread was inside of already, if there is one:
-/// then nothing was changed.
+/// over; `None` if there is none. The function that the thread was inside of
+/// already, if there is one: then nothing was changed.
 #[inline(always)]
 pub(crate) fn enter(tid: u32, function: u32) -> Option<(*mut Thread, Option<u32>)> {
     if let Some(thread) = of(tid) {
@@ -136,7 +137,6 @@ pub(crate) fn enter(tid: u32, function: u32) -> Option<(*mut Thread, Option<u32>
             return Some((thread, None));
         }
     }
-    counters::lose(Lost::THREADS_FULL, 1);
     None
 }
 

@@ -1,16 +1,36 @@
-//! Pin calls under way in which the kernel may give pins back itself: longterm
-//! ones, whose folios may lie where they must not stay.
+//! Pin calls under way in which the kernel gives pins back itself: longterm ones,
+//! whose folios lie where they must not stay.
 //!
 //! Hardly ever is there one, and a release need not ask then which call it is in.
-//! On kernels that do not say which flag that is, every call may be one; they are
-//! not counted, and a release always asks.
+//! Where the entry of a call is seen, each that may come to that counts as one;
+//! elsewhere the function that gives them back is hooked. On kernels that do not say
+//! which flag is longterm, every call may be one; they are not counted, and a release
+//! always asks.
 
-use probe_abi::ABSENT;
+use aya_ebpf::{
+    macros::{fentry, fexit, kprobe, kretprobe},
+    programs::{FEntryContext, FExitContext, ProbeContext, RetProbeContext},
+};
+use probe_abi::{ABSENT, GUP_FUNCTIONS, Lost};
 
 use crate::{
     atomic::{load, xadd},
+    counters,
     layout::layout,
+    threads::{self, Thread},
 };
+
+/// What a thread is inside of that gives pins back in a call whose entry was not seen.
+const UNDO: u32 = GUP_FUNCTIONS.len() as u32;
+
+// Who says of a thread that it may give pins back, and will say that it is over.
+
+/// Nobody.
+const NOBODY: u64 = 0;
+/// The pin call.
+pub(crate) const CALL: u64 = 1;
+/// The function that gives them back.
+const FUNCTION: u64 = 2;
 
 /// A number that many CPUs may change, away from what all of them read.
 #[repr(C)]
@@ -34,17 +54,29 @@ fn calls() -> *mut u64 {
     unsafe { &raw mut UNDOING.calls }
 }
 
-/// One begins.
+/// The thread may give pins back from now on; `who` says so, unless somebody did.
 #[inline(always)]
-pub(crate) fn begins() {
+pub(crate) fn begins(thread: *mut Thread, who: u64) {
+    // SAFETY: the entry is this thread's while it is inside a call.
+    let undoes = unsafe { &mut (*thread).undoes };
+    if *undoes != NOBODY {
+        return;
+    }
+    *undoes = who;
     if layout!(foll_longterm) != ABSENT {
         xadd(calls(), 1);
     }
 }
 
-/// One that began ends.
+/// And no longer.
 #[inline(always)]
-pub(crate) fn ends() {
+pub(crate) fn ends(thread: *mut Thread) {
+    // SAFETY: as above.
+    let undoes = unsafe { &mut (*thread).undoes };
+    if *undoes == NOBODY {
+        return;
+    }
+    *undoes = NOBODY;
     if layout!(foll_longterm) != ABSENT {
         xadd(calls(), 1_u64.wrapping_neg());
     }
@@ -54,4 +86,50 @@ pub(crate) fn ends() {
 #[inline(always)]
 pub(crate) fn may_be() -> bool {
     layout!(foll_longterm) == ABSENT || load(calls()) != 0
+}
+
+/// The kernel begins to give pins back, in a call whose entry was seen or not.
+#[inline(always)]
+fn enter() -> u32 {
+    match threads::enter(threads::tid(), UNDO) {
+        Some((thread, _)) => begins(thread, FUNCTION),
+        None => counters::lose(Lost::THREADS_FULL, 1),
+    }
+    0
+}
+
+#[inline(always)]
+fn leave() -> u32 {
+    let tid = threads::tid();
+    let Some(thread) = threads::of(tid) else {
+        return 0;
+    };
+    // SAFETY: as above.
+    if unsafe { (*thread).undoes } == FUNCTION {
+        ends(thread);
+    }
+    if Thread::is_inside(thread, tid, UNDO) {
+        Thread::leave(thread, tid);
+    }
+    0
+}
+
+#[kprobe]
+fn undo_kprobe(_ctx: ProbeContext) -> u32 {
+    enter()
+}
+
+#[kretprobe]
+fn undo_kretprobe(_ctx: RetProbeContext) -> u32 {
+    leave()
+}
+
+#[fentry]
+fn undo_fentry(_ctx: FEntryContext) -> u32 {
+    enter()
+}
+
+#[fexit]
+fn undo_fexit(_ctx: FExitContext) -> u32 {
+    leave()
 }

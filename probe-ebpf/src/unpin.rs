@@ -38,47 +38,71 @@ enum Shape {
     Range,
 }
 
-/// `found` is the folio that the first argument is, if it is a small one.
+/// `counters` are this CPU's; `found` is the folio that the first argument is, if it
+/// is a small one.
 #[inline(always)]
-fn release(shape: Shape, args: &impl Args, found: impl Fn() -> Option<Small>) -> u32 {
-    if shape == Shape::DirtyArray && args.arg(2) & 0xff == 0 {
+fn release(
+    counters: *mut CpuCounters,
+    shape: Shape,
+    args: &impl Args,
+    found: impl Fn() -> Option<Small>,
+) -> u32 {
+    if shape == Shape::DirtyArray && args.number(2) & 0xff == 0 {
         return 0;
     }
     let undone = inside_a_pin();
     let n = match shape {
         Shape::One => 1,
-        Shape::Times | Shape::Array | Shape::DirtyArray | Shape::Range => args.arg(1),
+        Shape::Times | Shape::Array | Shape::DirtyArray | Shape::Range => args.number(1),
     };
     if undone {
         counters::add(n, offset_of!(CpuCounters, pages_undone));
         return 0;
     }
     let released = match shape {
-        Shape::One | Shape::Times if let Some(folio) = found() => {
-            folio.unpin(n);
-            n
+        Shape::One | Shape::Times => {
+            // Nearly always that is all of them.
+            let known = found().map_or(0, |it| it.unpin(n));
+            if known == n {
+                n
+            } else {
+                known + pages::one(args.arg(0), n - known, Act::Unpin, 0)
+            }
         }
-        Shape::One | Shape::Times => pages::one(args.arg(0), n, Act::Unpin, 0),
         Shape::Array | Shape::DirtyArray => pages::walk_array(args.arg(0), n, Act::Unpin, 0),
         Shape::Range => pages::walk_range(args.arg(0), n, Act::Unpin),
     };
-    count(released);
-    0
-}
-
-/// The small folio at the address that the first argument is.
-#[inline(always)]
-fn small(args: &impl Args) -> Option<Small> {
-    Typed::page_at(args.arg(0)).and_then(Small::of)
-}
-
-#[inline(always)]
-fn count(released: u64) {
-    counters::add_and_count(
+    counters::add_and_count_to(
+        counters,
         released,
         offset_of!(CpuCounters, pages_unpinned),
         offset_of!(CpuCounters, unpin_calls),
     );
+    0
+}
+
+/// What the first argument is, typed: the folio itself, or a page that may be any.
+#[inline(always)]
+fn small_at(shape: Shape, first: Typed) -> Option<Small> {
+    match shape {
+        Shape::Times => Small::of_head(first),
+        _ => Small::of(first),
+    }
+}
+
+/// The small folio at the address that the first argument is.
+#[inline(always)]
+fn small(shape: Shape, args: &impl Args) -> Option<Small> {
+    Typed::page_at(args.arg(0)).and_then(|it| small_at(shape, it))
+}
+
+/// A release as it comes, nothing known of it yet.
+#[inline(always)]
+fn release_any(shape: Shape, args: &impl Args) -> u32 {
+    match counters::of_this_cpu() {
+        Some(counters) => release(counters, shape, args, || small(shape, args)),
+        None => 0,
+    }
 }
 
 /// Whether the kernel undoes its own pins here: inside a pin call of the same
@@ -101,12 +125,12 @@ macro_rules! unpin {
         paste! {
             #[kprobe]
             fn [<$symbol _kprobe>](ctx: ProbeContext) -> u32 {
-                release($shape, &ctx, || small(&ctx))
+                release_any($shape, &ctx)
             }
 
             #[fentry]
             fn [<$symbol _fentry>](ctx: FEntryContext) -> u32 {
-                release($shape, &ctx, || small(&ctx))
+                release_any($shape, &ctx)
             }
         }
     };
@@ -119,14 +143,17 @@ macro_rules! unpin_one {
         paste! {
             #[kprobe]
             fn [<$symbol _kprobe>](ctx: ProbeContext) -> u32 {
-                release($shape, &ctx, || small(&ctx))
+                release_any($shape, &ctx)
             }
 
             #[fentry]
             fn [<$symbol _fentry>](ctx: FEntryContext) -> u32 {
-                let _at_work = AtWork::begin($place);
+                let Some(counters) = counters::of_this_cpu() else {
+                    return 0;
+                };
+                let _at_work = AtWork::begin(counters, $place);
                 // The argument is typed as it is.
-                release($shape, &ctx, || Small::of(Typed::arg(&ctx, 0)))
+                release(counters, $shape, &ctx, || small_at($shape, Typed::arg(&ctx, 0)))
             }
 
             #[cfg(not(feature = "baseline"))]
@@ -143,7 +170,7 @@ macro_rules! unpin_one {
             #[inline(never)]
             fn [<relieve_ $symbol>](ctx: &FEntryContext) -> u32 {
                 relief::made_up();
-                release($shape, ctx, || small(ctx))
+                release_any($shape, ctx)
             }
         }
     };

@@ -14,7 +14,7 @@ use aya::{
     programs::{Program, ProgramError},
 };
 
-use super::names::{is_relief, program_names};
+use super::names::{Entries, is_relief, program_names};
 use crate::{
     catalogue::Candidate,
     plan::{Method, Step},
@@ -29,16 +29,23 @@ pub(super) struct Loader<'a> {
     btf: &'a Btf,
     /// For which function each is that was loaded ahead.
     ahead: HashMap<String, &'static str>,
+    pub(super) entries: Entries,
 }
 
 impl<'a> Loader<'a> {
-    pub(super) fn new(ebpf: &'a mut Ebpf, steps: &[Step], btf: &'a Btf) -> Self {
-        let ahead = load_ahead(ebpf, steps, btf);
-        Self { ebpf, btf, ahead }
+    /// `entries` as they are planned.
+    pub(super) fn new(ebpf: &'a mut Ebpf, steps: &[Step], entries: Entries, btf: &'a Btf) -> Self {
+        let ahead = load_ahead(ebpf, steps, entries, btf);
+        Self {
+            ebpf,
+            btf,
+            ahead,
+            entries,
+        }
     }
 
     pub(super) fn programs_for(&self, candidate: &Candidate, method: Method) -> Vec<String> {
-        programs_for(self.ebpf, candidate, method)
+        programs_for(self.ebpf, candidate, method, self.entries)
     }
 
     pub(super) fn program(
@@ -61,21 +68,31 @@ impl<'a> Loader<'a> {
 
 /// The programs of a candidate. The baseline object has no reliefs: the kernels
 /// that it is for skip nothing (before Linux 5.12).
-pub(super) fn programs_for(ebpf: &Ebpf, candidate: &Candidate, method: Method) -> Vec<String> {
-    let mut names = program_names(candidate, method);
+pub(super) fn programs_for(
+    ebpf: &Ebpf,
+    candidate: &Candidate,
+    method: Method,
+    entries: Entries,
+) -> Vec<String> {
+    let mut names = program_names(candidate, method, entries);
     names.retain(|it| !is_relief(it) || ebpf.program(it).is_some());
     names
 }
 
 /// Loads the programs that are attached unless the kernel refuses one, together; for
 /// which function each is.
-fn load_ahead(ebpf: &mut Ebpf, steps: &[Step], btf: &Btf) -> HashMap<String, &'static str> {
+fn load_ahead(
+    ebpf: &mut Ebpf,
+    steps: &[Step],
+    entries: Entries,
+    btf: &Btf,
+) -> HashMap<String, &'static str> {
     let mut wanted = HashMap::new();
     for step in steps {
         if let Some((candidate, methods)) = step.usable.first()
             && let Some(method) = methods.first()
         {
-            for name in programs_for(ebpf, candidate, *method) {
+            for name in programs_for(ebpf, candidate, *method, entries) {
                 wanted.entry(name).or_insert(candidate.symbol);
             }
         }

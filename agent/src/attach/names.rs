@@ -6,14 +6,25 @@ use crate::{
     plan::{Method, Step},
 };
 
+/// Whether calls are to be seen at their entry where they can be seen at their return.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Entries {
+    Needed,
+    Spared,
+}
+
 /// The hook with each program that serves it.
-pub(super) fn programs_of(hook: &HookState, step: &Step) -> Vec<(&'static str, String)> {
+pub(super) fn programs_of(
+    hook: &HookState,
+    step: &Step,
+    entries: Entries,
+) -> Vec<(&'static str, String)> {
     let Some((symbol, method)) = hook.serving else {
         return Vec::new();
     };
     let mut candidates = step.usable.iter();
     let candidate = candidates.find(|(it, _)| it.symbol == symbol);
-    let names = candidate.map_or_else(Vec::new, |(it, _)| program_names(it, method));
+    let names = candidate.map_or_else(Vec::new, |(it, _)| program_names(it, method, entries));
     names.into_iter().map(|name| (hook.name, name)).collect()
 }
 
@@ -27,7 +38,11 @@ pub(super) fn is_relief(program: &str) -> bool {
 
 /// Return before entry, so that no entry is left without its return; the relief
 /// before what it relieves, which alone does nothing.
-pub(super) fn program_names(candidate: &Candidate, method: Method) -> Vec<String> {
+pub(super) fn program_names(
+    candidate: &Candidate,
+    method: Method,
+    entries: Entries,
+) -> Vec<String> {
     let Some(probe) = candidate.probe else {
         return Vec::new();
     };
@@ -41,11 +56,43 @@ pub(super) fn program_names(candidate: &Candidate, method: Method) -> Vec<String
         At::EntryRelieved if method == Method::Fentry => &["relief", entry],
         At::EntryRelieved => &[entry],
         At::Return => &[exit],
-        At::EntryAndReturn => &[exit, entry],
+        At::Call if method == Method::Fentry && entries == Entries::Spared => &[exit],
+        At::EntryAndReturn | At::Call => &[exit, entry],
         At::Stack => &[],
     };
     halves
         .iter()
         .map(|half| format!("{probe}_{half}"))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::HOOKS;
+
+    fn programs(hook: &str, method: Method, entries: Entries) -> Vec<String> {
+        let hook = HOOKS.iter().find(|it| it.name == hook).unwrap();
+        program_names(&hook.candidates[0], method, entries)
+    }
+
+    #[test]
+    fn a_spared_call_is_seen_at_its_return_alone_by_fentry() {
+        let pin = |method, entries| programs("pin_user_pages_fast", method, entries);
+        let (entry, exit) = ("pin_user_pages_fast_fentry", "pin_user_pages_fast_fexit");
+        assert_eq!(pin(Method::Fentry, Entries::Spared), [exit]);
+        assert_eq!(pin(Method::Fentry, Entries::Needed), [exit, entry]);
+        // A kretprobe does not have the arguments any more.
+        assert_eq!(
+            pin(Method::Kprobe, Entries::Spared),
+            pin(Method::Kprobe, Entries::Needed)
+        );
+    }
+
+    #[test]
+    fn what_undoes_in_itself_is_seen_at_its_entry_too() {
+        for hook in ["memfd_pin_folios", "pins_undone", "mkclean"] {
+            assert_eq!(programs(hook, Method::Fentry, Entries::Spared).len(), 2);
+        }
+    }
 }

@@ -53,6 +53,7 @@ fn fed_by(hook: &str) -> [&'static [&'static str]; 2] {
         (Some(Family::Gup), _) if hook.starts_with("get_") => {
             [&["pages_referenced_total", "referenced_pages"], &[]]
         }
+        (Some(Family::Gup), "pins_undone") => [&[], &[]],
         (Some(Family::Gup), _) => [&["pages_pinned_total"], OUTSTANDING],
         (Some(Family::Release), "bio_release") => {
             [&["pages_unreferenced_total", "referenced_pages"], &[]]

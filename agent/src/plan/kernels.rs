@@ -92,7 +92,7 @@ fn one_removed_function_gives_the_next_candidate_or_a_stated_loss_and_touches_no
                         // is blind, or the agent does not start: as its need says.
                         let lost = (new.not_needed, new.is_blind(), no_run);
                         let expected = match new.hook.need {
-                            Need::IfPresent => (true, false, None),
+                            Need::IfPresent | Need::Spares => (true, false, None),
                             Need::Wanted | Need::Unless(_) => (false, true, None),
                             Need::Required => (false, true, Some(new.hook.name)),
                         };

@@ -75,6 +75,10 @@ const WAYS: &[(&str, Way)] = &[
     ),
     ("folio_add_pins", Way::Never("IOMMUFD")),
     (
+        "pins_undone",
+        Way::Never("longterm pins of folios that have to move"),
+    ),
+    (
         "unpin_user_page",
         Way::By("a buffer ring or the fixed buffer of an io_uring"),
     ),
