@@ -8,7 +8,7 @@ use std::{fs, path::Path};
 use crate::{
     cli::{DoctorOptions, Format},
     error::AgentError,
-    facts::{self, Facts, Privileges, Support},
+    facts::{self, Facts, Lockdown, Privileges, Support},
     kernel_layout, output, plan,
     vmstat::Vmstat,
 };
@@ -23,9 +23,11 @@ pub(crate) fn doctor(options: &DoctorOptions) -> Result<(), AgentError> {
             Format::Json => output::print(&report.json()),
         }
     }
-    report
-        .problem
-        .map_or(Ok(()), |it| Err(AgentError::NotTraceable(it)))
+    match report.problem {
+        None => Ok(()),
+        Some(_) if !options.quiet => Err(AgentError::Unfit { why: None }),
+        why => Err(AgentError::Unfit { why }),
+    }
 }
 
 fn examine(options: &DoctorOptions) -> Report {
@@ -43,21 +45,28 @@ fn examine(options: &DoctorOptions) -> Report {
         tracefs(),
     ];
     let mut hooks = Vec::new();
+    // Of the hooks all else can be said.
+    let assumed = complaint.is_some();
     let mut problem = complaint;
     match Facts::gather() {
         Err(error) => problem = problem.or_else(|| Some(reason(error))),
         Ok(facts) => {
             checks.push(addresses(&facts));
             checks.extend(methods(&facts));
-            hooks = plan::plan(&facts, options.attach);
+            let real = plan::plan(&facts, options.attach);
             problem = problem
-                .or_else(|| plan::obstacle(&facts, &hooks, options.attach).map(reason))
+                .or_else(|| plan::obstacle(&facts, &real, options.attach).map(reason))
                 .or_else(|| kernel_layout::layout(&facts).err().map(reason))
                 .or_else(|| Vmstat::read().err().map(reason));
+            hooks = if assumed {
+                plan::plan(&facts.as_if_privileged(), options.attach)
+            } else {
+                real
+            };
         }
     }
     checks.push(pin_counters());
-    Report::new(checks, &hooks, problem)
+    Report::new(checks, &hooks, assumed, problem)
 }
 
 /// The agent's own words without what leads to this very report.
@@ -69,14 +78,19 @@ fn reason(error: AgentError) -> String {
 }
 
 fn lockdown() -> Check {
-    match facts::lockdown().as_deref() {
-        None => Check::new("lockdown", State::Ok, "this kernel has none"),
-        Some(level @ "confidentiality") => Check::new(
+    match facts::lockdown() {
+        Lockdown::Absent => Check::new("lockdown", State::Ok, "this kernel has none"),
+        Lockdown::Hidden => Check::new(
+            "lockdown",
+            State::Worse,
+            "not known: as root, `mount -t securityfs securityfs /sys/kernel/security` shows it",
+        ),
+        it @ Lockdown::Level(_) if it.is_confidentiality() => Check::new(
             "lockdown",
             State::Missing,
-            format!("{level}: no program may read the kernel's memory"),
+            "confidentiality: no program may read the kernel's memory",
         ),
-        Some(level) => Check::new("lockdown", State::Ok, level),
+        Lockdown::Level(level) => Check::new("lockdown", State::Ok, level),
     }
 }
 
@@ -88,14 +102,20 @@ fn btf() -> Check {
 }
 
 fn tracefs() -> Check {
-    let missing = if facts::lockdown().as_deref() == Some("confidentiality") {
-        "not readable while the kernel is locked down for confidentiality"
-    } else {
-        "not readable: functions that cannot be hooked are found by trying; as root, \
-         `mount -t tracefs tracefs /sys/kernel/tracing`"
-    };
-    let missing = (!facts::tracefs_is_readable()).then_some(missing);
-    Check::either("tracefs", "readable", missing, State::Worse)
+    let missing = facts::untraceable().map(|error| {
+        let why = match error.raw_os_error() {
+            _ if facts::lockdown().is_confidentiality() => {
+                "while the kernel is locked down for confidentiality"
+            }
+            Some(libc::ENOENT) => {
+                "because it is not mounted: as root, `mount -t tracefs tracefs /sys/kernel/tracing`"
+            }
+            Some(libc::EACCES) => "by this user: only root may, unless it is mounted otherwise",
+            _ => "here: lockdown, a security module or the container forbids it",
+        };
+        format!("not readable {why}; functions that cannot be hooked are found by trying ({error})")
+    });
+    Check::either("tracefs", "readable", missing.as_deref(), State::Worse)
 }
 
 fn addresses(facts: &Facts) -> Check {

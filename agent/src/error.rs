@@ -1,6 +1,11 @@
 //! One error type for the daemon; each variant is something an operator can act on.
 
-use std::{error::Error, io, net::SocketAddr, path::PathBuf};
+use std::{
+    error::Error,
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use crate::{facts::Facts, plan::Unmet, recording::Damage};
 
@@ -11,6 +16,12 @@ pub(crate) enum AgentError {
         "cannot trace this kernel: {0}; `pinscope doctor` lists what is missing and the way out"
     )]
     NotTraceable(String),
+
+    #[error("cannot run here{}", why.as_deref().map(|it| format!(": {it}")).unwrap_or_default())]
+    Unfit {
+        /// `None` where the report that stands above says it.
+        why: Option<String>,
+    },
 
     #[error("no hook for `{hook}` on kernel {release}; tried {tried}")]
     NoHook {
@@ -33,7 +44,7 @@ pub(crate) enum AgentError {
         source: io::Error,
     },
 
-    #[error("cannot listen on {address}, and --listen takes another address")]
+    #[error("cannot listen on {address} (--listen takes another address)")]
     Listen {
         address: SocketAddr,
         #[source]
@@ -68,9 +79,10 @@ pub(crate) enum AgentError {
     )]
     SecondAgent { socket: PathBuf, pid: String },
 
-    #[error("no agent answers at {}", socket.display())]
+    #[error("no agent answers at {} ({way_out})", socket.display())]
     NoAgent {
         socket: PathBuf,
+        way_out: &'static str,
         #[source]
         source: io::Error,
     },
@@ -143,11 +155,30 @@ impl AgentError {
         }
     }
 
+    /// Nobody answered at the socket of an agent.
+    pub(crate) fn no_agent(socket: &Path, source: io::Error) -> Self {
+        let way_out = match source.kind() {
+            io::ErrorKind::PermissionDenied => {
+                "its owner and root may ask it: run this as one of them"
+            }
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+                "is one running? `pinscope run` starts one; --socket names another's socket"
+            }
+            _ => "--socket names another's socket",
+        };
+        Self::NoAgent {
+            socket: socket.to_owned(),
+            way_out,
+            source,
+        }
+    }
+
     /// Whether the agent never started: nothing was observed, and something
     /// outside has to change first.
     pub(crate) fn is_at_start(&self) -> bool {
         match self {
             Self::NotTraceable(_)
+            | Self::Unfit { .. }
             | Self::NoHook { .. }
             | Self::Load(_)
             | Self::Map { .. }

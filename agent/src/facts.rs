@@ -14,8 +14,8 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use methods::{Methods, Privileges, Support, has_loop, lockdown};
-pub(crate) use symbols::tracefs;
+pub(crate) use methods::{Lockdown, Methods, Privileges, Support, has_loop, lockdown};
+pub(crate) use symbols::{tracefs, untraceable};
 pub(crate) use trial::{bpf, open_perf_event};
 
 use crate::{catalogue::HOOKS, error::AgentError, kernel_layout, metrics};
@@ -66,6 +66,17 @@ pub(crate) struct Function {
     pub(crate) fentry_refused: bool,
 }
 
+impl Function {
+    /// Whether either way of attaching takes it, if it is open at all.
+    fn is_ordinary(&self) -> bool {
+        let few = |it: &Vec<String>| it.len() <= SURE_ARGUMENTS;
+        self.traceable != Some(false)
+            && !self.kprobe_forbidden
+            && !self.part
+            && self.arguments.as_ref().is_some_and(few)
+    }
+}
+
 /// Every kernel's trampolines pass as many arguments on: every architecture has them in registers.
 const SURE_ARGUMENTS: usize = 6;
 
@@ -110,9 +121,9 @@ impl Facts {
         }
         let probed = functions
             .iter()
-            .find(|(_, it): &(_, &Function)| it.traceable != Some(false) && !it.kprobe_forbidden)
+            .find(|(_, it): &(_, &Function)| it.is_ordinary())
             .map(|(name, _)| name.as_str());
-        let methods = Methods::probe(probed);
+        let methods = Methods::probe(probed, probed.and_then(|it| btf.function_id(it)));
         let mut facts = Self {
             release: release(),
             page_bytes: metrics::page_bytes(),
@@ -145,6 +156,14 @@ impl Facts {
 }
 
 impl Facts {
+    /// As far as this process can see, what they would be for one that has the capabilities.
+    pub(crate) fn as_if_privileged(&self) -> Self {
+        Self {
+            methods: self.methods.as_if_privileged(),
+            ..self.clone()
+        }
+    }
+
     /// Where trampolines take few arguments, a program for a function of many loads and is then
     /// refused.
     fn try_long_functions(&mut self, btf: &btf::KernelBtf) {
@@ -159,11 +178,6 @@ impl Facts {
             }
         }
     }
-}
-
-/// Whether tracefs says which functions can be hooked.
-pub(crate) fn tracefs_is_readable() -> bool {
-    symbols::traceable().is_some()
 }
 
 /// `uname -r`, for messages.

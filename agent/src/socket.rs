@@ -116,10 +116,7 @@ pub(crate) fn ask(path: &Path, request: &Request) -> Result<String, AgentError> 
             agent.write_all(line.as_bytes())?;
             agent.read_to_string(&mut reply)
         })
-        .map_err(|source| AgentError::NoAgent {
-            socket: path.to_owned(),
-            source,
-        })?;
+        .map_err(|source| AgentError::no_agent(path, source))?;
     // An answer is marked, so that a refusal is not taken for a report.
     match reply.split_once('\n') {
         Some((OK, report)) => Ok(report.to_owned()),

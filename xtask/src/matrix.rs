@@ -7,7 +7,7 @@ pub(crate) mod pool;
 mod report;
 pub(crate) mod verifier;
 
-use std::{collections::BTreeSet, process::ExitCode, time::Instant};
+use std::{collections::BTreeSet, num::NonZero, process::ExitCode, time::Instant};
 
 use clap::ValueEnum;
 
@@ -34,7 +34,7 @@ pub(crate) struct Options {
     set: Set,
     /// Guests at once; one for each CPU of this machine if not said
     #[arg(long, value_name = "NUMBER")]
-    parallel: Option<usize>,
+    parallel: Option<NonZero<usize>>,
     /// Only what the verifier makes of each program, no test
     #[arg(long, conflicts_with = "tests")]
     verifier: bool,
@@ -68,10 +68,10 @@ pub(crate) fn verb(options: &Options) -> anyhow::Result<ExitCode> {
     for arch in archs {
         build::all(arch)?;
     }
-    let parallel = options.parallel.unwrap_or_else(pool::usual);
+    let parallel = options.parallel.map_or_else(pool::usual, NonZero::get);
     say::step(
         "matrix",
-        format_args!("{} guests, {parallel} at once", cells.len()),
+        format_args!("guests: {}, {parallel} at once", cells.len()),
     );
     let mut outcomes = pool::run(cells, parallel);
     if options.record {

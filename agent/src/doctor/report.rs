@@ -14,6 +14,8 @@ pub(crate) struct Report {
     can_run: bool,
     pub(crate) problem: Option<String>,
     checks: Vec<Check>,
+    /// Whether the hooks are as they would be for a process with the capabilities.
+    hooks_assume_capabilities: bool,
     hooks: Vec<HookLine>,
 }
 
@@ -57,6 +59,9 @@ struct HookLine {
     /// What the self-test at start can do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     self_test: Option<String>,
+    /// What to know of the choice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    caution: Option<&'static str>,
     passed_over: Vec<PassedOver>,
 }
 
@@ -109,15 +114,19 @@ impl HookLine {
             symbol: candidate.symbol,
             methods: methods.iter().map(|it| it.name()).collect(),
         });
-        let passed_over = step.passed_over.iter().map(|(symbol, unmet)| PassedOver {
+        // That no way to attach is open is told once, above.
+        let telling = step.passed_over.iter();
+        let telling = telling.filter(|(_, unmet)| !matches!(unmet, Unmet::NoMethod(_)));
+        let passed_over = telling.map(|(symbol, unmet)| PassedOver {
             symbol,
-            why: match unmet {
-                // It is told once, above.
-                Unmet::NoMethod(_) => "no way to attach is open".to_owned(),
-                other => other.to_string(),
-            },
+            why: unmet.to_string(),
         });
+        let in_part = step.passed_over.iter().any(|it| it.1 == Unmet::Part);
         Self {
+            caution: choice.as_ref().filter(|_| in_part).map(|_| {
+                "may see none of the calls, which can go round what is left of it: the self-test finds \
+                 out, and what it would feed is withheld"
+            }),
             hook: step.hook.name,
             family: step.hook.family.name(),
             state: match (step.not_needed, &choice) {
@@ -143,6 +152,9 @@ impl HookLine {
         if let Some(way) = &self.self_test {
             text += &format!("\n  {:<42}   {way}", "");
         }
+        if let Some(caution) = self.caution {
+            text += &format!("\n  {:<42}   {caution}", "");
+        }
         for it in &self.passed_over {
             text += &format!("\n  {:<42}   not {}: {}", "", it.symbol, it.why);
         }
@@ -151,8 +163,15 @@ impl HookLine {
 }
 
 impl Report {
-    pub(crate) fn new(checks: Vec<Check>, steps: &[Step], problem: Option<String>) -> Self {
+    /// `assumed`: the steps are those of a process with the capabilities, which this one lacks.
+    pub(crate) fn new(
+        checks: Vec<Check>,
+        steps: &[Step],
+        assumed: bool,
+        problem: Option<String>,
+    ) -> Self {
         Self {
+            hooks_assume_capabilities: assumed,
             can_run: problem.is_none(),
             problem,
             checks,
@@ -171,7 +190,11 @@ impl Report {
             .map(|it| format!("{:<8} {:<13} {}", it.state.name(), it.name, it.found))
             .collect();
         if !self.hooks.is_empty() {
-            lines.push("hooks:".to_owned());
+            let given = match self.hooks_assume_capabilities {
+                true => "hooks, given the capabilities, as far as this user can see:",
+                false => "hooks:",
+            };
+            lines.push(given.to_owned());
         }
         lines.extend(self.hooks.iter().map(HookLine::text));
         lines.push(match &self.problem {
@@ -204,7 +227,8 @@ mod tests {
             Check::new("kernel", State::Ok, &*facts.release),
             Check::either("btf", "present", Some("gone"), State::Missing),
         ];
-        let report = Report::new(checks, &plan(facts, attach), Some("of this".to_owned()));
+        let steps = plan(facts, attach);
+        let report = Report::new(checks, &steps, false, Some("of this".to_owned()));
         let (text, json) = (report.text(), report.json());
         let mut found = Vec::new();
         words(&json, "", &mut found);
@@ -229,7 +253,8 @@ mod tests {
             states("served")
         );
         assert_eq!(
-            text.matches("   tested by ").count() + text.matches("   not tested: ").count(),
+            text.matches("   would be tested by ").count()
+                + text.matches("   not tested: ").count(),
             states("served")
         );
     }

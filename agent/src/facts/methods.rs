@@ -1,7 +1,11 @@
 //! Which ways to attach the kernel grants this caller, and the privileges that
 //! they take.
 
-use std::{fs, io::ErrorKind, path::Path};
+use std::{
+    fs,
+    io::{self, ErrorKind},
+    path::Path,
+};
 
 use aya::{
     programs::ProgramType,
@@ -14,6 +18,9 @@ use super::trial;
 use crate::{cli::Attach, error::chain};
 
 const PARANOID: &str = "/proc/sys/kernel/perf_event_paranoid";
+
+/// Of a way to attach that this process is not let near.
+const UNTRIED: &str = "not tried, for want of capabilities";
 
 /// Ways to attach.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -46,17 +53,31 @@ impl Support {
 }
 
 impl Methods {
-    /// Loads one trial program per way and drops it; opens one kprobe on `function`, and closes it.
-    pub(crate) fn probe(function: Option<&str>) -> Self {
+    /// Loads one trial program per way and drops it; attaches one to the function with this name and
+    /// BTF id, and lets go of it.
+    pub(crate) fn probe(function: Option<&str>, id: Option<u32>) -> Self {
         if let Some(closed) = closed_to_this_process().or_else(lack_of_helpers) {
             return Self {
                 fentry: Support::No(closed.clone()),
-                kprobe: Support::No(closed),
+                // What nobody has is no matter of privileges.
+                kprobe: Support::No(no_kprobes().unwrap_or(closed)),
             };
         }
         Self {
-            fentry: fentry(),
+            fentry: fentry(id),
             kprobe: kprobe(function),
+        }
+    }
+
+    /// What is not tried for want of capabilities is taken to work.
+    pub(crate) fn as_if_privileged(&self) -> Self {
+        let tried = |it: &Support| match it.reason() {
+            Some(UNTRIED) => Support::Yes,
+            _ => it.clone(),
+        };
+        Self {
+            fentry: tried(&self.fentry),
+            kprobe: tried(&self.kprobe),
         }
     }
 
@@ -82,20 +103,52 @@ impl Methods {
 fn closed_to_this_process() -> Option<String> {
     let missing = Privileges::of_this_process().missing;
     if missing.contains(&"CAP_BPF") || missing.contains(&"CAP_PERFMON") {
-        return Some("not tried, for want of capabilities".to_owned());
+        return Some(UNTRIED.to_owned());
     }
-    (lockdown().as_deref() == Some("confidentiality")).then(|| {
+    lockdown().is_confidentiality().then(|| {
         "the kernel is locked down (confidentiality), so that no program may read its memory; \
          boot with lockdown=integrity or without lockdown="
             .to_owned()
     })
 }
 
-/// The level in force: `none`, `integrity` or `confidentiality`; `None` where it is not shown.
-pub(crate) fn lockdown() -> Option<String> {
-    let text = fs::read_to_string("/sys/kernel/security/lockdown").ok()?;
-    let (_, rest) = text.split_once('[')?;
-    Some(rest.split_once(']')?.0.to_owned())
+/// Whether the kernel keeps root from changing or reading it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Lockdown {
+    /// The level in force: `none`, `integrity` or `confidentiality`.
+    Level(String),
+    /// This kernel knows no lockdown.
+    Absent,
+    /// Not shown to this process.
+    Hidden,
+}
+
+impl Lockdown {
+    pub(crate) fn is_confidentiality(&self) -> bool {
+        matches!(self, Self::Level(level) if level == "confidentiality")
+    }
+}
+
+/// The level, where securityfs shows it.
+pub(crate) fn lockdown() -> Lockdown {
+    const SECURITYFS: &str = "/sys/kernel/security";
+    match fs::read_to_string(format!("{SECURITYFS}/lockdown")) {
+        Ok(text) => text
+            .split_once('[')
+            .and_then(|(_, rest)| rest.split_once(']'))
+            .map_or(Lockdown::Hidden, |(level, _)| {
+                Lockdown::Level(level.to_owned())
+            }),
+        Err(error) if error.kind() == ErrorKind::NotFound && is_populated(SECURITYFS) => {
+            Lockdown::Absent
+        }
+        Err(_) => Lockdown::Hidden,
+    }
+}
+
+/// Whether a file system is mounted at a directory of the kernel's own, which is empty otherwise.
+fn is_populated(mount: &str) -> bool {
+    fs::read_dir(mount).is_ok_and(|mut entries| entries.next().is_some())
 }
 
 /// Whether the kernel's BPF has `bpf_loop`, and with it what came before:
@@ -117,21 +170,49 @@ fn lacks(helper: BpfHelper) -> bool {
     matches!(is_helper_supported(ProgramType::KProbe, helper), Ok(false))
 }
 
-fn fentry() -> Support {
-    trial(
-        ProgramType::Tracing,
-        "the kernel refuses tracing programs (fentry): it is built without \
-         CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS",
-    )
+/// By attaching one to the function with this BTF id.
+fn fentry(id: Option<u32>) -> Support {
+    let Some(id) = id else {
+        return trial(
+            ProgramType::Tracing,
+            "the kernel refuses tracing programs (fentry)",
+        );
+    };
+    match trial::attach_fentry(id) {
+        Ok(()) => Support::Yes,
+        Err(error) => Support::No(no_fentry(&error)),
+    }
+}
+
+/// Why, as far as the kernel's answer tells.
+fn no_fentry(error: &io::Error) -> String {
+    /// `ENOTSUPP`, which only the kernel itself knows.
+    const NOT_SUPPORTED: i32 = 524;
+    let why = match error.raw_os_error() {
+        Some(libc::EPERM | libc::EACCES) => {
+            "to this process, whose capabilities would do: a security module or the container forbids \
+             them; allow BPF tracing there"
+        }
+        Some(NOT_SUPPORTED | libc::EOPNOTSUPP) => {
+            "for want of trampolines: it is built without CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS"
+        }
+        _ => return format!("the kernel refuses tracing programs (fentry): {error}"),
+    };
+    format!("the kernel refuses tracing programs (fentry) {why} ({error})")
+}
+
+fn no_kprobes() -> Option<String> {
+    let missing = !Path::new("/sys/bus/event_source/devices/kprobe/type").exists();
+    missing.then(|| {
+        "the kernel has no kprobes (CONFIG_KPROBE_EVENTS is off: \
+         /sys/bus/event_source/devices/kprobe is missing)"
+            .to_owned()
+    })
 }
 
 fn kprobe(function: Option<&str>) -> Support {
-    if !Path::new("/sys/bus/event_source/devices/kprobe/type").exists() {
-        return Support::No(
-            "the kernel has no kprobes (CONFIG_KPROBE_EVENTS is off: \
-             /sys/bus/event_source/devices/kprobe is missing)"
-                .to_owned(),
-        );
+    if let Some(missing) = no_kprobes() {
+        return Support::No(missing);
     }
     if fs::read_to_string("/sys/kernel/debug/kprobes/enabled").is_ok_and(|it| it.trim() == "0") {
         return Support::No(
@@ -208,5 +289,22 @@ impl Privileges {
              AmbientCapabilities=CAP_BPF CAP_PERFMON CAP_SYSLOG",
             self.missing.join(", ")
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_that_forbids_tracing_is_not_taken_for_a_kernel_without_it() {
+        let told = |number| no_fentry(&io::Error::from_raw_os_error(number));
+        assert!(told(libc::EPERM).contains("security module"));
+        assert!(told(524).contains("CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS"));
+        let other = told(libc::EBUSY);
+        assert!(
+            !other.contains("CONFIG_") && !other.contains("module"),
+            "{other}"
+        );
     }
 }

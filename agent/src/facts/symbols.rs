@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -80,11 +80,25 @@ pub(crate) fn tracefs() -> Option<&'static Path> {
     places.find(|it| it.join("kprobe_events").exists())
 }
 
+/// Why the list of functions that ftrace can hook cannot be read, if it cannot.
+pub(crate) fn untraceable() -> Option<io::Error> {
+    let read = |at: &&str| fs::read(list_at(at));
+    let errors: Result<Vec<_>, ()> = TRACEFS.iter().map(|at| read(at).err().ok_or(())).collect();
+    let mut errors = errors.ok()?;
+    // One that was found and is not shown says more than one that was not.
+    errors.sort_by_key(|it| it.kind() == io::ErrorKind::NotFound);
+    errors.into_iter().next()
+}
+
+fn list_at(tracefs: &str) -> String {
+    format!("{tracefs}/available_filter_functions")
+}
+
 /// Functions that ftrace can hook, `None` where the list cannot be read.
 pub(crate) fn traceable() -> Option<BTreeSet<String>> {
     let text = TRACEFS
         .iter()
-        .find_map(|at| fs::read_to_string(format!("{at}/available_filter_functions")).ok())?;
+        .find_map(|at| fs::read_to_string(list_at(at)).ok())?;
     // `name [module]`: those of modules are not ours.
     Some(
         text.lines()

@@ -19,7 +19,9 @@ impl Way {
             Self::By(what) => {
                 format!("nothing went through it; this kernel has another way for {what}")
             }
-            Self::Never(callers) => format!("it cannot be gone through: only {callers} call it"),
+            Self::Never(callers) => {
+                format!("it cannot be gone through: it is called by {callers} only")
+            }
         }
     }
 }
@@ -27,8 +29,8 @@ impl Way {
 impl fmt::Display for Way {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::By(what) => write!(f, "tested by {what}"),
-            Self::Never(callers) => write!(f, "not tested: only {callers} call it"),
+            Self::By(what) => write!(f, "would be tested by {what}"),
+            Self::Never(callers) => write!(f, "not tested: it is called by {callers} only"),
         }
     }
 }
@@ -98,7 +100,7 @@ const WAYS: &[(&str, Way)] = &[
     ("unpin_folio", Way::By("a dma-buf of /dev/udmabuf")),
     (
         "unpin_folios",
-        Way::Never("IOMMUFD, and the kernel itself where it takes pins back,"),
+        Way::Never("IOMMUFD, and the kernel itself where it takes pins back"),
     ),
     ("bio_release", Way::By("a direct read")),
     ("mkclean", Way::By("a page of a file written back")),

@@ -21,6 +21,7 @@ use crate::{
 /// Locks the newest release of the series, boots it, writes what it is like into the repository
 /// and prints what changed from the series before it.
 pub(crate) fn add(series: &str) -> anyhow::Result<()> {
+    check_name(series)?;
     let locked = lock_newest(series)?;
     // The same kernel with more drivers: there are no other facts to it.
     if parts(series).1 {
@@ -44,7 +45,27 @@ pub(crate) fn add(series: &str) -> anyhow::Result<()> {
     verified.update(&[(cell, outcome)]);
     verified.write()?;
     write_document()?;
-    print_changes(series, &found, &verified)
+    print_changes(series, &found, &verified)?;
+    println!(
+        "written: xtask/kernels.lock, agent/facts/{series}.json, agent/facts/verifier.txt and \
+         docs/kernels.md; next: cargo xtask matrix --kernel {series} --record"
+    );
+    Ok(())
+}
+
+/// What is not known of a name would pass for the usual kernel.
+fn check_name(series: &str) -> anyhow::Result<()> {
+    let unknown = series
+        .split('-')
+        .skip(1)
+        .find(|word| !["generic", "arm64"].contains(word));
+    match unknown {
+        Some(word) => Err(refused(format!(
+            "the lab knows no kernels of the kind `{word}`; {series} may be such as 7.4, 7.4-arm64 or \
+             7.4-generic"
+        ))),
+        None => Ok(()),
+    }
 }
 
 fn lock_newest(series: &str) -> anyhow::Result<Locked> {

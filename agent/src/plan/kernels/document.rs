@@ -20,7 +20,7 @@ const HEAD: &str = "\
 
 <!-- Made from agent/facts by agent/src/plan/kernels/document.rs; `cargo xtask kernels add` rewrites it. -->
 
-pinscope asks the running kernel for all of this, and `pinscope doctor` says it for that kernel. Here it is for the kernels
+pinscope asks the running kernel for all of this; `pinscope doctor` says which hooks it would use there. Here it is for the kernels
 of the lab, which are Debian's `cloud-amd64` builds and where the name says so `cloud-arm64`, for a process that is root.
 ";
 
