@@ -22,7 +22,7 @@ use cast::{Cast, with_calls};
 use loading::{Loader, Loading, load_together, programs_for};
 use log::{debug, info, warn};
 pub(crate) use misses::{CountedRuns, Programs};
-use names::{Entries, programs_of};
+use names::{Entries, calls_nest, entries, programs_of};
 use probe_abi::{BUCKET_SLOTS, GUP_FUNCTIONS, Layout, ledger_shift};
 pub(crate) use resolver::Resolver;
 use returns::Returns;
@@ -82,6 +82,24 @@ pub(crate) struct HookState {
 }
 
 impl HookState {
+    /// Not attached yet.
+    fn new(step: &Step) -> Self {
+        Self {
+            name: step.hook.name,
+            serving: None,
+            passed_over: step.passed_over.clone(),
+            not_needed: step.not_needed,
+            tested: Tested::Untested("the self-test did not come to it".to_owned()),
+        }
+    }
+
+    fn not_needed(step: &Step) -> Self {
+        Self {
+            not_needed: true,
+            ..Self::new(step)
+        }
+    }
+
     /// Whether what it sees can be believed.
     pub(crate) fn sees(&self) -> bool {
         self.serving.is_some() && !matches!(self.tested, Tested::Failed(_))
@@ -146,10 +164,18 @@ pub(crate) fn attach(
     // unseen. And what spares pins a program before them.
     let mut loader = Loader::new(&mut ebpf, steps, entries(steps), &btf);
     for step in steps.iter().rev() {
-        let state = attach_hook(&mut loader, &mut returns, step);
-        if step.hook.need == Need::Spares && state.serving.is_none() {
-            loader.entries = Entries::Needed;
-        }
+        let state = match (step.hook.need, loader.entries) {
+            // Entries are seen by all means: there is nothing to spare.
+            (Need::Spares, Entries::Needed) => HookState::not_needed(step),
+            (Need::Spares, Entries::Spared) => {
+                let state = attach_hook(&mut loader, &mut returns, step);
+                if state.serving.is_none() {
+                    loader.entries = Entries::Needed;
+                }
+                state
+            }
+            _ => attach_hook(&mut loader, &mut returns, step),
+        };
         if let (None, Need::Required) = (state.serving, step.hook.need) {
             return Err(AgentError::no_hook(facts, state.name, &state.passed_over));
         }
@@ -240,7 +266,7 @@ fn object(
     layout.ledger_shift = ledger_shift(buckets);
     layout.owners_mask = sizes.owners - 1;
     layout.ptes_hooked = u32::from(planned(steps, "ptes_found"));
-    layout.calls_nest = u32::from(entries(steps) == Entries::Needed);
+    layout.calls_nest = u32::from(calls_nest(steps));
     let zap = steps
         .iter()
         .find(|it| it.hook.name == "zap")
@@ -308,23 +334,8 @@ fn planned(steps: &[Step], hook: &str) -> bool {
         .any(|step| step.hook.name == hook && !step.usable.is_empty())
 }
 
-/// Whether pin calls are to be seen at their entry, as planned.
-fn entries(steps: &[Step]) -> Entries {
-    let mut spares = steps.iter().filter(|it| it.hook.need == Need::Spares);
-    match spares.any(|it| !it.usable.is_empty()) {
-        true => Entries::Spared,
-        false => Entries::Needed,
-    }
-}
-
 fn attach_hook(loader: &mut Loader<'_>, returns: &mut Returns, step: &Step) -> HookState {
-    let mut state = HookState {
-        name: step.hook.name,
-        serving: None,
-        passed_over: step.passed_over.clone(),
-        not_needed: step.not_needed,
-        tested: Tested::Untested("the self-test did not come to it".to_owned()),
-    };
+    let mut state = HookState::new(step);
     for (candidate, methods) in &step.usable {
         for method in methods {
             match attach_candidate(loader, returns, candidate, *method) {
@@ -346,6 +357,10 @@ fn attach_hook(loader: &mut Loader<'_>, returns: &mut Returns, step: &Step) -> H
                 }
             }
         }
+    }
+    if step.hook.need == Need::Spares {
+        info!("{}: no hook; calls are seen at their entry too", state.name);
+        return HookState::not_needed(step);
     }
     if !step.not_needed {
         warn!(

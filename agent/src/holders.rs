@@ -233,7 +233,7 @@ impl Holders {
         let Some(from) = self.sampling.lower(held, books.capacity()) else {
             return;
         };
-        // What the ledger held of it before it was passed over is out of date.
+        // What the ledger holds of it is not all: later pins were passed over.
         let swept = books.sweep(from);
         self.sampling.swept(from, swept);
         if self.settings.lower(level) {

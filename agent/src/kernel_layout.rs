@@ -77,8 +77,8 @@ pub(crate) const ENUMERATORS: &[&str] = &[
 pub(crate) const SYMBOLS: &[&str] = &["__preempt_count", "pcpu_hot", "__per_cpu_offset"];
 
 /// The layout, except for what the plan and the options add (`ledger_shift`,
-/// `owners_mask`, `ptes_hooked`, `zaps_hooked`, `calls_nest`, the bounds of the zap) and what loading
-/// finds out (`page_type`).
+/// `owners_mask`, `ptes_hooked`, `zaps_hooked`, `calls_nest`, the bounds of the zap) and what
+/// loading finds out (`page_type`).
 pub(crate) fn layout(facts: &Facts) -> Result<Layout, AgentError> {
     let member = |name: &str| facts.members.get(name).copied();
     let first = |names: &[&str]| names.iter().find_map(|name| member(name)).unwrap_or(ABSENT);

@@ -223,6 +223,15 @@ mod tests {
         assert_ne!(folio_key(base), folio_key(base + 64));
     }
 
+    #[test]
+    fn every_hash_has_its_bucket_in_the_table() {
+        for buckets in [1, 8, 1 << 23] {
+            for hash in [0, 1 << 31, u64::from(u32::MAX)] {
+                assert!(bucket_of(hash, ledger_shift(buckets)) < buckets);
+            }
+        }
+    }
+
     /// Whether so many neighbours, one every `step` pages, all find a slot in a table
     /// of as many buckets.
     fn find_room(count: u64, step: u64, buckets: u32) {

@@ -1,9 +1,9 @@
 //! Consistent sampling of folios.
 //!
 //! Each folio belongs to one stratum, for ever. Half of all folios are in
-//! stratum 0, a quarter in stratum 1, and so on. At level `n` the ledger keeps
-//! the folios of the strata from `n` on: a folio's pin and its release are kept
-//! or passed over alike, and each level keeps a subset of the one before.
+//! stratum 0, a quarter in stratum 1, and so on. At level `n` the ledger takes
+//! pins on folios of the strata from `n` on, which each level has a subset of. What
+//! it took before stays until it is released or makes room.
 
 /// Strata there are; the last one has all that is left.
 pub const STRATA: usize = 16;

@@ -108,8 +108,8 @@ macro_rules! trampoline {
 
             #[inline(always)]
             fn inner_frames(&self) -> u32 {
-                // The program's two functions and its trampoline; behind them, on most
-                // kernels, the function.
+                // The program's functions and its trampoline, and on most kernels the
+                // traced function.
                 3
             }
         }

@@ -118,7 +118,7 @@ fn enter(gup: Gup, args: &impl Args) -> Option<*mut Thread> {
         if is_inner(gup, outer) {
             return None;
         }
-        take_over(gup, tid, thread);
+        take_over(gup, tid, thread, outer);
     }
     let (pages, flags) = given(gup, args);
     // SAFETY: the entry is this thread's while it is inside a call.
@@ -140,8 +140,11 @@ fn is_inner(gup: Gup, outer: u32) -> bool {
 
 /// Nothing else nests: what the thread seems to be inside of has returned unseen.
 #[inline(always)]
-fn take_over(gup: Gup, tid: u32, thread: *mut Thread) {
-    counters::lose(Lost::RETURN_MISSED, 1);
+fn take_over(gup: Gup, tid: u32, thread: *mut Thread, outer: u32) {
+    // That one is no call, and is in `hook_missed`.
+    if outer != undo::UNDO {
+        counters::lose(Lost::RETURN_MISSED, 1);
+    }
     undo::ends(thread);
     Thread::enter(thread, tid, gup.id);
 }
@@ -172,37 +175,47 @@ impl Call {
     /// Else it is only now that the thread needs its entry.
     #[inline(always)]
     fn of(gup: Gup, tid: u32, args: Option<&impl Args>) -> Option<Self> {
-        let found = threads::enter(tid, gup.id);
-        if let Some((thread, Some(outer))) = found {
-            if outer == gup.id {
-                undo::ends(thread);
-                // SAFETY: the entry is this thread's while it is inside a call.
-                let (pages, flags) = unsafe { ((*thread).pages, (*thread).flags) };
-                return Some(Self {
-                    thread: Some(thread),
-                    pages,
-                    flags,
-                });
-            }
-            if layout!(calls_nest) != 0 || args.is_none() {
-                return None;
-            }
-            take_over(gup, tid, thread);
-        }
-        let thread = found.map(|(thread, _)| thread);
         let Some(args) = args.filter(|_| layout!(calls_nest) == 0) else {
-            if let Some(thread) = thread {
-                Thread::leave(thread, tid);
-            }
-            return None;
+            return Self::entered(gup, tid);
         };
         let (pages, flags) = given(gup, args);
+        let thread = match threads::enter(tid, gup.id) {
+            None => None,
+            Some((thread, None)) => Some(thread),
+            Some((thread, Some(outer))) if outer == gup.id => {
+                undo::ends(thread);
+                Some(thread)
+            }
+            // An NMI's, on top of whatever has the entry.
+            Some(_) if threads::in_interrupt() => None,
+            Some((thread, Some(outer))) => {
+                take_over(gup, tid, thread, outer);
+                Some(thread)
+            }
+        };
         if let Some(thread) = thread {
-            // SAFETY: as above.
+            // SAFETY: the entry is this thread's while it is inside a call.
             unsafe { (*thread).flags = flags };
         }
         Some(Self {
             thread,
+            pages,
+            flags,
+        })
+    }
+
+    /// The same of a call whose entry was seen.
+    #[inline(always)]
+    fn entered(gup: Gup, tid: u32) -> Option<Self> {
+        let thread = threads::of(tid)?;
+        if !Thread::is_inside(thread, tid, gup.id) {
+            return None;
+        }
+        undo::ends(thread);
+        // SAFETY: as above.
+        let (pages, flags) = unsafe { ((*thread).pages, (*thread).flags) };
+        Some(Self {
+            thread: Some(thread),
             pages,
             flags,
         })

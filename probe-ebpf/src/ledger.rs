@@ -125,8 +125,15 @@ impl References {
     }
 
     /// Gives back what is in the slot that the folio prefers; how many.
+    ///
+    /// What a slot holds is in the book, whether the folio is passed over by now or not;
+    /// only where user space has another way to change a word than the probes have
+    /// (`baseline`), is such a slot user space's alone.
     #[inline(always)]
     pub(crate) fn give_back_at_preferred(self) -> u64 {
+        if cfg!(feature = "baseline") && !settings::keeps(self.key(), settings::level()) {
+            return 0;
+        }
         release::from_preferred(&self)
     }
 
@@ -134,8 +141,7 @@ impl References {
     /// did not.
     #[inline(always)]
     pub(crate) fn give_back(self) -> u64 {
-        // What a slot holds is in the book, whether the folio is passed over by now or not.
-        let left = self.left - release::from_preferred(&self);
+        let left = self.left - self.give_back_at_preferred();
         if left == 0 {
             return 0;
         }

@@ -30,10 +30,11 @@ const WAYS: u32 = 4;
 /// One thread. While `call` names a function, nobody else touches the entry.
 #[repr(C)]
 pub(crate) struct Thread {
-    /// Thread id below, and above it the GUP function it is inside of, plus one;
+    /// Thread id below, and above it the GUP function it is inside of (or `UNDO`), plus one;
     /// all zero while nobody has the entry.
     call: u64,
-    /// The page array to be filled, or the folio itself for `folio_add_pin*()`.
+    /// The page array to be filled, or the folio itself for `folio_add_pin*()`, where
+    /// the entry of the call was seen.
     pub(crate) pages: u64,
     /// Whether it is where the kernel may give pins back itself; see `undo`.
     pub(crate) undoes: u64,

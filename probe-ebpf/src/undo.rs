@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// What a thread is inside of that gives pins back in a call whose entry was not seen.
-const UNDO: u32 = GUP_FUNCTIONS.len() as u32;
+pub(crate) const UNDO: u32 = GUP_FUNCTIONS.len() as u32;
 
 // Who says of a thread that it may give pins back, and will say that it is over.
 
@@ -88,7 +88,8 @@ pub(crate) fn may_be() -> bool {
     layout!(foll_longterm) == ABSENT || load(calls()) != 0
 }
 
-/// The kernel begins to give pins back, in a call whose entry was seen or not.
+/// The kernel begins to give pins back. Where the call's entry was seen and says so too,
+/// that stands.
 #[inline(always)]
 fn enter() -> u32 {
     match threads::enter(threads::tid(), UNDO) {

@@ -56,6 +56,10 @@ fn release(
         Shape::Times | Shape::Array | Shape::DirtyArray | Shape::Range => args.number(1),
     };
     if undone {
+        let n = match shape {
+            Shape::Array | Shape::DirtyArray => pages::count_array(args.arg(0), n),
+            Shape::One | Shape::Times | Shape::Range => n,
+        };
         counters::add(n, offset_of!(CpuCounters, pages_undone));
         return 0;
     }

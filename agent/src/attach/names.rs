@@ -2,7 +2,7 @@
 
 use super::HookState;
 use crate::{
-    catalogue::{At, Candidate},
+    catalogue::{At, Candidate, Need},
     plan::{Method, Step},
 };
 
@@ -11,6 +11,25 @@ use crate::{
 pub(super) enum Entries {
     Needed,
     Spared,
+}
+
+/// Whether a function of the GUP family may call another, as far as is known.
+pub(super) fn calls_nest(steps: &[Step]) -> bool {
+    let mut spares = steps.iter().filter(|it| it.hook.need == Need::Spares);
+    spares.all(|it| it.usable.is_empty())
+}
+
+/// Whether calls are to be seen at their entry wherever they need not be, as planned.
+pub(super) fn entries(steps: &[Step]) -> Entries {
+    let by_fentry = |step: &Step| {
+        step.usable.first().is_some_and(|(candidate, methods)| {
+            candidate.at == At::Call && methods.first() == Some(&Method::Fentry)
+        })
+    };
+    match !calls_nest(steps) && steps.iter().any(by_fentry) {
+        true => Entries::Spared,
+        false => Entries::Needed,
+    }
 }
 
 /// The hook with each program that serves it.
@@ -69,7 +88,7 @@ pub(super) fn program_names(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalogue::HOOKS;
+    use crate::catalogue::{Family, HOOKS, Hook};
 
     fn programs(hook: &str, method: Method, entries: Entries) -> Vec<String> {
         let hook = HOOKS.iter().find(|it| it.name == hook).unwrap();
@@ -87,6 +106,16 @@ mod tests {
             pin(Method::Kprobe, Entries::Spared),
             pin(Method::Kprobe, Entries::Needed)
         );
+    }
+
+    #[test]
+    fn what_spares_pins_a_program_is_attached_before_them() {
+        let place = |is: fn(&Hook) -> bool| HOOKS.iter().position(is).unwrap();
+        let spares = place(|it| it.need == Need::Spares);
+        let is_call = |it: &Hook| it.candidates.iter().any(|it| it.at == At::Call);
+        // From the end of the catalogue to its beginning.
+        assert!(!HOOKS[spares..].iter().any(is_call));
+        assert!(spares < place(|it| it.family == Family::Release));
     }
 
     #[test]

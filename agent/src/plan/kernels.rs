@@ -160,6 +160,20 @@ fn every_kernel_has_a_layout_and_a_missing_member_is_named() {
 }
 
 #[test]
+fn the_kernels_way_of_undoing_pins_is_known_where_pin_calls_do_not_nest() {
+    for (kernel, facts) in kernels() {
+        for attach in [Attach::Auto, Attach::Fentry, Attach::Kprobe] {
+            let steps = plan(&facts, attach);
+            let spares = |it: &&Step| it.hook.need == Need::Spares;
+            let step = steps.iter().find(spares).unwrap();
+            let nests = ["5.10", "6.1"].contains(&kernel.as_str());
+            assert_eq!(step.usable.is_empty(), nests, "{kernel} {attach:?}");
+            assert!(!step.is_blind(), "{kernel} {attach:?}");
+        }
+    }
+}
+
+#[test]
 fn on_a_preemptible_kernel_what_only_tasks_call_is_hooked_by_kprobes() {
     let (_, mut facts) = kernels()
         .into_iter()

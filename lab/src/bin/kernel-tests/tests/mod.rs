@@ -117,6 +117,7 @@ fn then() -> Vec<Test> {
 fn large() -> Vec<Test> {
     vec![
         test(undone::pages_that_migrate_before_a_long_pin_are_counted_as_undone),
+        test(undone::pins_of_pages_that_cannot_migrate_are_counted_as_undone),
         test(huge_folios::a_gibibyte_of_fixed_buffers_on_huge_pages_takes_512_entries),
         test(sampling::a_million_pages_in_a_ledger_of_4096_entries_are_estimated_and_exact_again_after),
     ]

@@ -49,6 +49,32 @@ pub(super) fn pages_that_migrate_before_a_long_pin_are_counted_as_undone(
     Ok(())
 }
 
+/// The kernel gives back all that the call pinned, by a function that drivers call as well: without
+/// knowing where it is called from, that would be releases of what nobody pinned.
+pub(super) fn pins_of_pages_that_cannot_migrate_are_counted_as_undone(bench: &Bench) -> Result<()> {
+    if !has_movable_zone()? {
+        return Err(absent("no memory of this guest is in the zone Movable"));
+    }
+    let agent = bench.shared_agent(&[])?;
+    let mut workload = Stepped::start(bench, &["refused-pin", "--why", "stuck"])?;
+    workload.reach("ready")?;
+    let books = Books::open(&agent)?;
+    let own = workload.reach("refused")?;
+    let seen = books.check(&agent, None, Undoes::Some)?;
+    println!("     {} calls refused; {seen}", own.calls);
+    if own.calls == 0 {
+        return Err(absent(
+            "this kernel pins pages of the zone Movable where they are",
+        ));
+    }
+    ensure!(
+        seen.undone + seen.rolled_back == own.calls && seen.pinned == 0,
+        "{} calls were refused, a page each: {seen}",
+        own.calls
+    );
+    workload.finish()
+}
+
 pub(super) fn pins_that_the_fast_path_takes_back_are_counted_as_rolled_back(
     bench: &Bench,
 ) -> Result<()> {
