@@ -157,7 +157,12 @@ fn module(symbol: &str) -> Result<Vec<u8>> {
     ];
     if cfg!(target_arch = "aarch64") {
         // Room that its loader asks for, whether it is used or not.
-        for name in [".plt", ".init.plt", ".text.ftrace_trampoline"] {
+        for name in [
+            ".plt",
+            ".init.plt",
+            ".text.ftrace_trampoline",
+            ".init.text.ftrace_trampoline",
+        ] {
             sections.push(Section::new(name, PROGBITS, ALLOC | EXECUTE, vec![0]));
         }
     }
