@@ -92,26 +92,6 @@ pub(crate) fn walk_array(array: u64, n: u64, act: Act, owner: u32) -> u64 {
     counted.unwrap_or_else(|| unwalked(n))
 }
 
-/// How many of an array of `n` pointers are any: what the kernel undoes, it gives an
-/// array of, in which it has cleared what it gave back before.
-#[cfg(not(feature = "baseline"))]
-#[inline(always)]
-pub(crate) fn count_array(array: u64, n: u64) -> u64 {
-    let mut walk = Walk::new(array, array + n * POINTER, Act::Unpin, 0);
-    let counted = with(&mut walk, |walk| {
-        repeat(steps(n), next_counted_of_array, walk.raw());
-        walk.counted
-    });
-    counted.unwrap_or(n)
-}
-
-/// That began with Linux 6.11.
-#[cfg(feature = "baseline")]
-#[inline(always)]
-pub(crate) fn count_array(_array: u64, n: u64) -> u64 {
-    n
-}
-
 /// Gives back one reference on each of `n` pages that lie side by side.
 #[inline(always)]
 pub(crate) fn walk_range(first: u64, n: u64, act: Act) -> u64 {
@@ -291,24 +271,6 @@ impl Walk {
 step_by!(next_taken_of_array, take_from_array);
 step_by!(next_given_of_array, give_from_array);
 step_by!(next_given_of_range, give_from_range);
-
-#[cfg(not(feature = "baseline"))]
-step_by!(next_counted_of_array, count_in_array);
-
-#[cfg(not(feature = "baseline"))]
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn count_in_array(walk: Handle<Walk>) -> i64 {
-    let Some(walk) = lent::<Walk>(walk) else {
-        return 1;
-    };
-    if walk.at >= walk.stop {
-        return 1;
-    }
-    walk.counted += u64::from(read_word(walk.at).is_some_and(|it| it != 0));
-    walk.at += POINTER;
-    0
-}
 
 // Whether references are taken or given back, each program does the one or the
 // other only, and the verifier need not look at both.

@@ -19,6 +19,13 @@ use crate::{
     layout::layout,
     threads::{self, Thread},
 };
+#[cfg(not(feature = "baseline"))]
+use crate::{
+    folio::read_word,
+    repeat::{repeat, steps},
+    scratch::{Kept, Raw, kept, passed, with},
+    unknown::unknown_zero,
+};
 
 /// What a thread is inside of that gives pins back in a call whose entry was not seen.
 pub(crate) const UNDO: u32 = GUP_FUNCTIONS.len() as u32;
@@ -86,6 +93,50 @@ pub(crate) fn ends(thread: *mut Thread) {
 #[inline(always)]
 pub(crate) fn may_be() -> bool {
     layout!(foll_longterm) == ABSENT || load(calls()) != 0
+}
+
+/// How many of an array of `n` pointers are any: of an array that the kernel undoes, it
+/// has cleared what it gave back before (since Linux 6.11).
+#[cfg(not(feature = "baseline"))]
+#[inline(always)]
+pub(crate) fn left_in(array: u64, n: u64) -> u64 {
+    let mut pointers = Pointers {
+        at: array,
+        left: unknown_zero(),
+    };
+    let left = with(&mut pointers, |pointers| {
+        repeat(steps(n), next_pointer, pointers.raw());
+        pointers.left
+    });
+    left.unwrap_or(n)
+}
+
+/// Older kernels clear none.
+#[cfg(feature = "baseline")]
+#[inline(always)]
+pub(crate) fn left_in(_array: u64, n: u64) -> u64 {
+    n
+}
+
+/// An array that is being counted.
+#[cfg(not(feature = "baseline"))]
+#[repr(C)]
+struct Pointers {
+    at: u64,
+    left: u64,
+}
+
+#[cfg(not(feature = "baseline"))]
+kept!(Pointers, POINTERS_CELLS);
+
+#[cfg(not(feature = "baseline"))]
+extern "C" fn next_pointer(_index: u64, pointers: Raw) -> i64 {
+    let Some(pointers) = passed::<Pointers>(pointers) else {
+        return 1;
+    };
+    pointers.left += u64::from(read_word(pointers.at).is_some_and(|it| it != 0));
+    pointers.at += 8;
+    0
 }
 
 /// The kernel begins to give pins back. Where the call's entry was seen and says so too,

@@ -57,7 +57,7 @@ fn release(
     };
     if undone {
         let n = match shape {
-            Shape::Array | Shape::DirtyArray => pages::count_array(args.arg(0), n),
+            Shape::Array | Shape::DirtyArray => undo::left_in(args.arg(0), n),
             Shape::One | Shape::Times | Shape::Range => n,
         };
         counters::add(n, offset_of!(CpuCounters, pages_undone));
