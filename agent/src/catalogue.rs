@@ -128,7 +128,8 @@ const fn call(symbol: &'static str, prototype: &'static [(usize, &'static str)])
 
 /// The kernel's own way of giving pins back in a longterm call, where the folios have
 /// to move. By that argument, which came with `memfd_pin_folios()`, it is of Linux 6.11
-/// or later, where the functions of the GUP family do not call each other any more.
+/// or later; by the call graphs of 6.12 and later, functions of the GUP family do not
+/// call each other.
 const fn undo(symbol: &'static str, prototype: &'static [(usize, &'static str)]) -> Candidate {
     Candidate {
         probe: Some("undo"),

@@ -130,8 +130,8 @@ pub struct Layout {
     /// BTF id of `struct page`, where a program may take any address for one; 0
     /// where it may not.
     pub page_type: u32,
-    /// 1 where one function of the GUP family may call another (before Linux 6.3),
-    /// or where it is not known that it does not.
+    /// 1 where one function of the GUP family may call another (5.10 and 6.1 do, 6.12
+    /// and later do not), or where it is not known that it does not.
     pub calls_nest: u32,
 }
 

@@ -6,10 +6,12 @@ use crate::{
     plan::{Method, Step},
 };
 
-/// Whether calls are to be seen at their entry where they can be seen at their return.
+/// Whether an fentry program goes with the fexit program of a call (`At::Call`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Entries {
+    /// Calls nest, or nothing else tells what they undo.
     Needed,
+    /// The return tells it all.
     Spared,
 }
 
@@ -19,7 +21,7 @@ pub(super) fn calls_nest(steps: &[Step]) -> bool {
     spares.all(|it| it.usable.is_empty())
 }
 
-/// Whether calls are to be seen at their entry wherever they need not be, as planned.
+/// As planned: entries are spared where calls do not nest and some call is hooked by fentry.
 pub(super) fn entries(steps: &[Step]) -> Entries {
     let by_fentry = |step: &Step| {
         step.usable.first().is_some_and(|(candidate, methods)| {

@@ -55,11 +55,10 @@ pub(crate) fn add(series: &str) -> anyhow::Result<()> {
 
 /// What is not known of a name would pass for the usual kernel.
 fn check_name(series: &str) -> anyhow::Result<()> {
-    let unknown = series
-        .split('-')
-        .skip(1)
-        .find(|word| !["generic", "arm64"].contains(word));
-    match unknown {
+    // x86 is what a name without an architecture means.
+    let others = Arch::ALL.iter().filter(|it| **it != Arch::X86_64);
+    let known: Vec<_> = others.map(|it| it.debian()).chain(["generic"]).collect();
+    match series.split('-').skip(1).find(|word| !known.contains(word)) {
         Some(word) => Err(refused(format!(
             "the lab knows no kernels of the kind `{word}`; {series} may be such as 7.4, 7.4-arm64 or \
              7.4-generic"
@@ -139,4 +138,20 @@ fn print_changes(series: &str, found: &Value, verified: &verifier::Record) -> an
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check_name;
+
+    #[test]
+    fn a_kind_of_kernel_that_the_lab_does_not_know_is_refused_by_name() {
+        for series in ["7.4", "7.4-generic", "7.4-arm64", "7.4-arm64-generic"] {
+            check_name(series).unwrap();
+        }
+        for series in ["7.4-frob", "7.4-amd64", "7.4-arm64-rt"] {
+            let told = check_name(series).unwrap_err().to_string();
+            assert!(told.contains(series.rsplit('-').next().unwrap()), "{told}");
+        }
+    }
 }
