@@ -6,7 +6,6 @@ mod cast;
 mod loading;
 mod memlock;
 mod misses;
-mod names;
 mod resolver;
 mod returns;
 
@@ -19,10 +18,13 @@ use aya::{
 };
 use aya_log::EbpfLogger;
 use cast::{Cast, with_calls};
+use hooks::{
+    Candidate, Entries, Facts, MAPCOUNT_DECREMENT, Method, Need, NoHook, PTES_FOUND, Reject, Step,
+    ZAP, calls_nest, entries, program_names,
+};
 use loading::{Loader, Loading, load_together, programs_for};
 use log::{debug, info, warn};
 pub(crate) use misses::{CountedRuns, Programs};
-use names::{Entries, calls_nest, entries, programs_of};
 use probe_abi::{BUCKET_SLOTS, GUP_FUNCTIONS, Layout, ledger_shift};
 pub(crate) use resolver::Resolver;
 use returns::Returns;
@@ -30,11 +32,9 @@ use tokio::io::{Interest, unix::AsyncFd};
 
 use crate::{
     books::Books,
-    catalogue::{Candidate, Need},
     error::{AgentError, answer, chain},
-    facts::{self, Facts},
+    facts,
     owners::Owners,
-    plan::{Method, Step, Unmet},
     selftest::Tested,
     settings::Settings,
 };
@@ -72,9 +72,9 @@ pub(crate) struct Attached {
 #[derive(Clone, Debug)]
 pub(crate) struct HookState {
     pub(crate) name: &'static str,
-    /// The symbol and the method that serve it, if any does.
-    pub(crate) serving: Option<(&'static str, Method)>,
-    pub(crate) passed_over: Vec<(&'static str, Unmet)>,
+    /// The symbol that it is attached to and how, if it is.
+    pub(crate) attached: Option<(&'static str, Method)>,
+    pub(crate) rejected: Vec<(&'static str, Reject)>,
     /// This kernel has nothing to see here.
     pub(crate) not_needed: bool,
     /// What the self-test says of it.
@@ -86,8 +86,8 @@ impl HookState {
     fn new(step: &Step) -> Self {
         Self {
             name: step.hook.name,
-            serving: None,
-            passed_over: step.passed_over.clone(),
+            attached: None,
+            rejected: step.rejected.clone(),
             not_needed: step.not_needed,
             tested: Tested::Untested("the self-test did not come to it".to_owned()),
         }
@@ -102,7 +102,7 @@ impl HookState {
 
     /// Whether what it sees can be believed.
     pub(crate) fn sees(&self) -> bool {
-        self.serving.is_some() && !matches!(self.tested, Tested::Failed(_))
+        self.attached.is_some() && !matches!(self.tested, Tested::Failed(_))
     }
 }
 
@@ -161,23 +161,27 @@ pub(crate) fn attach(
     let mut returns = Returns::new(cpus);
     let mut hooks = Vec::new();
     // Releases and walks before pins: a pin that is seen must not be released
-    // unseen. And what spares pins a program before them.
+    // unseen. And what elides the entries of pins before them.
     let mut loader = Loader::new(&mut ebpf, steps, entries(steps), &btf);
     for step in steps.iter().rev() {
         let state = match (step.hook.need, loader.entries) {
-            // Entries are seen by all means: there is nothing to spare.
-            (Need::Spares, Entries::Needed) => HookState::not_needed(step),
-            (Need::Spares, Entries::Spared) => {
+            // Entries are seen by all means: there is nothing to elide.
+            (Need::Optional, Entries::Needed) => HookState::not_needed(step),
+            (Need::Optional, Entries::Elided) => {
                 let state = attach_hook(&mut loader, &mut returns, step);
-                if state.serving.is_none() {
+                if state.attached.is_none() {
                     loader.entries = Entries::Needed;
                 }
                 state
             }
             _ => attach_hook(&mut loader, &mut returns, step),
         };
-        if let (None, Need::Required) = (state.serving, step.hook.need) {
-            return Err(AgentError::no_hook(facts, state.name, &state.passed_over));
+        if let (None, Need::Required) = (state.attached, step.hook.need) {
+            return Err(AgentError::NoHook(NoHook {
+                hook: state.name,
+                release: facts.release.clone(),
+                rejected: state.rejected,
+            }));
         }
         hooks.push(state);
     }
@@ -265,16 +269,16 @@ fn object(
     let cpus = possible_cpus()?;
     layout.ledger_shift = ledger_shift(buckets);
     layout.owners_mask = sizes.owners - 1;
-    layout.ptes_hooked = u32::from(planned(steps, "ptes_found"));
+    layout.ptes_hooked = u32::from(planned(steps, PTES_FOUND));
     layout.calls_nest = u32::from(calls_nest(steps));
     let zap = steps
         .iter()
-        .find(|it| it.hook.name == "zap")
+        .find(|it| it.hook.name == ZAP)
         .and_then(|it| it.usable.first());
     if let Some(range) = zap.and_then(|(it, _)| facts.symbols.get(it.symbol)) {
         layout.zap_start = range.start;
         layout.zap_end = range.end;
-        layout.zaps_hooked = u32::from(planned(steps, "mapcount_decrement"));
+        layout.zaps_hooked = u32::from(planned(steps, MAPCOUNT_DECREMENT));
     }
     let baseline = !facts::has_loop();
     if baseline {
@@ -341,7 +345,7 @@ fn attach_hook(loader: &mut Loader<'_>, returns: &mut Returns, step: &Step) -> H
             match attach_candidate(loader, returns, candidate, *method) {
                 Ok(()) => {
                     info!("{}: {} by {}", state.name, candidate.symbol, method.name());
-                    state.serving = Some((candidate.symbol, *method));
+                    state.attached = Some((candidate.symbol, *method));
                     return state;
                 }
                 Err(error) => {
@@ -352,13 +356,13 @@ fn attach_hook(loader: &mut Loader<'_>, returns: &mut Returns, step: &Step) -> H
                         candidate.symbol,
                         method.name()
                     );
-                    let why = Unmet::refused(*method, &why, answer(&error));
-                    state.passed_over.push((candidate.symbol, why));
+                    let why = Reject::refused(*method, &why, answer(&error));
+                    state.rejected.push((candidate.symbol, why));
                 }
             }
         }
     }
-    if step.hook.need == Need::Spares {
+    if step.hook.need == Need::Optional {
         info!("{}: no hook; calls are seen at their entry too", state.name);
         return HookState::not_needed(step);
     }
@@ -367,8 +371,8 @@ fn attach_hook(loader: &mut Loader<'_>, returns: &mut Returns, step: &Step) -> H
             "{}: no hook; its metrics are absent or its verdicts uncertain",
             state.name
         );
-        for (symbol, unmet) in &state.passed_over {
-            warn!("{}: passed over {symbol}: {unmet}", state.name);
+        for (symbol, why) in &state.rejected {
+            warn!("{}: rejected {symbol}: {why}", state.name);
         }
     }
     state
@@ -399,6 +403,17 @@ fn attach_candidate(
         }
     }
     Ok(())
+}
+
+/// The hook with each of its programs.
+fn programs_of(hook: &HookState, step: &Step, entries: Entries) -> Vec<(&'static str, String)> {
+    let Some((symbol, method)) = hook.attached else {
+        return Vec::new();
+    };
+    let mut candidates = step.usable.iter();
+    let candidate = candidates.find(|(it, _)| it.symbol == symbol);
+    let names = candidate.map_or_else(Vec::new, |(it, _)| program_names(it, method, entries));
+    names.into_iter().map(|name| (hook.name, name)).collect()
 }
 
 /// Lets the runtime wait until a ring has something to read.

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use hooks::Attach;
 use serde::{Deserialize, Serialize};
 
 use crate::pins::By;
@@ -162,17 +163,6 @@ pub(crate) struct DoctorOptions {
     /// Print only why the agent cannot run, if it cannot.
     #[arg(long)]
     pub(crate) quiet: bool,
-}
-
-/// How hooks are attached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Attach {
-    /// fentry where the kernel allows it, kprobe otherwise.
-    Auto,
-    /// BPF trampolines only.
-    Fentry,
-    /// kprobes and kretprobes only.
-    Kprobe,
 }
 
 /// Form of what is printed.

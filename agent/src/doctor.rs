@@ -5,11 +5,13 @@ mod report;
 
 use std::{fs, path::Path};
 
+use hooks::{Attach, Facts, Support, layout, obstacle, plan};
+
 use crate::{
     cli::{DoctorOptions, Format},
     error::AgentError,
-    facts::{self, Facts, Lockdown, Privileges, Support},
-    kernel_layout, output, plan,
+    facts::{self, Lockdown, Privileges},
+    output,
     vmstat::Vmstat,
 };
 use report::{Check, Report, State};
@@ -48,18 +50,18 @@ fn examine(options: &DoctorOptions) -> Report {
     // Of the hooks all else can be said.
     let assumed = complaint.is_some();
     let mut problem = complaint;
-    match Facts::gather() {
+    match facts::gather() {
         Err(error) => problem = problem.or_else(|| Some(reason(error))),
         Ok(facts) => {
             checks.push(addresses(&facts));
             checks.extend(methods(&facts));
-            let real = plan::plan(&facts, options.attach);
+            let real = plan(&facts, options.attach);
             problem = problem
-                .or_else(|| plan::obstacle(&facts, &real, options.attach).map(reason))
-                .or_else(|| kernel_layout::layout(&facts).err().map(reason))
+                .or_else(|| obstacle(&facts, &real, options.attach).map(|it| it.to_string()))
+                .or_else(|| layout(&facts).err().map(|it| it.to_string()))
                 .or_else(|| Vmstat::read().err().map(reason));
             hooks = if assumed {
-                plan::plan(&facts.as_if_privileged(), options.attach)
+                plan(&facts.as_if_privileged(), options.attach)
             } else {
                 real
             };
@@ -132,7 +134,7 @@ fn addresses(facts: &Facts) -> Check {
 /// One way to attach is enough, so that neither is missing by itself.
 fn methods(facts: &Facts) -> [Check; 2] {
     let methods = &facts.methods;
-    let without = if methods.closed(crate::cli::Attach::Auto).is_some() {
+    let without = if methods.closed(Attach::Auto).is_some() {
         State::Missing
     } else {
         State::Worse

@@ -7,7 +7,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{facts::Facts, plan::Unmet, recording::Damage};
+use hooks::{LayoutError, NoHook, Obstacle};
+
+use crate::recording::Damage;
 
 /// What can keep the agent from starting, or end it.
 #[derive(Debug, thiserror::Error)]
@@ -23,12 +25,8 @@ pub(crate) enum AgentError {
         why: Option<String>,
     },
 
-    #[error("no hook for `{hook}` on kernel {release}; tried {tried}")]
-    NoHook {
-        hook: &'static str,
-        release: String,
-        tried: String,
-    },
+    #[error(transparent)]
+    NoHook(#[from] NoHook),
 
     #[error("cannot load the eBPF object")]
     Load(#[source] Box<aya::EbpfError>),
@@ -100,8 +98,8 @@ pub(crate) enum AgentError {
     #[error("cannot replay {}: {reason}", path.display())]
     Trace { path: PathBuf, reason: String },
 
-    #[error("the kernel's BTF has no {0}")]
-    NotInBtf(String),
+    #[error("cannot trace this kernel")]
+    Layout(#[from] LayoutError),
 
     #[error("cannot understand the kernel's BTF")]
     Btf(#[from] btf_rs::Error),
@@ -118,23 +116,6 @@ pub(crate) enum AgentError {
 }
 
 impl AgentError {
-    /// A hook that nothing can serve, with everything that was tried.
-    pub(crate) fn no_hook(
-        facts: &Facts,
-        hook: &'static str,
-        passed_over: &[(&'static str, Unmet)],
-    ) -> Self {
-        let tried: Vec<String> = passed_over
-            .iter()
-            .map(|(symbol, unmet)| format!("{symbol} ({unmet})"))
-            .collect();
-        Self::NoHook {
-            hook,
-            release: facts.release.clone(),
-            tried: tried.join(", "),
-        }
-    }
-
     /// A map that the kernel did not make, with what its answer means.
     pub(crate) fn map_refused(name: String, source: io::Error) -> Self {
         let way_out = match source.kind() {
@@ -179,7 +160,7 @@ impl AgentError {
         match self {
             Self::NotTraceable(_)
             | Self::Unfit { .. }
-            | Self::NoHook { .. }
+            | Self::NoHook(_)
             | Self::Load(_)
             | Self::Map { .. }
             | Self::MapRefused { .. }
@@ -187,7 +168,7 @@ impl AgentError {
             | Self::Socket { .. }
             | Self::SecondAgent { .. }
             | Self::NoAgent { .. }
-            | Self::NotInBtf(_)
+            | Self::Layout(_)
             | Self::Btf(_) => true,
             Self::Refused(_)
             | Self::Read { .. }
@@ -196,6 +177,15 @@ impl AgentError {
             | Self::Trace { .. }
             | Self::Metrics(_)
             | Self::System { .. } => false,
+        }
+    }
+}
+
+impl From<Obstacle> for AgentError {
+    fn from(obstacle: Obstacle) -> Self {
+        match obstacle {
+            Obstacle::Closed(why) => Self::NotTraceable(why),
+            Obstacle::NoHook(it) => Self::NoHook(it),
         }
     }
 }

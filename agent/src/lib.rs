@@ -5,7 +5,6 @@
 
 mod attach;
 mod books;
-mod catalogue;
 mod cli;
 mod doctor;
 mod error;
@@ -14,13 +13,11 @@ mod histogram;
 mod holders;
 mod http;
 mod judge;
-mod kernel_layout;
 mod mapped;
 mod metrics;
 mod output;
 mod owners;
 mod pins;
-mod plan;
 mod record;
 pub mod recording;
 pub mod replay;

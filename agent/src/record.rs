@@ -67,7 +67,7 @@ pub(crate) fn head(hooks: &[HookState], inputs: Inputs, ledger_slots: u64) -> He
         hooks: hooks
             .iter()
             .filter_map(|hook| {
-                let (symbol, method) = hook.serving.filter(|_| hook.sees())?;
+                let (symbol, method) = hook.attached.filter(|_| hook.sees())?;
                 Some(Hook {
                     name: hook.name.to_owned(),
                     symbol: symbol.to_owned(),

@@ -9,6 +9,7 @@ use std::{
 
 use aya::maps::{MapData, RingBuf};
 use aya_log::EbpfLogger;
+use hooks::{Facts, layout, obstacle, plan};
 use log::{info, warn};
 use sd_notify::NotifyState;
 use tokio::{
@@ -21,12 +22,11 @@ use crate::{
     attach::{self, Attached, Sizes},
     cli::RunOptions,
     error::AgentError,
-    facts::{Facts, Privileges},
+    facts::{self, Privileges},
     holders::{Holders, file::Files, symbols::Symbols},
     http::{self, View},
-    kernel_layout,
     metrics::Metrics,
-    plan, record,
+    record,
     selftest::{self, Findings},
     socket::Socket,
     state::State,
@@ -68,7 +68,7 @@ async fn run_async(options: &RunOptions, at_end: AtEnd) -> Result<(), AgentError
         AtEnd::Summary => None,
         AtEnd::Recording(path) => Some((record::create(&path)?, path)),
     };
-    let facts = Facts::gather()?;
+    let facts = facts::gather()?;
     let (attached, findings) = start(&facts, options)?;
     let Attached {
         hooks,
@@ -153,11 +153,11 @@ fn start(facts: &Facts, options: &RunOptions) -> Result<(Attached, Findings), Ag
             info!("{name} cannot be used: {reason}");
         }
     }
-    let steps = plan::plan(facts, options.attach);
-    if let Some(obstacle) = plan::obstacle(facts, &steps, options.attach) {
-        return Err(obstacle);
+    let steps = plan(facts, options.attach);
+    if let Some(obstacle) = obstacle(facts, &steps, options.attach) {
+        return Err(obstacle.into());
     }
-    let layout = kernel_layout::layout(facts)?;
+    let layout = layout(facts)?;
     let sizes = Sizes {
         ring_bytes: options.ring_bytes,
         ledger_slots: options.ledger_folios,

@@ -123,7 +123,7 @@ pub(crate) fn run(
     observations.extend(walked);
     observations.extend(raced);
     let verdicts = resolve(&observations);
-    for hook in hooks.iter_mut().filter(|it| it.serving.is_some()) {
+    for hook in hooks.iter_mut().filter(|it| it.attached.is_some()) {
         hook.tested = verdicts.get(hook.name).cloned().unwrap_or_else(|| {
             let why = reasons.get(hook.name).cloned();
             Tested::Untested(why.unwrap_or_else(|| way(hook.name).excuse()))
@@ -162,7 +162,7 @@ fn resolve(observations: &[Observation]) -> BTreeMap<&'static str, Tested> {
 
 fn tell(hooks: &[HookState], took: Duration) {
     let mut counts = BTreeMap::new();
-    for hook in hooks.iter().filter(|it| it.serving.is_some()) {
+    for hook in hooks.iter().filter(|it| it.attached.is_some()) {
         *counts.entry(hook.tested.outcome()).or_insert(0) += 1;
         match &hook.tested {
             Tested::Passed => debug!("self-test: {} passed", hook.name),

@@ -116,13 +116,13 @@ fn as_json(state: &State, now: &Snapshot, ran: Duration) -> Value {
     let self_test: Map<String, Value> = state
         .hooks
         .iter()
-        .filter(|it| it.serving.is_some())
+        .filter(|it| it.attached.is_some())
         .map(|it| (it.name.to_owned(), json!(it.tested.outcome())))
         .collect();
     let untested: Map<String, Value> = state
         .hooks
         .iter()
-        .filter(|it| it.serving.is_some())
+        .filter(|it| it.attached.is_some())
         .filter_map(|it| match &it.tested {
             Tested::Untested(why) => Some((it.name.to_owned(), json!(why))),
             Tested::Passed | Tested::Failed(_) => None,

@@ -14,11 +14,7 @@ use aya::{
     programs::{Program, ProgramError},
 };
 
-use super::names::{Entries, is_relief, program_names};
-use crate::{
-    catalogue::Candidate,
-    plan::{Method, Step},
-};
+use hooks::{Candidate, Entries, Method, Step, is_fallback, program_names};
 
 /// More threads than this gain little, and the service may not have many.
 const THREADS: usize = 8;
@@ -66,7 +62,7 @@ impl<'a> Loader<'a> {
     }
 }
 
-/// The programs of a candidate. The baseline object has no reliefs: the kernels
+/// The programs of a candidate. The baseline object has no fallbacks: the kernels
 /// that it is for skip nothing (before Linux 5.12).
 pub(super) fn programs_for(
     ebpf: &Ebpf,
@@ -75,7 +71,7 @@ pub(super) fn programs_for(
     entries: Entries,
 ) -> Vec<String> {
     let mut names = program_names(candidate, method, entries);
-    names.retain(|it| !is_relief(it) || ebpf.program(it).is_some());
+    names.retain(|it| !is_fallback(it) || ebpf.program(it).is_some());
     names
 }
 

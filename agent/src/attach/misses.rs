@@ -13,8 +13,9 @@ use std::{
 
 use aya::{Ebpf, programs::ProgramFd};
 use aya_obj::generated::bpf_prog_info;
+use hooks::is_fallback;
 
-use super::{names::is_relief, returns::Returns};
+use super::returns::Returns;
 
 /// `BPF_OBJ_GET_INFO_BY_FD`, include/uapi/linux/bpf.h.
 const GET_INFO: libc::c_long = 15;
@@ -74,10 +75,10 @@ impl Programs {
             })
             .collect();
         // A program that was not loaded has no descriptor, and misses nothing.
-        // What a relief is kept from, the program before it has done.
+        // What a fallback is kept from, the program before it has done.
         let programs = ebpf
             .programs()
-            .filter(|(name, _)| !is_relief(name))
+            .filter(|(name, _)| !is_fallback(name))
             .filter_map(|(_, program)| program.fd().ok()?.try_clone().ok())
             .collect();
         Self {

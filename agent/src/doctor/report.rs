@@ -3,10 +3,9 @@
 
 use serde::Serialize;
 
-use crate::{
-    plan::{Step, Unmet},
-    selftest::way,
-};
+use hooks::{Reject, Step};
+
+use crate::selftest::way;
 
 /// Everything that the doctor says.
 #[derive(Debug, Serialize)]
@@ -115,13 +114,13 @@ impl HookLine {
             methods: methods.iter().map(|it| it.name()).collect(),
         });
         // That no way to attach is open is told once, above.
-        let telling = step.passed_over.iter();
-        let telling = telling.filter(|(_, unmet)| !matches!(unmet, Unmet::NoMethod(_)));
-        let passed_over = telling.map(|(symbol, unmet)| PassedOver {
+        let telling = step.rejected.iter();
+        let telling = telling.filter(|(_, reject)| !matches!(reject, Reject::NoMethod(_)));
+        let passed_over = telling.map(|(symbol, reject)| PassedOver {
             symbol,
-            why: unmet.to_string(),
+            why: reject.to_string(),
         });
-        let in_part = step.passed_over.iter().any(|it| it.1 == Unmet::Part);
+        let in_part = step.rejected.iter().any(|it| it.1 == Reject::Part);
         Self {
             caution: choice.as_ref().filter(|_| in_part).map(|_| {
                 "may see none of the calls, which can go round what is left of it: the self-test finds \
@@ -210,7 +209,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::{cli::Attach, facts::Facts, plan::plan};
+    use hooks::{Attach, Facts, plan};
 
     /// Every word of the JSON that is not a name of a state.
     fn words(value: &Value, key: &str, found: &mut Vec<String>) {
@@ -262,8 +261,8 @@ mod tests {
     #[test]
     fn text_and_json_say_the_same_on_every_kernel() {
         for text in [
-            include_str!("../../facts/5.10.json"),
-            include_str!("../../facts/7.3.json"),
+            include_str!("../../../hooks/facts/5.10.json"),
+            include_str!("../../../hooks/facts/7.3.json"),
         ] {
             let facts: Facts = serde_json::from_str(text).unwrap();
             for attach in [Attach::Auto, Attach::Fentry, Attach::Kprobe] {

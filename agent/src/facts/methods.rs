@@ -12,103 +12,43 @@ use aya::{
     sys::{BpfHelper, is_helper_supported, is_program_supported},
 };
 use caps::{CapSet, Capability};
-use serde::{Deserialize, Serialize};
+use hooks::{Methods, Support};
+use serde::Serialize;
 
 use super::trial;
-use crate::{cli::Attach, error::chain};
+use crate::error::chain;
 
 const PARANOID: &str = "/proc/sys/kernel/perf_event_paranoid";
 
-/// Of a way to attach that this process is not let near.
-const UNTRIED: &str = "not tried, for want of capabilities";
-
-/// Ways to attach.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Methods {
-    pub(crate) fentry: Support,
-    pub(crate) kprobe: Support,
-}
-
-/// Whether a way is open, and if not, what closes it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) enum Support {
-    Yes,
-    /// In words for the operator.
-    No(String),
-    #[default]
-    Unknown,
-}
-
-impl Support {
-    pub(crate) fn usable(&self) -> bool {
-        *self != Self::Unknown && !matches!(self, Self::No(_))
-    }
-
-    pub(crate) fn reason(&self) -> Option<&str> {
-        match self {
-            Self::No(reason) => Some(reason),
-            Self::Yes | Self::Unknown => None,
-        }
-    }
-}
-
-impl Methods {
-    /// Loads one trial program per way and drops it; attaches one to the function with this name and
-    /// BTF id, and lets go of it.
-    pub(crate) fn probe(function: Option<&str>, id: Option<u32>) -> Self {
-        if let Some(closed) = closed_to_this_process().or_else(lack_of_helpers) {
-            return Self {
-                fentry: Support::No(closed.clone()),
-                // What nobody has is no matter of privileges.
-                kprobe: Support::No(no_kprobes().unwrap_or(closed)),
-            };
-        }
-        Self {
-            fentry: fentry(id),
-            kprobe: kprobe(function),
-        }
-    }
-
-    /// What is not tried for want of capabilities is taken to work.
-    pub(crate) fn as_if_privileged(&self) -> Self {
-        let tried = |it: &Support| match it.reason() {
-            Some(UNTRIED) => Support::Yes,
-            _ => it.clone(),
+/// Loads one trial program per way and drops it; attaches one to the function with this name and
+/// BTF id, and lets go of it.
+pub(super) fn probe(function: Option<&str>, id: Option<u32>) -> Methods {
+    let closed = closed_to_this_process();
+    if let Some(closed) = closed.or_else(|| lack_of_helpers().map(Support::No)) {
+        return Methods {
+            fentry: closed.clone(),
+            // What nobody has is no matter of privileges.
+            kprobe: no_kprobes().map_or(closed, Support::No),
         };
-        Self {
-            fentry: tried(&self.fentry),
-            kprobe: tried(&self.kprobe),
-        }
     }
-
-    /// Why none of the ways that `attach` allows is open, each reason once; `None` if one is.
-    pub(crate) fn closed(&self, attach: Attach) -> Option<String> {
-        let (mut reasons, other) = match attach {
-            Attach::Auto => (vec![self.fentry.reason()?, self.kprobe.reason()?], None),
-            Attach::Fentry => (vec![self.fentry.reason()?], Some(("kprobe", &self.kprobe))),
-            Attach::Kprobe => (vec![self.kprobe.reason()?], Some(("fentry", &self.fentry))),
-        };
-        reasons.dedup();
-        let reasons = reasons.join("; and ");
-        Some(match other {
-            Some((name, support)) if support.usable() => {
-                format!("{reasons}; {name} works here (--attach {name}, or auto)")
-            }
-            Some(_) | None => reasons,
-        })
+    Methods {
+        fentry: fentry(id),
+        kprobe: kprobe(function),
     }
 }
 
 /// What keeps this process from any way to attach, whatever the kernel offers.
-fn closed_to_this_process() -> Option<String> {
+fn closed_to_this_process() -> Option<Support> {
     let missing = Privileges::of_this_process().missing;
     if missing.contains(&"CAP_BPF") || missing.contains(&"CAP_PERFMON") {
-        return Some(UNTRIED.to_owned());
+        return Some(Support::Untried);
     }
     lockdown().is_confidentiality().then(|| {
-        "the kernel is locked down (confidentiality), so that no program may read its memory; \
-         boot with lockdown=integrity or without lockdown="
-            .to_owned()
+        Support::No(
+            "the kernel is locked down (confidentiality), so that no program may read its memory; \
+             boot with lockdown=integrity or without lockdown="
+                .to_owned(),
+        )
     })
 }
 

@@ -6,7 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::Range;
+use hooks::Range;
+
 use crate::error::AgentError;
 
 const KALLSYMS: &str = "/proc/kallsyms";

@@ -7,15 +7,11 @@ use std::{
     time::Duration,
 };
 
+use hooks::{Family, HOOKS, Method};
 use prometheus::{Gauge, IntGaugeVec, Registry};
 
 use super::register::{float_gauge, gauges};
-use crate::{
-    attach::HookState,
-    catalogue::{Family, HOOKS},
-    plan::Method,
-    selftest::Tested,
-};
+use crate::{attach::HookState, selftest::Tested};
 
 /// What depends on every pin and every release being seen.
 const OUTSTANDING: &[&str] = &[
@@ -80,7 +76,7 @@ fn withheld(hooks: &[HookState]) -> BTreeSet<&'static str> {
         .collect();
     let blind = hooks
         .iter()
-        .filter(|it| it.serving.is_none() && !it.not_needed);
+        .filter(|it| it.attached.is_none() && !it.not_needed);
     let alone = blind.flat_map(names).filter(|it| !fed.contains(it));
     failed.flat_map(names).chain(alone).collect()
 }
@@ -124,12 +120,12 @@ impl HookMetrics {
                 continue;
             }
             let (symbol, method) = hook
-                .serving
+                .attached
                 .map_or(("", ""), |(symbol, method)| (symbol, Method::name(method)));
             self.attached
                 .with_label_values(&[hook.name, symbol, method])
                 .set(i64::from(hook.sees()));
-            if hook.serving.is_some() {
+            if hook.attached.is_some() {
                 self.tested
                     .with_label_values(&[hook.name, hook.tested.outcome()])
                     .set(1);
@@ -157,8 +153,8 @@ mod tests {
     fn hook(name: &'static str, is_served: bool, tested: Tested) -> HookState {
         HookState {
             name,
-            serving: is_served.then_some((name, Method::Kprobe)),
-            passed_over: Vec::new(),
+            attached: is_served.then_some((name, Method::Kprobe)),
+            rejected: Vec::new(),
             not_needed: false,
             tested,
         }

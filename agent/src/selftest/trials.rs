@@ -75,7 +75,7 @@ impl<'a> Trials<'a> {
             deadline,
             served: hooks
                 .iter()
-                .filter_map(|it| it.serving.map(|_| it.name))
+                .filter_map(|it| it.attached.map(|_| it.name))
                 .collect(),
             programs,
             counted: CountedRuns::begin(),

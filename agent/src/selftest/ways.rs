@@ -118,7 +118,7 @@ pub(crate) fn way(hook: &str) -> Way {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalogue::HOOKS;
+    use hooks::HOOKS;
 
     #[test]
     fn every_hook_has_a_way_or_a_reason_and_no_other_name_has() {

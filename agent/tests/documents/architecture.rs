@@ -5,9 +5,10 @@ use std::{collections::BTreeSet, fs};
 use crate::{path, read};
 
 /// Crates whose modules are on the map.
-const CRATES: [&str; 7] = [
+const CRATES: [&str; 8] = [
     "agent",
     "estimator",
+    "hooks",
     "lab",
     "model",
     "probe-abi",

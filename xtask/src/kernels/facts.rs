@@ -1,4 +1,4 @@
-//! `agent/facts`: what a kernel is like, as the agent found it in a guest; its plan is tested from
+//! `hooks/facts`: what a kernel is like, as the agent found it in a guest; its plan is tested from
 //! these files. Leaves out what is in them, which is the agent's.
 
 use std::{fs, path::PathBuf};
@@ -42,7 +42,7 @@ fn without_addresses(facts: &Value) -> Value {
 }
 
 fn path(series: &str) -> PathBuf {
-    paths::root().join(format!("agent/facts/{series}.json"))
+    paths::root().join(format!("hooks/facts/{series}.json"))
 }
 
 #[cfg(test)]

@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn the_agent_has_the_facts_of_every_kernel_in_the_lock_and_of_no_other() {
-        let facts = fs::read_dir(paths::root().join("agent/facts")).unwrap();
+        let facts = fs::read_dir(paths::root().join("hooks/facts")).unwrap();
         let mut facts: Vec<_> = facts
             .filter_map(|it| {
                 let name = it.unwrap().file_name().into_string().unwrap();

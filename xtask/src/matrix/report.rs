@@ -31,7 +31,7 @@ impl Report {
         if !self.verifier.new.is_empty() {
             let _ = writeln!(
                 text,
-                "{} programs are not in agent/facts/verifier.txt (--record)",
+                "{} programs are not in hooks/facts/verifier.txt (--record)",
                 self.verifier.new.len()
             );
         }

@@ -76,11 +76,11 @@ pub(crate) struct Record(BTreeMap<String, BTreeMap<String, Verified>>);
 impl Record {
     pub(crate) fn read() -> anyhow::Result<Self> {
         let text = fs::read_to_string(path()).unwrap_or_default();
-        Self::parse(&text).context("agent/facts/verifier.txt is damaged")
+        Self::parse(&text).context("hooks/facts/verifier.txt is damaged")
     }
 
     pub(crate) fn write(&self) -> anyhow::Result<()> {
-        fs::write(path(), self.render()).context("cannot write agent/facts/verifier.txt")
+        fs::write(path(), self.render()).context("cannot write hooks/facts/verifier.txt")
     }
 
     fn parse(text: &str) -> anyhow::Result<Self> {
@@ -214,7 +214,7 @@ fn is_worse(before: Verified, now: Verified) -> bool {
 }
 
 fn path() -> PathBuf {
-    paths::root().join("agent/facts/verifier.txt")
+    paths::root().join("hooks/facts/verifier.txt")
 }
 
 #[cfg(test)]

@@ -2,46 +2,63 @@
 
 use std::fmt;
 
-use serde::Serialize;
-
-use super::Method;
+use crate::attach::Method;
 
 /// Why a candidate cannot serve.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) enum Unmet {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reject {
+    /// The kernel has no such function.
     NotInKernel,
+    /// ftrace cannot hook it.
     NotTraceable,
+    /// Its arguments are not those of the catalogue.
     Prototype {
+        /// From 0.
         argument: usize,
+        /// Its type, as BTF would spell it.
         expected: String,
+        /// As BTF does.
         found: String,
     },
+    /// kallsyms does not list it.
     NoAddress,
+    /// kallsyms lists it as zero.
     AddressHidden,
     /// Why the ways to attach that were asked for are closed.
     NoMethod(String),
+    /// It is on the kernel's blacklist of kprobes.
     KprobeForbidden,
     /// Split off a function by the compiler.
     Part,
+    /// More than a trampoline of this kernel takes.
     TooManyArguments(usize),
     /// Attaching was tried and failed.
-    Refused(String),
+    Refused {
+        /// In words.
+        why: String,
+        /// What the system call answered, if one did.
+        errno: Option<i32>,
+    },
     /// The same for a kprobe that the kernel calls invalid.
     KprobeInvalid(String),
 }
 
-impl Unmet {
+/// `EINVAL`, include/uapi/asm-generic/errno-base.h.
+const INVALID: i32 = 22;
+
+impl Reject {
     /// Attaching failed, in words and as the system call said it.
-    pub(crate) fn refused(method: Method, why: &str, answer: Option<i32>) -> Self {
+    #[must_use]
+    pub fn refused(method: Method, why: &str, errno: Option<i32>) -> Self {
         let why = format!("{}: {why}", method.name());
-        match (method, answer) {
-            (Method::Kprobe, Some(libc::EINVAL)) => Self::KprobeInvalid(why),
-            (Method::Kprobe | Method::Fentry | Method::Stack, _) => Self::Refused(why),
+        match (method, errno) {
+            (Method::Kprobe, Some(INVALID)) => Self::KprobeInvalid(why),
+            (Method::Kprobe | Method::Fentry | Method::Stack, _) => Self::Refused { why, errno },
         }
     }
 }
 
-impl fmt::Display for Unmet {
+impl fmt::Display for Reject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotInKernel => write!(f, "not in this kernel"),
@@ -75,7 +92,7 @@ impl fmt::Display for Unmet {
                 "BTF does not know this part of a function, as fentry needs it, and kprobes are not \
                  open"
             ),
-            Self::Refused(why) => write!(f, "refused: {why}"),
+            Self::Refused { why, .. } => write!(f, "refused: {why}"),
             Self::KprobeInvalid(why) => write!(
                 f,
                 "refused: {why}; a function on /sys/kernel/debug/kprobes/blacklist, which root may \

@@ -1,4 +1,4 @@
-//! The plan and the layout for every kernel whose facts are in `agent/facts`,
+//! The plan and the layout for every kernel whose facts are in `hooks/facts`,
 //! dumped in the lab by `pinscope verify`.
 
 mod document;
@@ -8,8 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::*;
-use crate::{facts::Support, kernel_layout};
+use hooks::{Attach, Facts, Method, Need, Reject, Step, Support, fatal, layout, plan};
 use probe_abi::ABSENT;
 
 fn in_facts(name: &str) -> PathBuf {
@@ -21,18 +20,20 @@ fn in_facts(name: &str) -> PathBuf {
 /// Series and facts, oldest first.
 fn facts_of_each_kernel() -> Vec<(String, Facts)> {
     let mut found: Vec<_> = fs::read_dir(in_facts(""))
-        .unwrap()
+        .expect("there are facts")
+        .flatten()
         .filter_map(|it| {
-            let path = it.unwrap().path();
+            let path = it.path();
             (path.extension()? == "json").then_some(())?;
-            let facts = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+            let text = fs::read_to_string(&path).expect("facts can be read");
+            let facts = serde_json::from_str(&text).expect("facts are JSON");
             Some((path.file_stem()?.to_str()?.to_owned(), facts))
         })
         .collect();
     // Those of x86 first, which have no architecture in their names.
     found.sort_by_key(|(series, _)| {
         let (numbers, arch) = series.split_once('-').unwrap_or((series, ""));
-        let numbers = numbers.split('.').map(|it| it.parse::<u32>().unwrap());
+        let numbers = numbers.split('.').map(|it| it.parse::<u32>().unwrap_or(0));
         (arch.to_owned(), numbers.collect::<Vec<_>>())
     });
     found
@@ -48,18 +49,18 @@ fn kernels() -> Vec<(String, Facts)> {
     kernels
 }
 
-/// By fentry alone one is: docs/kernels.md.
+/// By fentry alone one does: docs/kernels.md.
 #[test]
-fn where_kprobes_may_help_no_kernel_is_blind_anywhere() {
+fn where_kprobes_may_help_no_hook_stays_unattached_on_any_kernel() {
     for (kernel, facts) in kernels() {
         for attach in [Attach::Auto, Attach::Kprobe] {
             let steps = plan(&facts, attach);
-            let blind: Vec<_> = steps
+            let unattached: Vec<_> = steps
                 .iter()
-                .filter(|step| step.is_blind())
-                .map(|step| (step.hook.name, &step.passed_over))
+                .filter(|step| step.stays_unattached())
+                .map(|step| (step.hook.name, &step.rejected))
                 .collect();
-            assert!(blind.is_empty(), "{kernel} {attach:?}: {blind:?}");
+            assert!(unattached.is_empty(), "{kernel} {attach:?}: {unattached:?}");
             assert!(fatal(&steps).is_none(), "{kernel}");
         }
     }
@@ -81,18 +82,18 @@ fn one_removed_function_gives_the_next_candidate_or_a_stated_loss_and_touches_no
                 if old.hook.name == step.hook.name {
                     let next = old.usable.get(1).map(|it| it.0.symbol);
                     assert_eq!(first(new), next, "{kernel} without {symbol}");
-                    let told = new.passed_over.iter().find(|it| it.0 == symbol);
+                    let told = new.rejected.iter().find(|it| it.0 == symbol);
                     let why = &told.unwrap().1;
                     assert!(
-                        matches!(why, Unmet::NotInKernel | Unmet::NoAddress),
+                        matches!(why, Reject::NotInKernel | Reject::NoAddress),
                         "{kernel} without {symbol}: {why}"
                     );
                     if next.is_none() {
                         // A kernel without it has nothing to see there, or the hook
-                        // is blind, or the agent does not start: as its need says.
-                        let lost = (new.not_needed, new.is_blind(), no_run);
+                        // stays unattached, or the agent does not start: as its need says.
+                        let lost = (new.not_needed, new.stays_unattached(), no_run);
                         let expected = match new.hook.need {
-                            Need::IfPresent | Need::Spares => (true, false, None),
+                            Need::IfPresent | Need::Optional => (true, false, None),
                             Need::Wanted | Need::Unless(_) => (false, true, None),
                             Need::Required => (false, true, Some(new.hook.name)),
                         };
@@ -130,8 +131,8 @@ fn a_swapped_argument_is_refused_by_name_on_every_kernel() {
             .iter()
             .find(|it| it.hook.name == "pin_user_pages_unlocked")
             .unwrap();
-        assert!(step.is_blind(), "{kernel}");
-        let told = step.passed_over[0].1.to_string();
+        assert!(step.stays_unattached(), "{kernel}");
+        let told = step.rejected[0].1.to_string();
         assert_eq!(
             told, "argument 2 is `unsigned int`, expected `struct page **`",
             "{kernel}"
@@ -142,33 +143,33 @@ fn a_swapped_argument_is_refused_by_name_on_every_kernel() {
 #[test]
 fn every_kernel_has_a_layout_and_a_missing_member_is_named() {
     for (kernel, mut facts) in kernels() {
-        let layout = kernel_layout::layout(&facts).unwrap();
+        let found = layout(&facts).unwrap();
         let mask = facts.members.contains_key("page.compound_info");
-        assert_eq!(layout.compound_is_mask, u32::from(mask), "{kernel}");
+        assert_eq!(found.compound_is_mask, u32::from(mask), "{kernel}");
         // kernel-layout: 5.10 kept it in the third page, folios keep it in themselves.
         let of_folio = facts.members.get("folio._pincount").copied();
-        assert_eq!(layout.pincount, of_folio.unwrap_or(144), "{kernel}");
+        assert_eq!(found.pincount, of_folio.unwrap_or(144), "{kernel}");
         // On x86 a variable of the CPU, on arm64 a member of the task.
-        let of_the_cpu = layout.preempt_count != 0 && layout.per_cpu_offset != 0;
-        let of_the_task = layout.task_preempt_count != ABSENT;
+        let of_the_cpu = found.preempt_count != 0 && found.per_cpu_offset != 0;
+        let of_the_task = found.task_preempt_count != ABSENT;
         assert_eq!(of_the_task, kernel.ends_with("-arm64"), "{kernel}");
         assert_ne!(of_the_cpu, of_the_task, "{kernel}");
         facts.members.remove("page._refcount");
-        let error = kernel_layout::layout(&facts).unwrap_err().to_string();
+        let error = layout(&facts).unwrap_err().to_string();
         assert!(error.contains("page._refcount"), "{kernel}: {error}");
     }
 }
 
 #[test]
-fn the_kernels_way_of_undoing_pins_is_known_where_pin_calls_do_not_nest() {
+fn the_kernels_way_of_rolling_pins_back_is_known_where_pin_calls_do_not_nest() {
     for (kernel, facts) in kernels() {
         for attach in [Attach::Auto, Attach::Fentry, Attach::Kprobe] {
             let steps = plan(&facts, attach);
-            let spares = |it: &&Step| it.hook.need == Need::Spares;
-            let step = steps.iter().find(spares).unwrap();
+            let optional = |it: &&Step| it.hook.need == Need::Optional;
+            let step = steps.iter().find(optional).unwrap();
             let nests = ["5.10", "6.1"].contains(&kernel.as_str());
             assert_eq!(step.usable.is_empty(), nests, "{kernel} {attach:?}");
-            assert!(!step.is_blind(), "{kernel} {attach:?}");
+            assert!(!step.stays_unattached(), "{kernel} {attach:?}");
         }
     }
 }

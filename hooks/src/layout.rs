@@ -5,10 +5,10 @@
 
 use probe_abi::{ABSENT, Layout};
 
-use crate::{error::AgentError, facts::Facts};
+use crate::facts::Facts;
 
 /// Members whose offsets are asked for.
-pub(crate) const MEMBERS: &[(&str, &str)] = &[
+pub const MEMBERS: &[(&str, &str)] = &[
     ("page", "flags"),
     ("page", "compound_head"),
     ("page", "compound_info"),
@@ -61,10 +61,10 @@ pub(crate) const MEMBERS: &[(&str, &str)] = &[
 ];
 
 /// Structures whose sizes are asked for.
-pub(crate) const SIZES: &[&str] = &["page", "bio_vec"];
+pub const SIZES: &[&str] = &["page", "bio_vec"];
 
 /// Enumerators whose values are asked for.
-pub(crate) const ENUMERATORS: &[&str] = &[
+pub const ENUMERATORS: &[&str] = &[
     "PG_head",
     "PG_private",
     "PG_writeback",
@@ -74,16 +74,31 @@ pub(crate) const ENUMERATORS: &[&str] = &[
 ];
 
 /// Data whose addresses are asked for.
-pub(crate) const SYMBOLS: &[&str] = &["__preempt_count", "pcpu_hot", "__per_cpu_offset"];
+pub const SYMBOLS: &[&str] = &["__preempt_count", "pcpu_hot", "__per_cpu_offset"];
+
+/// Why there is no layout.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LayoutError {
+    /// A member, a structure or an enumerator, by its names.
+    #[error("the kernel's BTF has no {0}")]
+    NotInBtf(String),
+    /// Bytes of a page of memory.
+    #[error("its pages have {0} bytes, which is no power of two")]
+    PageSize(u64),
+}
 
 /// The layout, except for what the plan and the options add (`ledger_shift`,
 /// `owners_mask`, `ptes_hooked`, `zaps_hooked`, `calls_nest`, the bounds of the zap) and what
 /// loading finds out (`page_type`).
-pub(crate) fn layout(facts: &Facts) -> Result<Layout, AgentError> {
+///
+/// # Errors
+///
+/// What the kernel's BTF lacks.
+pub fn layout(facts: &Facts) -> Result<Layout, LayoutError> {
     let member = |name: &str| facts.members.get(name).copied();
     let first = |names: &[&str]| names.iter().find_map(|name| member(name)).unwrap_or(ABSENT);
     let need = |names: &[&str]| match first(names) {
-        ABSENT => Err(AgentError::NotInBtf(names.join(" or "))),
+        ABSENT => Err(LayoutError::NotInBtf(names.join(" or "))),
         offset => Ok(offset),
     };
     // A member of a structure that is a member itself.
@@ -93,7 +108,7 @@ pub(crate) fn layout(facts: &Facts) -> Result<Layout, AgentError> {
     };
     let bit = |name: &str| facts.enumerators.get(name).map_or(ABSENT, |it| *it as u32);
     let need_bit = |name: &str| match bit(name) {
-        ABSENT => Err(AgentError::NotInBtf(name.to_owned())),
+        ABSENT => Err(LayoutError::NotInBtf(name.to_owned())),
         bit => Ok(bit),
     };
     let size = |name: &str| {
@@ -101,7 +116,7 @@ pub(crate) fn layout(facts: &Facts) -> Result<Layout, AgentError> {
             .sizes
             .get(name)
             .copied()
-            .ok_or_else(|| AgentError::NotInBtf(format!("struct {name}")))
+            .ok_or_else(|| LayoutError::NotInBtf(format!("struct {name}")))
     };
     let page_size = size("page")?;
     // Before folios, a compound page kept its pin count in its third page and
@@ -183,7 +198,7 @@ pub(crate) fn layout(facts: &Facts) -> Result<Layout, AgentError> {
 }
 
 /// The probes copy one `struct page` of 64 bytes and read these from the copy.
-fn inside_the_page(layout: &Layout) -> Result<(), AgentError> {
+fn inside_the_page(layout: &Layout) -> Result<(), LayoutError> {
     let mut words = vec![layout.flags, layout.compound, layout.mapping, layout.index];
     words.extend((layout.memcg != ABSENT).then_some(layout.memcg));
     let halves = [layout.mapcount, layout.refcount];
@@ -193,14 +208,14 @@ fn inside_the_page(layout: &Layout) -> Result<(), AgentError> {
     if fits {
         Ok(())
     } else {
-        Err(AgentError::NotInBtf(
+        Err(LayoutError::NotInBtf(
             "a struct page of 64 bytes with its members inside".to_owned(),
         ))
     }
 }
 
 /// They copy one entry of a bio's vector, of 16 bytes, and read these from the copy.
-fn inside_the_vector(layout: &Layout) -> Result<(), AgentError> {
+fn inside_the_vector(layout: &Layout) -> Result<(), LayoutError> {
     let halves = [layout.bvec_len, layout.bvec_offset];
     let fits = layout.bvec_size == 16
         && [0, 8].contains(&layout.bvec_page)
@@ -208,20 +223,18 @@ fn inside_the_vector(layout: &Layout) -> Result<(), AgentError> {
     if fits {
         Ok(())
     } else {
-        Err(AgentError::NotInBtf(
+        Err(LayoutError::NotInBtf(
             "a struct bio_vec of 16 bytes with its members inside".to_owned(),
         ))
     }
 }
 
 /// A page of memory is a power of two.
-fn page_shift(bytes: u64) -> Result<u32, AgentError> {
+fn page_shift(bytes: u64) -> Result<u32, LayoutError> {
     if bytes.is_power_of_two() {
         Ok(bytes.ilog2())
     } else {
-        Err(AgentError::NotTraceable(format!(
-            "its pages have {bytes} bytes, which is no power of two"
-        )))
+        Err(LayoutError::PageSize(bytes))
     }
 }
 

@@ -1,24 +1,21 @@
 //! `docs/kernels.md`: what each kernel gives in either way of attaching, and what it does not and
 //! why. Made from the facts through the plan, less what the verifier refused there.
 //!
-//! `PINSCOPE_WRITE_DOCS=1 cargo test -p pinscope --lib kernels` writes it.
+//! `PINSCOPE_WRITE_DOCS=1 cargo test -p hooks --test kernels` writes it.
 
 use std::{collections::BTreeMap, env, fs, path::Path};
 
-use super::{facts_of_each_kernel, in_facts};
-use crate::{
-    catalogue::{Candidate, HOOKS},
-    cli::Attach,
-    facts::Facts,
-    kernel_layout,
-    plan::{Method, Step, Unmet, obstacle, plan},
+use hooks::{
+    Attach, Entries, Facts, HOOKS, Method, Reject, Step, layout, obstacle, plan, program_names,
 };
 use probe_abi::{ABSENT, Layout};
+
+use super::{facts_of_each_kernel, in_facts};
 
 const HEAD: &str = "\
 # What each kernel gives
 
-<!-- Made from agent/facts by agent/src/plan/kernels/document.rs; `cargo xtask kernels add` rewrites it. -->
+<!-- Made from hooks/facts by hooks/tests/kernels/document.rs; `cargo xtask kernels add` rewrites it. -->
 
 pinscope asks the running kernel for all of this; `pinscope doctor` says which hooks it would use there. Here it is for the kernels
 of the lab, which are Debian's `cloud-amd64` builds and where the name says so `cloud-arm64`, for a process that is root.
@@ -81,12 +78,15 @@ impl Column {
         for step in &mut steps {
             for (candidate, mut methods) in std::mem::take(&mut step.usable) {
                 methods.retain(|method| {
-                    let programs = programs(candidate, *method);
+                    let programs = program_names(candidate, *method, Entries::Needed);
                     !programs.iter().any(|it| refused.contains(it))
                 });
                 if methods.is_empty() {
-                    let why = Unmet::Refused("by the verifier".to_owned());
-                    step.passed_over.push((candidate.symbol, why));
+                    let why = Reject::Refused {
+                        why: "by the verifier".to_owned(),
+                        errno: None,
+                    };
+                    step.rejected.push((candidate.symbol, why));
                 } else {
                     step.usable.push((candidate, methods));
                 }
@@ -101,20 +101,16 @@ impl Column {
 
     fn summary(&self) -> String {
         if let Some(why) = &self.obstacle {
-            let why = why
-                .strip_prefix("cannot trace this kernel: ")
-                .unwrap_or(why);
-            let why = why.split("; `pinscope doctor`").next().unwrap_or(why);
             return format!("does not run: {why}");
         }
         let needed = self.steps.iter().filter(|step| !step.not_needed);
-        let blind: Vec<_> = needed
+        let unattached: Vec<_> = needed
             .clone()
-            .filter(|step| step.is_blind())
+            .filter(|step| step.stays_unattached())
             .map(|step| format!("`{}`", step.hook.name))
             .collect();
         let all = needed.count();
-        match blind.as_slice() {
+        match unattached.as_slice() {
             [] => format!("all {all} hooks"),
             some => format!(
                 "{} of {all} hooks; not {}",
@@ -125,21 +121,7 @@ impl Column {
     }
 }
 
-/// The programs that this may take; a function that is hooked at one end has one of them.
-fn programs(candidate: &Candidate, method: Method) -> Vec<String> {
-    let halves: &[&str] = match method {
-        Method::Fentry => &["fentry", "fexit"],
-        Method::Kprobe => &["kprobe", "kretprobe"],
-        Method::Stack => &[],
-    };
-    let probe = candidate.probe.unwrap_or_default();
-    halves
-        .iter()
-        .map(|half| format!("{probe}_{half}"))
-        .collect()
-}
-
-/// Programs that `agent/facts/verifier.txt` has as refused on this kernel.
+/// Programs that `hooks/facts/verifier.txt` has as refused on this kernel.
 fn refused_programs(kernel: &str) -> Vec<String> {
     let text = fs::read_to_string(in_facts("verifier.txt")).unwrap_or_default();
     let mut lines = text
@@ -174,7 +156,7 @@ fn document() -> String {
     text += &format!(
         "\n## Hooks\n\n`f`: served by fentry, `k`: by kprobes, `s`: recognised on the stack, `·`: \
          nothing to see on that kernel, **`?`**: blind, `–`: not asked, for pinscope does not run there.\n\n{}",
-        table(&facts, |hook, place| letters(
+        table(&facts, |hook, place| cell(
             &fentry[place],
             &kprobe[place],
             hook
@@ -206,7 +188,7 @@ fn head(first: &str, facts: &[(String, Facts)]) -> String {
     format!("| {first} | {} |\n|{rule}\n", names.join(" | "))
 }
 
-fn letters(fentry: &Column, kprobe: &Column, hook: usize) -> String {
+fn cell(fentry: &Column, kprobe: &Column, hook: usize) -> String {
     if fentry.obstacle.is_some() && kprobe.obstacle.is_some() {
         return "–".to_owned();
     }
@@ -249,14 +231,14 @@ fn functions(facts: &[(String, Facts)], fentry: &[Column], kprobe: &[Column]) ->
     text
 }
 
-/// What is passed over, each reason once with the kernels that it holds on. Kernels that cannot
+/// What is rejected, each reason once with the kernels that it holds on. Kernels that cannot
 /// be traced at all are above.
 fn absent(modes: &[&[Column]; 2]) -> String {
     let mut found: BTreeMap<(usize, &str, String), Vec<String>> = BTreeMap::new();
     for (columns, mode) in modes.iter().zip(["by fentry on", "by kprobes on"]) {
         for column in columns.iter().filter(|it| it.obstacle.is_none()) {
             for (number, step) in column.steps.iter().enumerate() {
-                for (symbol, why) in &step.passed_over {
+                for (symbol, why) in &step.rejected {
                     let told = found.entry((number, symbol, why.to_string())).or_default();
                     told.push(format!("{mode} {}", column.kernel));
                 }
@@ -302,7 +284,7 @@ fn told(places: &[String], kernels: usize) -> String {
 fn parts(facts: &[(String, Facts)]) -> String {
     let layouts: Vec<_> = facts
         .iter()
-        .map(|(_, facts)| kernel_layout::layout(facts).unwrap())
+        .map(|(_, facts)| layout(facts).expect("a kernel of the lab has a layout"))
         .collect();
     let mut text = head("what the kernel tells", facts).replacen(" |\n", " | without it |\n", 1);
     text = text.replacen(" --- |\n", " --- | --- |\n", 1);
@@ -331,6 +313,6 @@ fn the_document_says_what_each_kernel_gives() {
     let found = fs::read_to_string(&path).unwrap_or_default();
     assert!(
         found == wanted,
-        "docs/kernels.md is not what agent/facts say; PINSCOPE_WRITE_DOCS=1 writes it:\n{wanted}"
+        "docs/kernels.md is not what hooks/facts say; PINSCOPE_WRITE_DOCS=1 writes it:\n{wanted}"
     );
 }

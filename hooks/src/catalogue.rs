@@ -4,99 +4,7 @@
 //! The only place that names kernel functions. What a given kernel makes of it
 //! is decided in `plan`.
 
-/// A logical hook: one fact about pinned memory, however a kernel names it.
-#[derive(Debug)]
-pub(crate) struct Hook {
-    /// Name in metrics, logs and reports.
-    pub(crate) name: &'static str,
-    pub(crate) family: Family,
-    pub(crate) need: Need,
-    pub(crate) candidates: &'static [Candidate],
-}
-
-/// What the hooks of a family tell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Family {
-    /// References taken.
-    Gup,
-    /// References given back.
-    Release,
-    /// Writeback's walk over the mappings of a folio.
-    Mkclean,
-    /// Unmaps that race with it.
-    Zap,
-}
-
-impl Family {
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Gup => "gup",
-            Self::Release => "release",
-            Self::Mkclean => "mkclean",
-            Self::Zap => "zap",
-        }
-    }
-}
-
-/// What it means when no candidate can serve.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Need {
-    /// The agent would be blind: it does not start.
-    Required,
-    /// If the kernel has the function, it must be hooked; a kernel without it
-    /// has nothing to see there.
-    IfPresent,
-    /// A verdict's input: without it that input is unknown.
-    Wanted,
-    /// Only on kernels whose direct I/O takes plain references, which are those
-    /// without this enumerator.
-    Unless(&'static str),
-    /// Saves other hooks a program; they do without.
-    Spares,
-}
-
-/// One way to serve a hook.
-#[derive(Debug)]
-pub(crate) struct Candidate {
-    /// The kernel function.
-    pub(crate) symbol: &'static str,
-    /// Stem of the probe's name in the object; `None` for a function that is
-    /// only recognised on the stack.
-    pub(crate) probe: Option<&'static str>,
-    pub(crate) at: At,
-    pub(crate) context: Context,
-    /// Arguments the probe reads: index and type, as BTF spells it.
-    pub(crate) prototype: &'static [(usize, &'static str)],
-}
-
-/// Who calls the function.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Context {
-    /// Tasks only. A kprobe is not interrupted by another task, and an fentry
-    /// program is, on a preemptible kernel.
-    Task,
-    /// Interrupts too. A kprobe does not fire in an interrupt that comes in on
-    /// top of another one, and an fentry program of another function runs.
-    Any,
-}
-
-/// Where in the function its probe runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum At {
-    Entry,
-    /// With a second program behind the first, for calls that come in on top of
-    /// it: the kernel skips a program that would interrupt itself.
-    EntryRelieved,
-    Return,
-    EntryAndReturn,
-    /// At its return, where its arguments are still there to see. At its entry as
-    /// well where they are not (kprobes), and where entries tell what else is not
-    /// known: what was called by another function of the family, and what gives pins
-    /// back itself.
-    Call,
-    /// Nowhere: its address range is looked for on the stack.
-    Stack,
-}
+use crate::hook::{At, Candidate, Context, Family, Hook, Need};
 
 const fn gup(name: &'static str, candidates: &'static [Candidate]) -> Hook {
     Hook {
@@ -149,12 +57,12 @@ const fn entry(symbol: &'static str, prototype: &'static [(usize, &'static str)]
 }
 
 /// The same, where what is missed would be missing from the totals for good.
-const fn entry_relieved(
+const fn entry_with_fallback(
     symbol: &'static str,
     prototype: &'static [(usize, &'static str)],
 ) -> Candidate {
     Candidate {
-        at: At::EntryRelieved,
+        at: At::EntryWithFallback,
         ..entry(symbol, prototype)
     }
 }
@@ -184,8 +92,26 @@ const FLAGS_2_PAGES_3: &[(usize, &str)] = &[(2, "unsigned int"), (3, "struct pag
 const FLAGS_3_PAGES_4: &[(usize, &str)] = &[(3, "unsigned int"), (4, "struct page **")];
 const PAGES_2_FLAGS_3: &[(usize, &str)] = &[(2, "struct page **"), (3, "unsigned int")];
 
+/// Writeback's walk.
+pub const MKCLEAN: &str = "mkclean";
+
+/// The page-table entries that it finds.
+pub const PTES_FOUND: &str = "ptes_found";
+
+/// The unmap that races with it.
+pub const ZAP: &str = "zap";
+
+/// What the unmap takes off the mapcount.
+pub const MAPCOUNT_DECREMENT: &str = "mapcount_decrement";
+
+/// A hook by its name.
+#[must_use]
+pub fn hook(name: &str) -> Option<&'static Hook> {
+    HOOKS.iter().find(|it| it.name == name)
+}
+
 /// The catalogue.
-pub(crate) const HOOKS: &[Hook] = &[
+pub const HOOKS: &[Hook] = &[
     gup("get_user_pages", &[call("get_user_pages", FLAGS_2_PAGES_3)]),
     gup(
         "get_user_pages_fast",
@@ -250,7 +176,7 @@ pub(crate) const HOOKS: &[Hook] = &[
     Hook {
         name: "pins_undone",
         family: Family::Gup,
-        need: Need::Spares,
+        need: Need::Optional,
         candidates: &[
             undo(
                 "migrate_longterm_unpinnable_folios",
@@ -265,7 +191,10 @@ pub(crate) const HOOKS: &[Hook] = &[
     },
     release(
         "unpin_user_page",
-        &[entry_relieved("unpin_user_page", &[(0, "struct page *")])],
+        &[entry_with_fallback(
+            "unpin_user_page",
+            &[(0, "struct page *")],
+        )],
     ),
     release(
         "unpin_user_pages",
@@ -290,7 +219,7 @@ pub(crate) const HOOKS: &[Hook] = &[
     ),
     release(
         "unpin_user_folio",
-        &[entry_relieved(
+        &[entry_with_fallback(
             "unpin_user_folio",
             &[(0, "struct folio *"), (1, "unsigned long")],
         )],
@@ -338,7 +267,7 @@ pub(crate) const HOOKS: &[Hook] = &[
         ],
     },
     Hook {
-        name: "mkclean",
+        name: MKCLEAN,
         family: Family::Mkclean,
         need: Need::Required,
         candidates: &[
@@ -359,7 +288,7 @@ pub(crate) const HOOKS: &[Hook] = &[
         ],
     },
     Hook {
-        name: "ptes_found",
+        name: PTES_FOUND,
         family: Family::Mkclean,
         need: Need::Wanted,
         candidates: &[Candidate {
@@ -371,7 +300,7 @@ pub(crate) const HOOKS: &[Hook] = &[
         }],
     },
     Hook {
-        name: "zap",
+        name: ZAP,
         family: Family::Zap,
         need: Need::Wanted,
         // Inlined on every kernel seen so far; first all the same, and behind
@@ -383,7 +312,7 @@ pub(crate) const HOOKS: &[Hook] = &[
         ],
     },
     Hook {
-        name: "mapcount_decrement",
+        name: MAPCOUNT_DECREMENT,
         family: Family::Zap,
         need: Need::Wanted,
         candidates: &[
@@ -417,7 +346,7 @@ mod tests {
 
     #[test]
     fn zap_pte_range_comes_first() {
-        let zap = HOOKS.iter().find(|hook| hook.name == "zap").unwrap();
+        let zap = hook(ZAP).unwrap();
         assert_eq!(zap.candidates[0].symbol, "zap_pte_range");
     }
 }

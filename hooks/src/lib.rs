@@ -1,0 +1,23 @@
+//! Which kernel functions to hook: what could serve (the catalogue), what a kernel has (facts),
+//! what follows from both (plan, layout, names of programs). Leaves out asking the kernel and
+//! attaching: no I/O, no clock, no eBPF, so that every kernel's choice is tested on any host.
+
+#![forbid(unsafe_code)]
+
+mod attach;
+mod catalogue;
+mod facts;
+mod hook;
+mod layout;
+mod plan;
+mod programs;
+mod reject;
+
+pub use attach::{Attach, Method};
+pub use catalogue::{HOOKS, MAPCOUNT_DECREMENT, MKCLEAN, PTES_FOUND, ZAP, hook};
+pub use facts::{Facts, Function, Methods, Range, SURE_ARGUMENTS, Support};
+pub use hook::{At, Candidate, Context, Family, Hook, Need};
+pub use layout::{ENUMERATORS, LayoutError, MEMBERS, SIZES, SYMBOLS, layout};
+pub use plan::{NoHook, Obstacle, Step, fatal, obstacle, plan};
+pub use programs::{Entries, calls_nest, entries, is_fallback, program_names};
+pub use reject::Reject;

@@ -1,0 +1,117 @@
+//! Which programs of the object serve a candidate, by their names.
+
+use crate::{
+    attach::Method,
+    hook::{At, Candidate, Need},
+    plan::Step,
+};
+
+/// Whether an fentry program goes with the fexit program of a call (`At::Call`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entries {
+    /// Calls nest, or nothing else tells what they roll back.
+    Needed,
+    /// The return tells it all.
+    Elided,
+}
+
+/// Whether a function of the GUP family may call another, as far as is known.
+#[must_use]
+pub fn calls_nest(steps: &[Step]) -> bool {
+    let mut optional = steps.iter().filter(|it| it.hook.need == Need::Optional);
+    optional.all(|it| it.usable.is_empty())
+}
+
+/// As planned: entries are elided where calls do not nest and some call is hooked by fentry.
+#[must_use]
+pub fn entries(steps: &[Step]) -> Entries {
+    let by_fentry = |step: &Step| {
+        step.usable.first().is_some_and(|(candidate, methods)| {
+            candidate.at == At::Call && methods.first() == Some(&Method::Fentry)
+        })
+    };
+    match !calls_nest(steps) && steps.iter().any(by_fentry) {
+        true => Entries::Elided,
+        false => Entries::Needed,
+    }
+}
+
+/// What a second program's name ends with.
+const FALLBACK: &str = "_relief";
+
+/// Whether it is one that makes up for runs that another was kept from.
+#[must_use]
+pub fn is_fallback(program: &str) -> bool {
+    program.ends_with(FALLBACK)
+}
+
+/// Return before entry, so that no entry is left without its return; the fallback, which alone
+/// does nothing, before the program that it makes up for.
+#[must_use]
+pub fn program_names(candidate: &Candidate, method: Method, entries: Entries) -> Vec<String> {
+    let Some(probe) = candidate.probe else {
+        return Vec::new();
+    };
+    let (entry, exit) = match method {
+        Method::Fentry => ("fentry", "fexit"),
+        Method::Kprobe => ("kprobe", "kretprobe"),
+        Method::Stack => return Vec::new(),
+    };
+    let halves: &[&str] = match candidate.at {
+        At::Entry => &[entry],
+        At::EntryWithFallback if method == Method::Fentry => &["relief", entry],
+        At::EntryWithFallback => &[entry],
+        At::Return => &[exit],
+        At::Call if method == Method::Fentry && entries == Entries::Elided => &[exit],
+        At::EntryAndReturn | At::Call => &[exit, entry],
+        At::Stack => &[],
+    };
+    halves
+        .iter()
+        .map(|half| format!("{probe}_{half}"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        catalogue::{HOOKS, hook},
+        hook::{Family, Hook},
+    };
+
+    fn programs(name: &str, method: Method, entries: Entries) -> Vec<String> {
+        let hook = hook(name).unwrap();
+        program_names(&hook.candidates[0], method, entries)
+    }
+
+    #[test]
+    fn a_call_whose_entry_is_elided_is_seen_at_its_return_alone_by_fentry() {
+        let pin = |method, entries| programs("pin_user_pages_fast", method, entries);
+        let (entry, exit) = ("pin_user_pages_fast_fentry", "pin_user_pages_fast_fexit");
+        assert_eq!(pin(Method::Fentry, Entries::Elided), [exit]);
+        assert_eq!(pin(Method::Fentry, Entries::Needed), [exit, entry]);
+        // A kretprobe does not have the arguments any more.
+        assert_eq!(
+            pin(Method::Kprobe, Entries::Elided),
+            pin(Method::Kprobe, Entries::Needed)
+        );
+    }
+
+    #[test]
+    fn what_elides_the_entries_of_calls_is_attached_before_them() {
+        let place = |is: fn(&Hook) -> bool| HOOKS.iter().position(is).unwrap();
+        let elides = place(|it| it.need == Need::Optional);
+        let is_call = |it: &Hook| it.candidates.iter().any(|it| it.at == At::Call);
+        // From the end of the catalogue to its beginning.
+        assert!(!HOOKS[elides..].iter().any(is_call));
+        assert!(elides < place(|it| it.family == Family::Release));
+    }
+
+    #[test]
+    fn what_rolls_back_in_itself_is_seen_at_its_entry_too() {
+        for hook in ["memfd_pin_folios", "pins_undone", "mkclean"] {
+            assert_eq!(programs(hook, Method::Fentry, Entries::Elided).len(), 2);
+        }
+    }
+}
