@@ -176,6 +176,16 @@ pub(crate) enum Format {
     Json,
 }
 
+impl Format {
+    /// A report of verdicts, in this form.
+    pub(crate) fn verdicts(self, report: &verdicts::Report) -> String {
+        match self {
+            Self::Text => report.text(),
+            Self::Json => report.json(),
+        }
+    }
+}
+
 /// A time like `30s`, `5m`, `1h`, `500ms`; a bare number is seconds.
 fn duration(text: &str) -> Result<Duration, String> {
     let digits = text

@@ -8,8 +8,7 @@ use std::{
 };
 
 use hooks::{LayoutError, NoHook, Obstacle};
-
-use crate::recording::Damage;
+use verdicts::recording::Damage;
 
 /// What can keep the agent from starting, or end it.
 #[derive(Debug, thiserror::Error)]

@@ -9,19 +9,15 @@ mod cli;
 mod doctor;
 mod error;
 mod facts;
-mod histogram;
 mod holders;
 mod http;
-mod judge;
 mod mapped;
 mod metrics;
 mod output;
 mod owners;
 mod pins;
 mod record;
-pub mod recording;
-pub mod replay;
-mod report;
+mod replay;
 mod run;
 mod selftest;
 mod settings;
@@ -31,8 +27,6 @@ mod summary;
 mod verdicts;
 mod verify;
 mod vmstat;
-
-pub use judge::{Inputs, Judge, Losses};
 
 use std::process::ExitCode;
 

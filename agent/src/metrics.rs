@@ -252,7 +252,7 @@ impl Metrics {
         set(&self.unpin_calls, totals.unpin_calls);
         set(&self.samples_issued, totals.samples_issued);
         set(&self.samples_delivered, state.delivered);
-        set(&self.samples_judged, state.judge.judged);
+        set(&self.samples_judged, state.judge.judged());
         set(&self.zaps, totals.zaps_in_walk);
         set(&self.gups_in_writeback, totals.gups_in_writeback);
         set(&self.vmstat_acquired, now.vmstat.acquired);
@@ -288,7 +288,7 @@ impl Metrics {
                         .map(|ledger| {
                             state
                                 .judge
-                                .scoreboard
+                                .scoreboard()
                                 .count(estimator, verdict, kernel, *ledger)
                         })
                         .sum();

@@ -8,16 +8,16 @@ use std::{
 };
 
 use log::info;
+use verdicts::{
+    Inputs, Report,
+    recording::{Head, Hook, Writer},
+};
 
 use crate::{
     attach::HookState,
     cli::{Format, RecordOptions},
     error::AgentError,
-    facts,
-    judge::Inputs,
-    metrics, output,
-    recording::{Head, Hook, Writer},
-    report::Report,
+    facts, metrics, output,
     run::{self, AtEnd},
     state::State,
 };
@@ -47,9 +47,9 @@ pub(crate) fn end(state: &mut State, path: &Path, format: Format) -> Result<(), 
             .finish()
             .and_then(|mut file| file.flush())
             .map_err(|source| cannot_write(path, source))?;
-        info!("{} samples in {}", state.judge.judged, path.display());
+        info!("{} samples in {}", state.judge.judged(), path.display());
     }
-    output::print(&Report::of(&state.head, &state.judge).format(format));
+    output::print(&format.verdicts(&Report::of(&state.head, &state.judge)));
     Ok(())
 }
 

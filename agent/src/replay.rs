@@ -1,22 +1,22 @@
 //! `pinscope replay`: a recording, or a trace of the model, judged by the code
 //! that judges live. Needs no privileges and no eBPF.
 
-mod trace;
-
 use std::{
     fs::File,
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader},
 };
 
 use log::warn;
+use verdicts::{
+    Report, Trace, TraceError,
+    recording::{MAGIC, Reader},
+    replay::judge,
+};
 
 use crate::{
-    Judge,
-    cli::ReplayOptions,
+    cli::{Format, ReplayOptions},
     error::AgentError,
     output,
-    recording::{Chunk, Damage, MAGIC, Reader},
-    report::Report,
 };
 
 /// Bytes read from the file at once.
@@ -32,7 +32,18 @@ pub(crate) fn replay(options: &ReplayOptions) -> Result<(), AgentError> {
     let file = File::open(path).map_err(unreadable)?;
     let mut input = BufReader::with_capacity(BUFFER_BYTES, file);
     if !input.fill_buf().map_err(unreadable)?.starts_with(&MAGIC) {
-        return trace::replay(input, path, options.format);
+        let trace = Trace::read(input).map_err(|error| match error {
+            TraceError::Io(source) => unreadable(source),
+            TraceError::Refused(reason) => AgentError::Trace {
+                path: path.clone(),
+                reason,
+            },
+        })?;
+        match options.format {
+            Format::Text => output::print(&trace.text()),
+            Format::Json => output::print(&trace.json()),
+        }
+        return Ok(());
     }
     let damaged = |damage| AgentError::Recording {
         path: path.clone(),
@@ -40,31 +51,13 @@ pub(crate) fn replay(options: &ReplayOptions) -> Result<(), AgentError> {
     };
     let mut reader = Reader::new(input).map_err(damaged)?;
     let (judged, damage) = judge(&mut reader);
-    output::print(&Report::of(reader.head(), &judged).format(options.format));
+    let report = Report::of(reader.head(), &judged);
+    output::print(&options.format.verdicts(&report));
     match damage {
         None => Ok(()),
         Some(damage) => {
-            warn!("{} samples before it were used", judged.judged);
+            warn!("{} samples before it were used", judged.judged());
             Err(damaged(damage))
-        }
-    }
-}
-
-/// Judges all of a recording, or what comes before its damage.
-pub fn judge<R: Read>(reader: &mut Reader<R>) -> (Judge, Option<Damage>) {
-    let head = reader.head();
-    let capacity = usize::try_from(head.ledger_slots).unwrap_or(usize::MAX);
-    let mut judge = Judge::new(capacity, head.inputs);
-    loop {
-        match reader.next_chunk() {
-            Ok(Some(Chunk::Samples(samples))) => {
-                for sample in samples {
-                    judge.judge(sample);
-                }
-            }
-            Ok(Some(Chunk::Losses(losses))) => judge.lose(losses),
-            Ok(None) => return (judge, None),
-            Err(damage) => return (judge, Some(damage)),
         }
     }
 }

@@ -19,12 +19,12 @@ use tokio::{
     net::{UnixListener, UnixStream},
     time::timeout,
 };
+use verdicts::Report;
 
 use crate::{
     cli::Format,
     error::AgentError,
     pins::{self, Wanted},
-    report::Report,
     state::State,
 };
 
@@ -146,7 +146,7 @@ fn report(line: &str, state: &Mutex<State>) -> Result<String, String> {
         serde_json::from_str(line).map_err(|it| format!("the request is not understood: {it}"))?;
     let mut state = crate::run::lock(state);
     match request {
-        Request::Verdicts { format } => Ok(Report::of(&state.head, &state.judge).format(format)),
+        Request::Verdicts { format } => Ok(format.verdicts(&Report::of(&state.head, &state.judge))),
         Request::Pins { wanted, format } => pins::Report::of(&mut state, &wanted)
             .map(|report| report.format(format))
             .map_err(|error| crate::error::chain(&error)),

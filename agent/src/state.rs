@@ -6,15 +6,14 @@ use std::{collections::HashMap, io, time::Duration};
 use aya::maps::{MapData, RingBuf};
 use log::{debug, warn};
 use probe_abi::{CpuCounters, Lost, MkcleanSample};
+use verdicts::{Inputs, Judge, Losses, recording::Head};
 
 use crate::{
     attach::{HookState, Programs},
     books::{Books, LEDGER_LOSSES},
     error::AgentError,
     holders::Holders,
-    judge::{Inputs, Judge, Losses},
     record::{self, Recorder},
-    recording::Head,
     vmstat::{self, Vmstat},
 };
 
@@ -135,7 +134,7 @@ impl State {
                 .sum::<u64>()
                 + self.start.still_pinned(&totals),
         };
-        if losses != self.judge.losses {
+        if losses != self.judge.losses() {
             debug!("lost so far: {losses:?}");
             self.judge.lose(losses);
             if let Some(recorder) = &mut self.recorder {

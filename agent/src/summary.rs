@@ -51,14 +51,14 @@ fn text(state: &State, now: &Snapshot, ran: Duration) -> String {
     ));
     line(format!(
         "  verdicts     {} samples judged",
-        state.judge.judged
+        state.judge.judged()
     ));
     line(format!(
         "    {:<16}{:>10}{:>12}{:>11}{:>8}{:>8}",
         "estimator", "pinned", "not pinned", "uncertain", "false+", "false-"
     ));
     for estimator in Estimator::ALL {
-        let tally = state.judge.scoreboard.tally(estimator, Truth::Kernel);
+        let tally = state.judge.scoreboard().tally(estimator, Truth::Kernel);
         line(format!(
             "    {:<16}{:>10}{:>12}{:>11}{:>8}{:>8}",
             estimator.name(),
@@ -97,7 +97,7 @@ fn as_json(state: &State, now: &Snapshot, ran: Duration) -> Value {
     let verdicts: Map<String, Value> = Estimator::ALL
         .iter()
         .map(|estimator| {
-            let tally = state.judge.scoreboard.tally(*estimator, Truth::Kernel);
+            let tally = state.judge.scoreboard().tally(*estimator, Truth::Kernel);
             let counts = json!({
                 "pinned": count(state, *estimator, Outcome::Pinned),
                 "not_pinned": count(state, *estimator, Outcome::NotPinned),
@@ -146,7 +146,7 @@ fn as_json(state: &State, now: &Snapshot, ran: Duration) -> Value {
             "settled": totals.walks[WalkKind::SETTLED],
             "sampled": totals.walks[WalkKind::SAMPLED],
         },
-        "samples_judged": state.judge.judged,
+        "samples_judged": state.judge.judged(),
         "verdicts": verdicts,
         "lost": lost,
         "self_test": self_test,
@@ -162,7 +162,7 @@ fn count(state: &State, estimator: Estimator, verdict: Outcome) -> u64 {
         .map(|(kernel, ledger)| {
             state
                 .judge
-                .scoreboard
+                .scoreboard()
                 .count(estimator, verdict, *kernel, *ledger)
         })
         .sum()

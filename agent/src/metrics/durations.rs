@@ -11,7 +11,7 @@ use prometheus::{
     proto::{self, LabelPair, Metric, MetricFamily, MetricType},
 };
 
-use crate::histogram::Histogram;
+use verdicts::Histogram;
 
 /// One histogram for each set of label values.
 #[derive(Clone)]

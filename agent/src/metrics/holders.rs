@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 
 use prometheus::{GaugeVec, IntGauge, IntGaugeVec, Registry};
+use verdicts::Histogram;
 
 use super::{
     durations::Durations,
     register::{float_gauges, gauge, gauges, histograms},
 };
 use crate::{
-    histogram::Histogram,
     holders::{HoldTimes, Holders, subsystems, suspects::Reason},
     pins::{self, About, By, Row, Wanted},
     state::Snapshot,

@@ -3,18 +3,16 @@
 use estimator::Estimator;
 use prometheus::IntCounterVec;
 
+use verdicts::{Judge, Race, WrongVerdict};
+
 use super::Metrics;
-use crate::{
-    Judge,
-    judge::{errors::Error, race::Race},
-};
 
 const ENDS: [&str; 2] = ["guped_again", "out_of_sight"];
 
 /// A first wrong verdict is a step and not an appearance.
 pub(super) fn at_zero(metrics: &Metrics) {
     for estimator in Estimator::ALL {
-        for error in Error::ALL {
+        for error in WrongVerdict::ALL {
             for race in Race::ALL {
                 let labels = [estimator.name(), error.name(), race.name()];
                 metrics.wrong_verdicts.with_label_values(&labels);
@@ -29,7 +27,7 @@ pub(super) fn at_zero(metrics: &Metrics) {
 }
 
 pub(super) fn update(metrics: &Metrics, judge: &Judge) {
-    let walks = &judge.walks;
+    let walks = judge.walks();
     metrics.walk_duration.show(&[], &walks.duration);
     for (race, walks) in [
         ("zap", walks.zapped),
@@ -43,14 +41,14 @@ pub(super) fn update(metrics: &Metrics, judge: &Judge) {
     }
     for estimator in Estimator::ALL {
         let name = estimator.name();
-        for error in Error::ALL {
+        for error in WrongVerdict::ALL {
             for race in Race::ALL {
                 let labels = [name, error.name(), race.name()];
-                let walks = judge.errors.count(estimator, error, race);
+                let walks = judge.errors().count(estimator, error, race);
                 set(&metrics.wrong_verdicts, &labels, walks);
             }
         }
-        let ended = judge.heals.of(estimator);
+        let ended = judge.heals().of(estimator);
         metrics.heal_age.show(&[name], &ended.healed);
         metrics
             .false_positives_open
@@ -69,7 +67,7 @@ fn set(counters: &IntCounterVec, labels: &[&str], total: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Inputs;
+    use verdicts::Inputs;
 
     fn check(inputs: Inputs, line: &str, shown: Option<&str>) {
         let metrics = Metrics::new().unwrap();

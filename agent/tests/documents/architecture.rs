@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs};
 use crate::{path, read};
 
 /// Crates whose modules are on the map.
-const CRATES: [&str; 8] = [
+const CRATES: [&str; 9] = [
     "agent",
     "estimator",
     "hooks",
@@ -13,6 +13,7 @@ const CRATES: [&str; 8] = [
     "model",
     "probe-abi",
     "probe-ebpf",
+    "verdicts",
     "xtask",
 ];
 

@@ -161,7 +161,7 @@ fn a_false_negative_by_a_zap_is_put_down_to_it_and_the_next_one_to_the_flag_lost
     let count = |race| {
         judge
             .errors
-            .count(Estimator::TwoWalk, Error::FalseNegative, race)
+            .count(Estimator::TwoWalk, WrongVerdict::FalseNegative, race)
     };
     assert_eq!((count(Race::Zap), count(Race::Again)), (1, 1));
 }

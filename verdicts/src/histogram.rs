@@ -14,7 +14,7 @@ static HOLD_BOUNDS_NS: [u64; HOLD_BUCKETS / 2] = bounds(1 << 10);
 
 /// How many durations fell under each bound, and their sum.
 #[derive(Clone, Debug)]
-pub(crate) struct Histogram {
+pub struct Histogram {
     bounds_ns: &'static [u64],
     counts: Vec<u64>,
     count: u64,
@@ -32,7 +32,8 @@ impl Histogram {
     }
 
     /// From the probes' buckets of hold times.
-    pub(crate) fn of_holds(counts: &[u64; HOLD_BUCKETS], sum_ns: u64) -> Self {
+    #[must_use]
+    pub fn of_holds(counts: &[u64; HOLD_BUCKETS], sum_ns: u64) -> Self {
         // The first bucket is all below the first bound; of the others, two lie
         // between one bound and the next. The last is beyond all bounds.
         let (first, others) = (counts[0], &counts[1..HOLD_BUCKETS - 1]);
@@ -55,16 +56,19 @@ impl Histogram {
     }
 
     /// Durations counted.
-    pub(crate) fn count(&self) -> u64 {
+    #[must_use]
+    pub fn count(&self) -> u64 {
         self.count
     }
 
-    pub(crate) fn sum_seconds(&self) -> f64 {
+    /// Their sum.
+    #[must_use]
+    pub fn sum_seconds(&self) -> f64 {
         seconds(self.sum_ns)
     }
 
     /// Each bound in seconds, with the number of durations that do not exceed it.
-    pub(crate) fn cumulative(&self) -> impl Iterator<Item = (f64, u64)> {
+    pub fn cumulative(&self) -> impl Iterator<Item = (f64, u64)> {
         self.bounds_ns
             .iter()
             .zip(&self.counts)

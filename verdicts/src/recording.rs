@@ -1,4 +1,4 @@
-//! The file that `pinscope record` writes: what the kernel sent, in the order in
+//! A recording: what the kernel sent, in the order in
 //! which it was judged. No verdicts: a replay judges anew.
 //!
 //! Numbers are little-endian.
@@ -61,11 +61,11 @@ pub struct Head {
     pub ledger_slots: u64,
     /// What the attached hooks could tell.
     pub inputs: Inputs,
-    /// The hooks that served, and by what.
+    /// The hooks that were attached, and to what.
     pub hooks: Vec<Hook>,
 }
 
-/// One hook of the catalogue and what served it.
+/// One hook of the catalogue and what it was attached to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hook {
     /// Name in the catalogue.

@@ -78,7 +78,7 @@ fn what_came_before_the_cut_is_used() {
     let mut reader = Reader::new(cut).unwrap();
     let (judge, damage) = replay::judge(&mut reader);
     // 700, then one whole block.
-    assert_eq!(judge.judged, 956);
+    assert_eq!(judge.judged(), 956);
     let damage = damage.unwrap();
     assert!(matches!(damage.fault, Fault::CutOff), "{damage}");
     assert!(damage.offset > 0 && damage.offset < cut.len() as u64);
@@ -112,7 +112,7 @@ fn other_files_and_other_versions_are_refused_by_name() {
 
 #[test]
 fn a_whole_recording_has_no_complaint() {
-    assert_eq!(check(&recording(), "").judged, 1200);
+    assert_eq!(check(&recording(), "").judged(), 1200);
 }
 
 #[test]
@@ -155,7 +155,7 @@ proptest! {
         bytes.truncate(cut.index(bytes.len() + 1));
         if let Ok(mut reader) = Reader::new(bytes.as_slice()) {
             let (judge, _) = replay::judge(&mut reader);
-            prop_assert!(judge.judged <= 1200);
+            prop_assert!(judge.judged() <= 1200);
         }
     }
 
@@ -175,6 +175,6 @@ proptest! {
         }
         let mut reader = Reader::new(bytes.as_slice()).unwrap();
         let (judge, _) = replay::judge(&mut reader);
-        prop_assert!(judge.judged >= 4);
+        prop_assert!(judge.judged() >= 4);
     }
 }

@@ -1,7 +1,7 @@
 //! A trace of the model, step by step, with the live verdicts at each walk's end:
 //! what the probes would have captured, judged as a live sample is.
 
-use std::{io::Read, path::Path};
+use std::io::{self, Read};
 
 use estimator::{
     Estimator, Flag, Flags, Judgement, Verdict, judge_all,
@@ -9,39 +9,59 @@ use estimator::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::{cli::Format, error::AgentError, output, report};
+use crate::report;
 
 /// A trace is a few dozen lines; a file beyond this is none.
 const MOST_BYTES: u64 = 1 << 20;
 
-/// Reads a trace and prints it with its verdicts.
-pub(super) fn replay(input: impl Read, path: &Path, format: Format) -> Result<(), AgentError> {
-    let refused = |reason: String| AgentError::Trace {
-        path: path.to_owned(),
-        reason,
-    };
-    let mut bytes = Vec::new();
-    input
-        .take(MOST_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|source| AgentError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
-    if bytes.len() as u64 > MOST_BYTES {
-        return Err(refused(format!("more than {MOST_BYTES} bytes of text")));
+/// A trace, judged.
+#[derive(Debug)]
+pub struct Trace(Vec<Step>);
+
+/// Why a file is no trace.
+#[derive(Debug, thiserror::Error)]
+pub enum TraceError {
+    /// It cannot be read.
+    #[error("cannot be read")]
+    Io(#[from] io::Error),
+    /// What is wrong with it.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl Trace {
+    /// Reads and judges one.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it; nothing of it is used then.
+    pub fn read(input: impl Read) -> Result<Self, TraceError> {
+        let mut bytes = Vec::new();
+        input.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > MOST_BYTES {
+            let why = format!("more than {MOST_BYTES} bytes of text");
+            return Err(TraceError::Refused(why));
+        }
+        let text = String::from_utf8(bytes)
+            .map_err(|_| TraceError::Refused("neither a recording nor a trace".to_owned()))?;
+        steps(&text).map(Self).map_err(TraceError::Refused)
     }
-    let text = String::from_utf8(bytes)
-        .map_err(|_| refused("neither a recording nor a trace".to_owned()))?;
-    let steps = steps(&text).map_err(refused)?;
-    match format {
-        Format::Text => output::print(&as_text(&steps)),
-        Format::Json => output::print(&as_json(&steps)),
+
+    /// Each event with its verdicts, for people.
+    #[must_use]
+    pub fn text(&self) -> String {
+        as_text(&self.0)
     }
-    Ok(())
+
+    /// The same for programs.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        as_json(&self.0)
+    }
 }
 
 /// An event and, where it ends a walk, what each estimator makes of the sample.
+#[derive(Debug)]
 struct Step {
     event: Event,
     judged: Option<[Judgement; Estimator::COUNT]>,

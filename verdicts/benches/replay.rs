@@ -1,7 +1,7 @@
 //! How many samples of a recording a core replays in a second, from the bytes of the
 //! file to every verdict, with all estimators on; and that memory stays the same.
 //!
-//! `cargo bench -p pinscope --bench replay [-- SAMPLES]`.
+//! `cargo bench -p verdicts --bench replay [-- SAMPLES]`.
 
 use std::{
     fs,
@@ -9,12 +9,12 @@ use std::{
     process::ExitCode,
 };
 
-use pinscope::{
+use probe_abi::{MkcleanSample, SampleFlags};
+use verdicts::{
     Inputs,
     recording::{Head, Reader, Writer},
     replay,
 };
-use probe_abi::{MkcleanSample, SampleFlags};
 
 /// What the design asks of a replay, in samples per second and core.
 const WANTED: f64 = 5e6;

@@ -5,11 +5,11 @@ use estimator::{Answer, Estimator, Judgement, Pincount, judge_all};
 use probe_abi::{MkcleanSample, SampleFlags};
 use serde::Serialize;
 
-use crate::judge::errors::{Disagreement, Error, Errors};
+use crate::judge::{Disagreement, Errors, WrongVerdict};
 
-/// A wrong verdict, told.
+/// A wrong verdict, as the report has it.
 #[derive(Debug, Serialize)]
-pub(crate) struct Told {
+pub(super) struct Entry {
     pub(super) estimator: &'static str,
     pub(super) error: &'static str,
     pub(super) race: &'static str,
@@ -43,19 +43,19 @@ pub(crate) struct Told {
 }
 
 /// Every wrong verdict that was kept, by estimator, then kind, oldest first.
-pub(super) fn all(errors: &Errors) -> Vec<Told> {
-    let mut told = Vec::new();
+pub(super) fn all(errors: &Errors) -> Vec<Entry> {
+    let mut entries = Vec::new();
     for estimator in Estimator::ALL {
-        for error in Error::ALL {
+        for error in WrongVerdict::ALL {
             let last = errors.last(estimator, error);
-            told.extend(last.map(|walk| Told::of(estimator, error, walk)));
+            entries.extend(last.map(|walk| Entry::of(estimator, error, walk)));
         }
     }
-    told
+    entries
 }
 
-impl Told {
-    fn of(estimator: Estimator, error: Error, walk: &Disagreement) -> Self {
+impl Entry {
+    fn of(estimator: Estimator, error: WrongVerdict, walk: &Disagreement) -> Self {
         let sample = &walk.sample;
         // Judged again from what was kept: only counts cross a walk.
         let (judged, _) = judge_all(walk.flags, &walk.seen);

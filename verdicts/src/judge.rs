@@ -4,10 +4,10 @@
 //! What is judged how is the `estimator` crate's; here a captured sample becomes
 //! its observations. The same code serves a live ring and a recording.
 
-pub(crate) mod errors;
-pub(crate) mod heals;
+mod errors;
+mod heals;
 mod observe;
-pub(crate) mod race;
+mod race;
 
 use std::collections::HashMap;
 
@@ -15,9 +15,11 @@ use estimator::{Estimator, Flags, Judgement, Missing, Observations, Scoreboard, 
 use foldhash::fast::RandomState;
 use probe_abi::{MkcleanSample, SampleFlags};
 
-use errors::{Answers, Disagreement, Error, Errors};
-use heals::Heals;
-use race::{Erred, Race, Walks};
+use errors::Answers;
+pub use errors::{Disagreement, Errors, WrongVerdict};
+pub use heals::{Ended, Heals};
+use race::Erred;
+pub use race::{Race, Walks};
 
 /// No judge remembers more folios than this, however large its ledger is.
 const MOST_FOLIOS: usize = 1 << 20;
@@ -27,16 +29,16 @@ const MOST_FOLIOS: usize = 1 << 20;
 pub struct Judge {
     folios: HashMap<u64, Folio, RandomState>,
     capacity: usize,
-    pub(crate) inputs: Inputs,
-    pub(crate) losses: Losses,
-    pub(crate) scoreboard: Scoreboard,
-    pub(crate) errors: Errors,
-    pub(crate) heals: Heals,
-    pub(crate) walks: Walks,
-    pub(crate) judged: u64,
+    inputs: Inputs,
+    losses: Losses,
+    scoreboard: Scoreboard,
+    errors: Errors,
+    heals: Heals,
+    walks: Walks,
+    judged: u64,
     /// Folios whose flags were forgotten, because there were too many or because
     /// samples were lost.
-    pub(crate) forgotten: u64,
+    forgotten: u64,
     /// Whether a folio that is not remembered may have been walked before.
     forgot: bool,
 }
@@ -99,6 +101,49 @@ impl Judge {
         self.judged
     }
 
+    /// Which inputs it believes.
+    #[must_use]
+    pub fn inputs(&self) -> Inputs {
+        self.inputs
+    }
+
+    /// What was lost, as it was last told.
+    #[must_use]
+    pub fn losses(&self) -> Losses {
+        self.losses
+    }
+
+    /// Folios whose flags were forgotten, because there were too many or because
+    /// samples were lost.
+    #[must_use]
+    pub fn forgotten(&self) -> u64 {
+        self.forgotten
+    }
+
+    /// How often each estimator was right.
+    #[must_use]
+    pub fn scoreboard(&self) -> &Scoreboard {
+        &self.scoreboard
+    }
+
+    /// Wrong verdicts, by what raced.
+    #[must_use]
+    pub fn errors(&self) -> &Errors {
+        &self.errors
+    }
+
+    /// How false positives ended.
+    #[must_use]
+    pub fn heals(&self) -> &Heals {
+        &self.heals
+    }
+
+    /// The walks judged.
+    #[must_use]
+    pub fn walks(&self) -> &Walks {
+        &self.walks
+    }
+
     /// Takes note of what was lost so far, before the samples that came after.
     pub fn lose(&mut self, losses: Losses) {
         if losses.samples > self.losses.samples {
@@ -154,7 +199,7 @@ impl Judge {
             let Some(error) = answers.error(estimator) else {
                 continue;
             };
-            if error == Error::FalseNegative {
+            if error == WrongVerdict::FalseNegative {
                 erred.add(estimator);
             }
             let walk = Disagreement {

@@ -18,7 +18,7 @@ const KEPT: usize = 2;
 
 /// A kind of wrong verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Error {
+pub enum WrongVerdict {
     /// "Pinned", and it was free.
     FalsePositive,
     /// "Not pinned", and it was held.
@@ -27,21 +27,24 @@ pub(crate) enum Error {
 
 /// A walk that an estimator judged wrongly, with all that its judgement came from.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Disagreement {
+pub struct Disagreement {
     /// How many samples were judged before.
-    pub(crate) number: u64,
-    pub(crate) sample: MkcleanSample,
-    pub(crate) seen: Observations,
+    pub number: u64,
+    /// The walk.
+    pub sample: MkcleanSample,
+    /// What it shows.
+    pub seen: Observations,
     /// The flags before the walk.
-    pub(crate) flags: Flags,
-    pub(crate) race: Race,
+    pub flags: Flags,
+    /// What raced with it.
+    pub race: Race,
 }
 
 /// Wrong verdicts so far.
 #[derive(Debug, Default)]
-pub(crate) struct Errors {
-    counts: [[[u64; Race::COUNT]; Error::COUNT]; Estimator::COUNT],
-    last: [[VecDeque<Disagreement>; Error::COUNT]; Estimator::COUNT],
+pub struct Errors {
+    counts: [[[u64; Race::COUNT]; WrongVerdict::COUNT]; Estimator::COUNT],
+    last: [[VecDeque<Disagreement>; WrongVerdict::COUNT]; Estimator::COUNT],
 }
 
 /// The answers of one walk, and what was true.
@@ -54,11 +57,15 @@ pub(crate) struct Answers {
     pub(crate) any_wrong: bool,
 }
 
-impl Error {
-    pub(crate) const COUNT: usize = 2;
-    pub(crate) const ALL: [Self; Self::COUNT] = [Self::FalsePositive, Self::FalseNegative];
+impl WrongVerdict {
+    /// How many there are.
+    pub const COUNT: usize = 2;
+    /// In order.
+    pub const ALL: [Self; Self::COUNT] = [Self::FalsePositive, Self::FalseNegative];
 
-    pub(crate) const fn name(self) -> &'static str {
+    /// In metrics and reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
         match self {
             Self::FalsePositive => "false_positive",
             Self::FalseNegative => "false_negative",
@@ -92,10 +99,10 @@ impl Answers {
         self.verdicts[estimator as usize]
     }
 
-    pub(crate) fn error(&self, estimator: Estimator) -> Option<Error> {
+    pub(crate) fn error(&self, estimator: Estimator) -> Option<WrongVerdict> {
         match (self.of_one(estimator), self.held) {
-            (Outcome::Pinned, Some(false)) => Some(Error::FalsePositive),
-            (Outcome::NotPinned, Some(true)) => Some(Error::FalseNegative),
+            (Outcome::Pinned, Some(false)) => Some(WrongVerdict::FalsePositive),
+            (Outcome::NotPinned, Some(true)) => Some(WrongVerdict::FalseNegative),
             (Outcome::Pinned | Outcome::NotPinned | Outcome::Uncertain, _) => None,
         }
     }
@@ -103,7 +110,7 @@ impl Answers {
 
 impl Errors {
     /// Takes note of one wrong verdict.
-    pub(super) fn note(&mut self, estimator: Estimator, error: Error, walk: Disagreement) {
+    pub(super) fn note(&mut self, estimator: Estimator, error: WrongVerdict, walk: Disagreement) {
         self.counts[estimator as usize][error as usize][walk.race as usize] += 1;
         let last = &mut self.last[estimator as usize][error as usize];
         if last.len() == KEPT {
@@ -112,15 +119,17 @@ impl Errors {
         last.push_back(walk);
     }
 
-    pub(crate) fn count(&self, estimator: Estimator, error: Error, race: Race) -> u64 {
+    /// How often an estimator was wrong so, by what raced.
+    #[must_use]
+    pub fn count(&self, estimator: Estimator, error: WrongVerdict, race: Race) -> u64 {
         self.counts[estimator as usize][error as usize][race as usize]
     }
 
     /// The last ones, oldest first.
-    pub(crate) fn last(
+    pub fn last(
         &self,
         estimator: Estimator,
-        error: Error,
+        error: WrongVerdict,
     ) -> impl Iterator<Item = &Disagreement> {
         self.last[estimator as usize][error as usize].iter()
     }

@@ -9,12 +9,12 @@ use estimator::{Estimator, Outcome};
 use foldhash::fast::RandomState;
 use probe_abi::MkcleanSample;
 
-use super::errors::{Answers, Error};
+use super::errors::{Answers, WrongVerdict};
 use crate::histogram::{AGE_BOUNDS_NS, Histogram};
 
 /// The false positives of all estimators that no walk has ended yet.
 #[derive(Debug)]
-pub(crate) struct Heals {
+pub struct Heals {
     open: HashMap<u64, Open, RandomState>,
     capacity: usize,
     ended: [Ended; Estimator::COUNT],
@@ -22,15 +22,15 @@ pub(crate) struct Heals {
 
 /// How one estimator's false positives ended.
 #[derive(Clone, Debug)]
-pub(crate) struct Ended {
+pub struct Ended {
     /// Still open.
-    pub(crate) open: u64,
+    pub open: u64,
     /// Age at the first later walk that said "not pinned".
-    pub(crate) healed: Histogram,
+    pub healed: Histogram,
     /// The folio was GUPed again before a walk healed it.
-    pub(crate) guped_again: u64,
+    pub guped_again: u64,
     /// The frame went to another page, or there were too many to follow.
-    pub(crate) out_of_sight: u64,
+    pub out_of_sight: u64,
 }
 
 /// A folio of which at least one estimator wrongly says "pinned".
@@ -57,7 +57,9 @@ impl Heals {
         }
     }
 
-    pub(crate) fn of(&self, estimator: Estimator) -> &Ended {
+    /// Those of one estimator.
+    #[must_use]
+    pub fn of(&self, estimator: Estimator) -> &Ended {
         &self.ended[estimator as usize]
     }
 
@@ -75,7 +77,7 @@ impl Heals {
             open_before != Some(false) && !self.open.is_empty() && self.end(sample, answers, guped);
         if answers.any_wrong && answers.held == Some(false) {
             for estimator in Estimator::ALL {
-                if answers.error(estimator) == Some(Error::FalsePositive) {
+                if answers.error(estimator) == Some(WrongVerdict::FalsePositive) {
                     self.begin(sample, estimator);
                     open = true;
                 }

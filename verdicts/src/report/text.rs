@@ -1,6 +1,6 @@
 //! The report for people.
 
-use super::{Buckets, Report, Scored, Told};
+use super::{Buckets, Entry, Report, Scored};
 
 pub(super) fn text(report: &Report) -> String {
     let mut lines = vec![
@@ -54,7 +54,7 @@ pub(super) fn text(report: &Report) -> String {
     if !report.disagreements.is_empty() {
         lines.push(String::new());
         lines.push("the last wrong verdicts of each kind:".to_owned());
-        lines.extend(report.disagreements.iter().map(told));
+        lines.extend(report.disagreements.iter().map(disagreement));
     }
     lines.join("\n")
 }
@@ -103,7 +103,7 @@ fn wrong(scored: &Scored) -> Vec<String> {
     lines
 }
 
-fn told(it: &Told) -> String {
+fn disagreement(it: &Entry) -> String {
     let unknown = |it: Option<u32>| it.map_or("?".to_owned(), |it| it.to_string());
     format!(
         "{} {} ({}) #{} at {:.6} s: file {} page {} folio {} of {}, thread {}\n    \

@@ -12,21 +12,17 @@ use estimator::{Doubt, Estimator, Outcome, Tally, Truth};
 use serde::{Serialize, Serializer};
 
 use crate::{
-    Inputs, Judge,
-    cli::Format,
     histogram::Histogram,
-    judge::{
-        errors::{Error, Errors},
-        race::Race,
-    },
+    judge::{Errors, Inputs, Judge, Race, WrongVerdict},
     recording::Head,
 };
 
-pub(crate) use disagreement::{Told, steps};
+use disagreement::Entry;
+pub(crate) use disagreement::steps;
 
 /// The report.
 #[derive(Debug, Serialize)]
-pub(crate) struct Report {
+pub struct Report {
     kernel: String,
     /// Version of the samples' layout.
     abi: u32,
@@ -38,7 +34,7 @@ pub(crate) struct Report {
     walks: Walks,
     estimators: Vec<Scored>,
     /// The last few wrong verdicts of each kind by each estimator.
-    disagreements: Vec<Told>,
+    disagreements: Vec<Entry>,
 }
 
 #[derive(Debug, Serialize)]
@@ -111,18 +107,19 @@ struct Buckets {
 
 impl Report {
     /// The verdicts of `judge`.
-    pub(crate) fn of(head: &Head, judge: &Judge) -> Self {
-        let walks = &judge.walks;
+    #[must_use]
+    pub fn of(head: &Head, judge: &Judge) -> Self {
+        let walks = judge.walks();
         Self {
             kernel: head.kernel.clone(),
             abi: probe_abi::ABI_VERSION,
-            inputs: judge.inputs,
-            samples: judge.judged,
+            inputs: judge.inputs(),
+            samples: judge.judged(),
             lost: Lost {
-                samples: judge.losses.samples,
-                pages: judge.losses.pages,
+                samples: judge.losses().samples,
+                pages: judge.losses().pages,
             },
-            folios_forgotten: judge.forgotten,
+            folios_forgotten: judge.forgotten(),
             walks: Walks {
                 seconds: Buckets::of(&walks.duration),
                 zapped: walks.zapped,
@@ -134,24 +131,29 @@ impl Report {
                 .into_iter()
                 .map(|it| Scored::of(judge, it))
                 .collect(),
-            disagreements: disagreement::all(&judge.errors),
+            disagreements: disagreement::all(judge.errors()),
         }
     }
 
-    pub(crate) fn format(&self, format: Format) -> String {
-        match format {
-            Format::Text => text::text(self),
-            // No value in the report can fail to be written.
-            Format::Json => serde_json::to_string_pretty(self).unwrap_or_default(),
-        }
+    /// For people.
+    #[must_use]
+    pub fn text(&self) -> String {
+        text::text(self)
+    }
+
+    /// For programs.
+    #[must_use]
+    pub fn json(&self) -> String {
+        // No value in the report can fail to be written.
+        serde_json::to_string_pretty(self).unwrap_or_default()
     }
 }
 
 impl Scored {
     fn of(judge: &Judge, estimator: Estimator) -> Self {
-        let board = &judge.scoreboard;
+        let board = judge.scoreboard();
         let score = |truth| Score::of(&board.tally(estimator, truth));
-        let ended = judge.heals.of(estimator);
+        let ended = judge.heals().of(estimator);
         Self {
             estimator: estimator.name(),
             against_kernel: score(Truth::Kernel),
@@ -162,7 +164,7 @@ impl Scored {
                 .map(|doubt| (doubt.name(), board.doubted(estimator, doubt)))
                 .filter(|(_, walks)| *walks > 0)
                 .collect(),
-            wrong: wrong(&judge.errors, estimator),
+            wrong: wrong(judge.errors(), estimator),
             false_positives: FalsePositives {
                 open: ended.open,
                 healed_seconds: Buckets::of(&ended.healed),
@@ -178,7 +180,7 @@ fn matrix(judge: &Judge, estimator: Estimator) -> Vec<Cell> {
     for verdict in Outcome::ALL {
         for kernel in Outcome::ALL {
             for ledger in Outcome::ALL {
-                let walks = judge.scoreboard.count(estimator, verdict, kernel, ledger);
+                let walks = judge.scoreboard().count(estimator, verdict, kernel, ledger);
                 if walks > 0 {
                     cells.push(Cell {
                         verdict: verdict.name(),
@@ -204,7 +206,7 @@ fn wrong(
             .filter(|(_, walks)| *walks > 0)
             .collect()
     };
-    Error::ALL
+    WrongVerdict::ALL
         .into_iter()
         .map(|error| (error.name(), by_race(error)))
         .collect()

@@ -9,7 +9,7 @@ use crate::histogram::{Histogram, WALK_BOUNDS_NS};
 
 /// The one race that a wrong verdict is put down to: the first of these that was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Race {
+pub enum Race {
     /// The kernel shows a pin that the ledger does not: at the exit a GUP had taken
     /// its reference and not returned, or a release was on its way.
     UnderWay,
@@ -30,8 +30,10 @@ pub(crate) enum Race {
 }
 
 impl Race {
-    pub(crate) const COUNT: usize = 7;
-    pub(crate) const ALL: [Self; Self::COUNT] = [
+    /// How many there are.
+    pub const COUNT: usize = 7;
+    /// The first that was seen counts.
+    pub const ALL: [Self; Self::COUNT] = [
         Self::UnderWay,
         Self::Gup,
         Self::Zap,
@@ -41,7 +43,9 @@ impl Race {
         Self::Quiet,
     ];
 
-    pub(crate) const fn name(self) -> &'static str {
+    /// In metrics and reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
         match self {
             Self::UnderWay => "under_way",
             Self::Gup => "gup",
@@ -127,16 +131,17 @@ fn zapped(sample: &MkcleanSample) -> bool {
 
 /// The walks that were judged: how long each took, and what fell into it.
 #[derive(Clone, Debug)]
-pub(crate) struct Walks {
-    pub(crate) duration: Histogram,
+pub struct Walks {
+    /// How long each took.
+    pub duration: Histogram,
     /// Walks in which a zap decremented the mapcount; `None` without the hook.
-    pub(crate) zapped: Option<u64>,
+    pub zapped: Option<u64>,
     /// Walks in which a GUP of the folio completed.
-    pub(crate) guped: u64,
+    pub guped: u64,
     /// Walks of a folio that was under writeback at the exit.
-    pub(crate) under_writeback: u64,
+    pub under_writeback: u64,
     /// Of those, walks in which a GUP of the folio completed.
-    pub(crate) guped_under_writeback: u64,
+    pub guped_under_writeback: u64,
 }
 
 impl Walks {

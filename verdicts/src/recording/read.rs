@@ -71,6 +71,10 @@ pub enum Fault {
 
 impl<R: Read> Reader<R> {
     /// Reads as far as the head.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with its beginning.
     pub fn new(mut input: R) -> Result<Self, Damage> {
         check_preamble(&mut input).map_err(|fault| Damage { offset: 0, fault })?;
         let mut reader = Self {
@@ -107,6 +111,10 @@ impl<R: Read> Reader<R> {
     }
 
     /// The next part, or nothing after the last.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, and where; what came before is good.
     pub fn next_chunk(&mut self) -> Result<Option<Chunk<'_>>, Damage> {
         if self.ended {
             return Ok(None);
