@@ -4,7 +4,6 @@
 use std::io;
 
 use super::{
-    Observation,
     deadline::OUT_OF_TIME,
     devices,
     evidence::Taken,
@@ -13,6 +12,7 @@ use super::{
         self, PAGES, anonymous_memory, anonymous_pages, ask_for_nodes, read_across,
         read_by_address, read_directly, splice, touch, write_across,
     },
+    outcome::Observation,
     trials::{ONLY_ROOT, Trial, Trials},
     uring::Pinning,
 };

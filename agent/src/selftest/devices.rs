@@ -14,7 +14,7 @@ use std::{
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
 
 use super::memory::{PAGES, bytes, owned};
-use crate::metrics::page_bytes;
+use crate::kernel::sys::page_bytes;
 
 const UDMABUF: &str = "/dev/udmabuf";
 

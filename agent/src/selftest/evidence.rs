@@ -1,4 +1,4 @@
-//! What the books hold of this very process: what it took, by function and flags,
+//! What ledger and counters hold of this very process: what it took, by function and flags,
 //! and what it has not given back. Others may pin as they like meanwhile.
 
 use std::{
@@ -10,7 +10,7 @@ use std::{
 
 use probe_abi::{GUP_FUNCTIONS, Lost, Owner};
 
-use crate::{books::Books, owners::Owners};
+use crate::kernel::maps::{Counters, LedgerView, OwnerTable};
 
 /// Pages taken, by function and flags.
 pub(super) type Taken = BTreeMap<(&'static str, u32), u64>;
@@ -18,8 +18,9 @@ pub(super) type Taken = BTreeMap<(&'static str, u32), u64>;
 /// How an owner's record is known to be ours. Not by its process id, which is
 /// another one in a namespace.
 pub(super) struct Witness<'a> {
-    books: &'a Books,
-    owners: &'a Owners,
+    counters: &'a Counters,
+    ledger: &'a LedgerView,
+    owners: &'a OwnerTable,
     comm: Vec<u8>,
     /// Clock ticks from boot to our start, and nanoseconds of one.
     start: u64,
@@ -27,11 +28,16 @@ pub(super) struct Witness<'a> {
 }
 
 impl<'a> Witness<'a> {
-    pub(super) fn new(books: &'a Books, owners: &'a Owners) -> io::Result<Self> {
+    pub(super) fn new(
+        counters: &'a Counters,
+        ledger: &'a LedgerView,
+        owners: &'a OwnerTable,
+    ) -> io::Result<Self> {
         // SAFETY: no precondition.
         let ticks = u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).unwrap_or(100);
         Ok(Self {
-            books,
+            counters,
+            ledger,
             owners,
             comm: fs::read("/proc/self/comm")?.trim_ascii_end().to_vec(),
             start: start(&fs::read_to_string("/proc/self/stat")?)
@@ -66,27 +72,27 @@ impl<'a> Witness<'a> {
     /// Ledger keys of what we hold, or held and the ledger remembers. Looks through
     /// all of the ledger, or as far as it comes until then.
     pub(super) fn keys(&self, until: Instant) -> HashSet<u64> {
-        self.books.keys_of(&self.numbers(), until)
+        self.ledger.keys_of(&self.numbers(), until)
     }
 
     /// Entries that zaps took away during walks, on the folios of these keys.
     pub(super) fn zapped(&self, keys: &HashSet<u64>) -> u32 {
-        self.books.zapped(keys, &self.numbers())
+        self.ledger.zapped(keys, &self.numbers())
     }
 
     /// References that the ledger has in our name on the folios of these keys.
     pub(super) fn held(&self, keys: &HashSet<u64>) -> u64 {
-        self.books.held(keys, &self.numbers())
+        self.ledger.held(keys, &self.numbers())
     }
 
     /// Takes them out: plain references whose release no hook sees.
     pub(super) fn forget(&self, keys: &HashSet<u64>) {
-        self.books.forget(keys, &self.numbers());
+        self.ledger.forget(keys, &self.numbers());
     }
 
     /// Samples of walks that the ring had no room for, whoever's.
     pub(super) fn samples_lost(&self) -> u64 {
-        self.books.totals().lost[Lost::RING_FULL]
+        self.counters.totals().lost[Lost::RING_FULL]
     }
 
     fn numbers(&self) -> HashSet<u32> {

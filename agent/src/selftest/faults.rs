@@ -16,7 +16,7 @@ use aya_obj::generated::{
 use memmap2::{MmapMut, MmapOptions, MmapRaw};
 
 use super::memory::{PAGES, owned, touch, unmap};
-use crate::metrics::page_bytes;
+use crate::kernel::sys::page_bytes;
 
 /// include/uapi/linux/perf_event.h.
 const SOFTWARE: u32 = 1;

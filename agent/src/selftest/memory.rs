@@ -21,7 +21,7 @@ use rustix::{
     process::getpid,
 };
 
-use crate::metrics::page_bytes;
+use crate::kernel::sys::page_bytes;
 
 /// Pages of a call: few enough for one call of the kernel's own, enough to be
 /// told from nothing.

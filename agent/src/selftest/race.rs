@@ -7,19 +7,19 @@ use std::{
     io::{self, Error},
     sync::atomic::{AtomicBool, Ordering},
     thread,
+    time::Duration,
 };
 
 use aya::maps::{MapData, RingBuf};
 use memmap2::MmapMut;
-use rustix::time::{ClockId, clock_gettime};
 
 use super::{
-    Observation,
     memory::{PAGES, read_across, splice, touch, unmap, write_back},
+    outcome::Observation,
     trials::Trials,
     walk::clean_one,
 };
-use crate::metrics::page_bytes;
+use crate::kernel::sys::{now, page_bytes};
 
 const HOOKS: [&str; 2] = ["zap", "mapcount_decrement"];
 
@@ -37,8 +37,8 @@ const WALKS: u32 = 3;
 /// Unmaps of one try; no walk is as long.
 const UNMAPS: usize = 1 << 16;
 
-/// Nanoseconds of the monotonic clock.
-type Span = (u64, u64);
+/// Of the probes' clock.
+type Span = (Duration, Duration);
 
 /// What both hooks saw of it.
 pub(super) fn observe(
@@ -150,7 +150,10 @@ fn race(
             done
         })
     })?;
-    let walk: Option<Span> = sample.map(|it| (it.at_ns.saturating_sub(it.walk_ns), it.at_ns));
+    let walk: Option<Span> = sample.map(|it| {
+        let (from, to) = (it.at_ns.saturating_sub(it.walk_ns), it.at_ns);
+        (Duration::from_nanos(from), Duration::from_nanos(to))
+    });
     let inside = walk.map_or(0, |(from, to)| {
         let within = |(begin, end): &&Span| from < *begin && *end < to;
         unmaps.iter().filter(within).count()
@@ -176,10 +179,4 @@ fn unmap_until(pages: &MmapMut, begun: &AtomicBool, over: &AtomicBool) -> io::Re
         begun.store(true, Ordering::Release);
     }
     Ok(unmaps)
-}
-
-/// The probes' clock.
-fn now() -> u64 {
-    let now = clock_gettime(ClockId::Monotonic);
-    now.tv_sec.cast_unsigned() * 1_000_000_000 + now.tv_nsec.cast_unsigned()
 }

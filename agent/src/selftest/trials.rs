@@ -10,17 +10,13 @@ use std::{
 use memmap2::MmapMut;
 
 use super::{
-    Observation,
     deadline::{Deadline, OUT_OF_TIME},
     evidence::{Taken, Witness},
     memory::{OnDisk, PAGES, file_pages},
+    outcome::Observation,
     zero_page::acquired,
 };
-use crate::{
-    attach::{CountedRuns, HookState, Programs},
-    books::Books,
-    owners::Owners,
-};
+use crate::kernel::attach::{CountedRuns, HookState, Programs};
 
 /// Completed I/O gives references back a moment after the reader was woken.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -65,13 +61,12 @@ pub(super) struct Trials<'a> {
 impl<'a> Trials<'a> {
     pub(super) fn new(
         hooks: &[HookState],
-        books: &'a Books,
-        owners: &'a Owners,
+        witness: Witness<'a>,
         programs: &'a Programs,
         deadline: Deadline,
     ) -> io::Result<Self> {
         Ok(Self {
-            witness: Witness::new(books, owners)?,
+            witness,
             deadline,
             served: hooks
                 .iter()

@@ -7,9 +7,9 @@ use aya::maps::{MapData, RingBuf};
 use probe_abi::{MkcleanSample, SampleFlags};
 
 use super::{
-    Observation,
     deadline::OUT_OF_TIME,
     memory::{OnDisk, read_across, splice, touch, write_back},
+    outcome::Observation,
     trials::Trials,
 };
 

@@ -3,8 +3,8 @@
 use std::{collections::HashSet, fs::File, io, os::unix::fs::FileExt};
 
 use super::memory::{PAGES, read_across, zero_pages};
-use crate::{
-    metrics::page_bytes,
+use crate::kernel::{
+    sys::page_bytes,
     vmstat::{self, Vmstat},
 };
 

@@ -1,6 +1,6 @@
 //! The map of the code shows every module, and nothing that is not there.
 
-use std::{collections::BTreeSet, fs};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use crate::{path, read};
 
@@ -17,15 +17,23 @@ const CRATES: [&str; 9] = [
     "xtask",
 ];
 
-/// Modules right below a crate's root; a file and the folder of its name are one.
+/// Modules right below a crate's root. Of the agent, whose rooms are folders, those in a room too.
 fn modules(krate: &str) -> BTreeSet<String> {
-    let entries: Vec<String> = fs::read_dir(path(krate).join("src"))
-        .expect("a crate has sources")
-        .flatten()
-        .filter_map(|it| it.file_name().into_string().ok())
-        .collect();
+    let mut modules = within(&path(krate).join("src"));
+    if krate == "agent" {
+        for room in modules.clone() {
+            let inside = within(&path("agent/src").join(&room));
+            modules.extend(inside.iter().map(|it| format!("{room}/{it}")));
+        }
+    }
+    modules
+}
+
+/// Modules of a folder, none if it is not there; a file and the folder of its name are one.
+fn within(folder: &Path) -> BTreeSet<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries
-        .iter()
+        .filter_map(|it| it.file_name().into_string().ok())
         .map(|it| it.trim_end_matches(".rs").to_owned())
         .filter(|it| !["main", "lib"].contains(&it.as_str()))
         .collect()

@@ -1,4 +1,4 @@
-//! The metrics as `agent/src/metrics.rs` and its modules declare them: kind, name, help, labels.
+//! The metrics as `agent/src/views/metrics.rs` and its modules declare them: kind, name, help, labels.
 //! Leaves out their values.
 
 use std::fs;
@@ -18,14 +18,14 @@ pub(crate) struct Metric {
 
 /// All of them, in the order of the file.
 pub(crate) fn declared() -> Vec<Metric> {
-    let mut source = read("agent/src/metrics.rs");
-    for entry in fs::read_dir(path("agent/src/metrics"))
+    let mut source = read("agent/src/views/metrics.rs");
+    for entry in fs::read_dir(path("agent/src/views/metrics"))
         .into_iter()
         .flatten()
         .flatten()
     {
         let name = entry.file_name().to_string_lossy().into_owned();
-        source += &read(&format!("agent/src/metrics/{name}"));
+        source += &read(&format!("agent/src/views/metrics/{name}"));
     }
     let found = declarations(&source);
     assert!(found.len() > 20, "only {} metrics were found", found.len());

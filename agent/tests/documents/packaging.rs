@@ -12,7 +12,7 @@ fn quoted_after<'a>(text: &'a str, before: &str) -> BTreeSet<&'a str> {
 
 #[test]
 fn every_setting_of_the_agent_is_in_the_environment_file_and_no_other() {
-    let cli = read("agent/src/cli.rs");
+    let cli = read("agent/src/commands/cli.rs");
     let file = read("packaging/pinscope.env");
     let settings: BTreeSet<&str> = file
         .lines()
@@ -25,7 +25,7 @@ fn every_setting_of_the_agent_is_in_the_environment_file_and_no_other() {
 
 #[test]
 fn what_is_shown_as_a_default_is_the_default() {
-    let cli = read("agent/src/cli.rs");
+    let cli = read("agent/src/commands/cli.rs");
     for (setting, default) in [
         ("PINSCOPE_LISTEN", "127.0.0.1:9969"),
         ("PINSCOPE_ATTACH", "auto"),
@@ -46,7 +46,7 @@ fn what_is_shown_as_a_default_is_the_default() {
 #[test]
 fn the_unit_grants_the_capabilities_that_the_agent_asks_for_and_no_other() {
     let unit = read("packaging/pinscope.service");
-    let asked = read("agent/src/facts/methods.rs");
+    let asked = read("agent/src/kernel/facts/methods.rs");
     let asked: BTreeSet<&str> = quoted_after(&asked, ", \"CAP_");
     assert!(asked.len() > 1, "{asked:?}");
     for setting in ["AmbientCapabilities=", "CapabilityBoundingSet="] {

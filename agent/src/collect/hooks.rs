@@ -1,0 +1,36 @@
+//! A hook: what it is attached to, and what the self-test says of it.
+
+use crate::{
+    kernel::attach::HookState,
+    selftest::{Findings, Tested},
+};
+
+/// One hook of the catalogue on this kernel.
+#[derive(Clone, Debug)]
+pub(crate) struct Hook {
+    pub(crate) state: HookState,
+    pub(crate) tested: Tested,
+}
+
+impl Hook {
+    /// Each hook with what was found of it.
+    pub(crate) fn all(states: Vec<HookState>, findings: &Findings) -> Vec<Self> {
+        let tested = |name| {
+            let found = findings.tested.get(name).cloned();
+            let why = "the self-test did not come to it";
+            found.unwrap_or_else(|| Tested::Untested(why.to_owned()))
+        };
+        states
+            .into_iter()
+            .map(|state| Self {
+                tested: tested(state.name),
+                state,
+            })
+            .collect()
+    }
+
+    /// Whether what it sees can be believed.
+    pub(crate) fn sees(&self) -> bool {
+        self.state.attached.is_some() && !matches!(self.tested, Tested::Failed(_))
+    }
+}

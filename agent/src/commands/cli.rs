@@ -1,0 +1,250 @@
+//! The command line.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand};
+use hooks::Attach;
+
+use crate::{owners::By, views::output::Format};
+
+/// Where the agent answers, and where it is asked.
+const SOCKET: &str = "/run/pinscope/pinscope.sock";
+
+/// Observes pinned memory on a live kernel: who pins, for how long, and whether
+/// writeback meets it.
+#[derive(Debug, Parser)]
+#[command(name = "pinscope", version, about, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// What is logged: error, warn, info, debug, trace, or per module as in
+    /// `RUST_LOG`.
+    #[arg(long, global = true, env = "PINSCOPE_LOG", default_value = "info")]
+    pub(crate) log: String,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Attach to the running kernel, judge, and export metrics.
+    Run(RunOptions),
+    /// Run, and write what the kernel sends to a file that can be replayed.
+    Record(RecordOptions),
+    /// Judge a recording, or a trace of the model, with the code that judges live.
+    Replay(ReplayOptions),
+    /// Ask the running agent who holds pins: how much, since when, and on whose behalf.
+    Pins(PinsOptions),
+    /// Ask the running agent how good each estimator is.
+    Verdicts(VerdictsOptions),
+    /// Say what would work on this host and what is missing, changing nothing.
+    Doctor(DoctorOptions),
+    /// Load every probe, attach none, and print what the verifier did with it.
+    #[command(hide = true)]
+    Verify,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunOptions {
+    /// Address that serves `/metrics`.
+    #[arg(long, env = "PINSCOPE_LISTEN", default_value = "127.0.0.1:9969")]
+    pub(crate) listen: SocketAddr,
+
+    /// End by itself after this time, with a summary (30s, 5m, 1h).
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    pub(crate) for_time: Option<Duration>,
+
+    /// How to attach: fentry is cheaper, kprobe works on more kernels.
+    #[arg(long, env = "PINSCOPE_ATTACH", default_value = "auto")]
+    pub(crate) attach: Attach,
+
+    /// Size of the ring that carries samples: a power of two, at least one page.
+    #[arg(long, env = "PINSCOPE_RING_BYTES", default_value_t = 1 << 20, value_parser = ring_bytes)]
+    pub(crate) ring_bytes: u32,
+
+    /// Folios that the ledger can hold, rounded up to a power of two; one takes
+    /// 48 bytes of kernel memory. When it is full, it keeps a sample of folios.
+    #[arg(long, env = "PINSCOPE_LEDGER_FOLIOS", default_value_t = 1 << 18, value_parser = ledger_folios)]
+    pub(crate) ledger_folios: u32,
+
+    /// Owners that can be told apart at once, rounded up to a power of two; one
+    /// takes 512 bytes of kernel memory.
+    #[arg(long, env = "PINSCOPE_OWNERS", default_value_t = 1 << 12, value_parser = owners)]
+    pub(crate) owners: u32,
+
+    /// Socket that answers `pinscope pins` and `pinscope verdicts`; one agent a socket.
+    #[arg(long, env = "PINSCOPE_SOCKET", default_value = SOCKET)]
+    pub(crate) socket: PathBuf,
+
+    /// Pins held for longer than this make their owner a suspect (30s, 10m, 1h).
+    #[arg(
+        long,
+        value_name = "TIME",
+        env = "PINSCOPE_SUSPECT_AFTER",
+        default_value = "1h",
+        value_parser = duration
+    )]
+    pub(crate) suspect_after: Duration,
+
+    /// Form of the summary at the end.
+    #[arg(long, default_value = "text")]
+    pub(crate) summary: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RecordOptions {
+    /// File to write; what it held is gone.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) run: RunOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplayOptions {
+    /// A recording, or a trace as the model prints it.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+
+    /// Form of the report.
+    #[arg(long, default_value = "text")]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PinsOptions {
+    /// What the rows stand for.
+    #[arg(long, default_value = "process")]
+    pub(crate) by: By,
+
+    /// Only what has been held for at least so long (500ms, 10s, 5m).
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) older: Option<Duration>,
+
+    /// Only owners that are suspected of a leak.
+    #[arg(long)]
+    pub(crate) suspects: bool,
+
+    /// Rows at most; the others are added up in one.
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) top: usize,
+
+    /// Socket of the agent.
+    #[arg(long, env = "PINSCOPE_SOCKET", default_value = SOCKET)]
+    pub(crate) socket: PathBuf,
+
+    /// Form of the report.
+    #[arg(long, default_value = "text")]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerdictsOptions {
+    /// Socket of the agent.
+    #[arg(long, env = "PINSCOPE_SOCKET", default_value = SOCKET)]
+    pub(crate) socket: PathBuf,
+
+    /// Form of the report.
+    #[arg(long, default_value = "text")]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorOptions {
+    /// Form of the report.
+    #[arg(long, default_value = "text")]
+    pub(crate) format: Format,
+
+    /// How the agent would be asked to attach.
+    #[arg(long, default_value = "auto")]
+    pub(crate) attach: Attach,
+
+    /// Print only why the agent cannot run, if it cannot.
+    #[arg(long)]
+    pub(crate) quiet: bool,
+}
+
+/// A time like `30s`, `5m`, `1h`, `500ms`; a bare number is seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number
+        .parse()
+        .map_err(|_| format!("expected a time like 30s, 5m or 1h, not `{text}`"))?;
+    let milliseconds = match unit {
+        "ms" => 1,
+        "" | "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err(format!("unknown unit `{unit}` in `{text}`: ms, s, m or h")),
+    };
+    number
+        .checked_mul(milliseconds)
+        .filter(|it| *it > 0)
+        .map(Duration::from_millis)
+        .ok_or_else(|| format!("`{text}` is out of range"))
+}
+
+fn ring_bytes(text: &str) -> Result<u32, String> {
+    let bytes: u32 = text
+        .parse()
+        .map_err(|_| format!("`{text}` is not a number of bytes"))?;
+    if bytes.is_power_of_two() && (4096..=1 << 30).contains(&bytes) {
+        Ok(bytes)
+    } else {
+        Err("the ring's size must be a power of two between 4096 and 1 GiB".to_owned())
+    }
+}
+
+fn ledger_folios(text: &str) -> Result<u32, String> {
+    let folios: u32 = text
+        .parse()
+        .map_err(|_| format!("`{text}` is not a number of folios"))?;
+    if (64..=1 << 26).contains(&folios) {
+        Ok(folios.next_power_of_two())
+    } else {
+        Err("the ledger holds between 64 and 67108864 folios".to_owned())
+    }
+}
+
+fn owners(text: &str) -> Result<u32, String> {
+    let owners: u32 = text
+        .parse()
+        .map_err(|_| format!("`{text}` is not a number of owners"))?;
+    if (16..=1 << 16).contains(&owners) {
+        Ok(owners.next_power_of_two())
+    } else {
+        Err("between 16 and 65536 owners can be told apart".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn times_are_read_with_their_units() {
+        assert_eq!(duration("30s"), Ok(Duration::from_secs(30)));
+        assert_eq!(duration("2"), Ok(Duration::from_secs(2)));
+        assert_eq!(duration("1h"), Ok(Duration::from_secs(3600)));
+        for wrong in ["", "s", "1 day", "0s", "99999999999999999999h"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_ring_that_the_kernel_would_refuse_is_refused_here() {
+        assert_eq!(ring_bytes("4096"), Ok(4096));
+        assert!(ring_bytes("4095").is_err());
+        assert!(ring_bytes("0").is_err());
+    }
+}

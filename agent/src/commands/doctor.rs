@@ -1,0 +1,164 @@
+//! `pinscope doctor`: what would work on this host, and the way out where it
+//! would not. Attaches nothing that stays.
+
+mod report;
+
+use std::{fs, path::Path};
+
+use hooks::{Attach, Facts, Support, layout, obstacle, plan};
+
+use super::cli::DoctorOptions;
+use crate::{
+    error::AgentError,
+    kernel::{
+        facts::{self, Lockdown, Privileges},
+        vmstat::Vmstat,
+    },
+    views::output::{self, Format},
+};
+use report::{Check, Report, State};
+
+/// Prints the report; `Err` if the agent could not run here.
+pub(super) fn doctor(options: &DoctorOptions) -> Result<(), AgentError> {
+    let report = examine(options);
+    if !options.quiet {
+        match options.format {
+            Format::Text => output::print(&report.text()),
+            Format::Json => output::print(&report.json()),
+        }
+    }
+    match report.problem {
+        None => Ok(()),
+        Some(_) if !options.quiet => Err(AgentError::Unfit { why: None }),
+        why => Err(AgentError::Unfit { why }),
+    }
+}
+
+fn examine(options: &DoctorOptions) -> Report {
+    let complaint = Privileges::of_this_process().complaint();
+    let mut checks = vec![
+        Check::new("kernel", State::Ok, facts::release()),
+        Check::either(
+            "capabilities",
+            "enough",
+            complaint.as_deref(),
+            State::Missing,
+        ),
+        lockdown(),
+        btf(),
+        tracefs(),
+    ];
+    let mut hooks = Vec::new();
+    // Of the hooks all else can be said.
+    let assumed = complaint.is_some();
+    let mut problem = complaint;
+    match facts::gather() {
+        Err(error) => problem = problem.or_else(|| Some(reason(error))),
+        Ok(facts) => {
+            checks.push(addresses(&facts));
+            checks.extend(methods(&facts));
+            let real = plan(&facts, options.attach);
+            problem = problem
+                .or_else(|| obstacle(&facts, &real, options.attach).map(|it| it.to_string()))
+                .or_else(|| layout(&facts).err().map(|it| it.to_string()))
+                .or_else(|| Vmstat::read().err().map(reason));
+            hooks = if assumed {
+                plan(&facts.as_if_privileged(), options.attach)
+            } else {
+                real
+            };
+        }
+    }
+    checks.push(pin_counters());
+    Report::new(checks, &hooks, assumed, problem)
+}
+
+/// The agent's own words without what leads to this very report.
+fn reason(error: AgentError) -> String {
+    match error {
+        AgentError::NotTraceable(why) => why,
+        other => crate::error::chain(&other),
+    }
+}
+
+fn lockdown() -> Check {
+    match facts::lockdown() {
+        Lockdown::Absent => Check::new("lockdown", State::Ok, "this kernel has none"),
+        Lockdown::Hidden => Check::new(
+            "lockdown",
+            State::Worse,
+            "not known: as root, `mount -t securityfs securityfs /sys/kernel/security` shows it",
+        ),
+        it @ Lockdown::Level(_) if it.is_confidentiality() => Check::new(
+            "lockdown",
+            State::Missing,
+            "confidentiality: no program may read the kernel's memory",
+        ),
+        Lockdown::Level(level) => Check::new("lockdown", State::Ok, level),
+    }
+}
+
+fn btf() -> Check {
+    let missing =
+        "missing: the kernel was built without CONFIG_DEBUG_INFO_BTF, or /sys is not mounted";
+    let missing = (!Path::new(facts::BTF).exists()).then_some(missing);
+    Check::either("btf", "present", missing, State::Missing)
+}
+
+fn tracefs() -> Check {
+    let missing = facts::untraceable().map(|error| {
+        let why = match error.raw_os_error() {
+            _ if facts::lockdown().is_confidentiality() => {
+                "while the kernel is locked down for confidentiality"
+            }
+            Some(libc::ENOENT) => {
+                "because it is not mounted: as root, `mount -t tracefs tracefs /sys/kernel/tracing`"
+            }
+            Some(libc::EACCES) => "by this user: only root may, unless it is mounted otherwise",
+            _ => "here: lockdown, a security module or the container forbids it",
+        };
+        format!("not readable {why}; functions that cannot be hooked are found by trying ({error})")
+    });
+    Check::either("tracefs", "readable", missing.as_deref(), State::Worse)
+}
+
+fn addresses(facts: &Facts) -> Check {
+    let hidden = "hidden: zaps are not told from other decrements of a mapcount; that takes \
+                  CAP_SYSLOG and kernel.kptr_restrict below 2";
+    let hidden = facts
+        .symbols
+        .values()
+        .all(|it| it.start == 0)
+        .then_some(hidden);
+    Check::either("addresses", "shown", hidden, State::Worse)
+}
+
+/// One way to attach is enough, so that neither is missing by itself.
+fn methods(facts: &Facts) -> [Check; 2] {
+    let methods = &facts.methods;
+    let without = if methods.closed(Attach::Auto).is_some() {
+        State::Missing
+    } else {
+        State::Worse
+    };
+    let check = |name, support: &Support| Check::either(name, "works", support.reason(), without);
+    [
+        check("fentry", &methods.fentry),
+        check("kprobe", &methods.kprobe),
+    ]
+}
+
+fn pin_counters() -> Check {
+    let found = match Vmstat::read() {
+        Err(error) => Err((State::Missing, crate::error::chain(&error))),
+        Ok(_) if fs::File::open("/proc/sys/vm/stat_refresh").is_err() => Err((
+            State::Worse,
+            "up to a second old: only root may have the kernel fold them".to_owned(),
+        )),
+        Ok(_) => Ok(()),
+    };
+    match found {
+        Ok(()) => Check::new("pin counters", State::Ok, "exact"),
+        Err((state, why)) => Check::new("pin counters", state, why),
+    }
+}

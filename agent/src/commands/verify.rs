@@ -1,0 +1,45 @@
+//! `pinscope verify`: loads every probe that this kernel can take, attaches
+//! none, and prints as lines of JSON the facts that hooks and layout are chosen
+//! from, then what the verifier made of each program.
+
+use hooks::{Attach, Methods, Support, layout, plan};
+use serde_json::json;
+
+use crate::{
+    error::AgentError,
+    kernel::{
+        attach::{self, Sizes},
+        facts,
+    },
+    views::output,
+};
+
+/// Prints `{"facts": ..}`, and for each program `{"program": .., "instructions": n,
+/// "load_ms": n}` or `{"program": .., "refused": ".."}`.
+pub(super) fn verify() -> Result<(), AgentError> {
+    let mut facts = facts::gather()?;
+    output::print(&json!({ "facts": facts }));
+    // A kernel may load programs that it would not attach: that is enough here.
+    facts.methods = Methods {
+        fentry: Support::Yes,
+        kprobe: Support::Yes,
+    };
+    let mut steps = plan(&facts, Attach::Fentry);
+    steps.extend(plan(&facts, Attach::Kprobe));
+    let layout = layout(&facts)?;
+    let sizes = Sizes {
+        ring_bytes: 4096,
+        ledger_slots: 1024,
+        owners: 1024,
+    };
+    attach::load_all(&facts, &steps, layout, sizes, |loaded| {
+        output::print(&match loaded.verified {
+            Ok(instructions) => json!({
+                "program": loaded.name,
+                "instructions": instructions,
+                "load_ms": loaded.load_ms,
+            }),
+            Err(refused) => json!({ "program": loaded.name, "refused": refused }),
+        });
+    })
+}

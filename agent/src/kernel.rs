@@ -1,0 +1,9 @@
+//! The kernel, as the agent deals with it: what it offers, the probes attached to it, what they
+//! share with us, and its own counters. The only room that asks it for anything by `bpf(2)`.
+
+pub(crate) mod attach;
+pub(crate) mod facts;
+pub(crate) mod maps;
+pub(crate) mod resolver;
+pub(crate) mod sys;
+pub(crate) mod vmstat;

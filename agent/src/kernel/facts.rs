@@ -1,0 +1,110 @@
+//! What the running kernel is and offers, asked once at start.
+//!
+//! What is asked for, and what follows from the answers, is the crate `hooks`'.
+
+mod btf;
+mod methods;
+mod preemption;
+mod symbols;
+pub(crate) mod trial;
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use hooks::{ENUMERATORS, Facts, Function, HOOKS, MEMBERS, SIZES, SURE_ARGUMENTS, SYMBOLS};
+
+pub(crate) use methods::{Lockdown, Privileges, has_loop, lockdown};
+pub(crate) use symbols::{tracefs, untraceable};
+pub(crate) use trial::{bpf, open_perf_event};
+
+use super::sys;
+use crate::error::AgentError;
+
+/// Where the kernel shows its BTF.
+pub(crate) const BTF: &str = "/sys/kernel/btf/vmlinux";
+
+/// Asks the running kernel. Loads trial programs and opens a kprobe to learn
+/// which ways to attach there are, and removes them.
+pub(crate) fn gather() -> Result<Facts, AgentError> {
+    let names: Vec<&str> = HOOKS
+        .iter()
+        .flat_map(|hook| hook.candidates)
+        .map(|candidate| candidate.symbol)
+        .collect();
+    let btf = btf::KernelBtf::open(Path::new(BTF))?;
+    let symbols = symbols::kallsyms(&names, SYMBOLS)?;
+    let traceable = symbols::traceable();
+    let forbidden = symbols::kprobe_blacklist();
+    let mut functions = BTreeMap::new();
+    for name in names {
+        let whole = symbols::whole(name);
+        let arguments = btf.arguments(whole.unwrap_or(name))?;
+        let is_there = arguments.is_some() && whole.is_none();
+        if is_there || symbols.contains_key(name) {
+            let traceable = traceable.as_ref().map(|it| it.contains(name));
+            functions.insert(
+                name.to_owned(),
+                Function {
+                    arguments,
+                    traceable,
+                    kprobe_forbidden: forbidden.contains(name),
+                    part: whole.is_some(),
+                    fentry_refused: false,
+                },
+            );
+        }
+    }
+    let probed = functions
+        .iter()
+        .find(|(_, it): &(_, &Function)| it.is_ordinary())
+        .map(|(name, _)| name.as_str());
+    let methods = methods::probe(probed, probed.and_then(|it| btf.function_id(it)));
+    let mut facts = Facts {
+        release: release(),
+        page_bytes: sys::page_bytes(),
+        functions,
+        symbols,
+        methods,
+        ..Facts::default()
+    };
+    try_long_functions(&mut facts, &btf);
+    for (structure, member) in MEMBERS {
+        if let Some(offset) = btf.offset(structure, member)? {
+            facts
+                .members
+                .insert(format!("{structure}.{member}"), offset);
+        }
+    }
+    for structure in SIZES {
+        if let Some(size) = btf.size(structure)? {
+            facts.sizes.insert((*structure).to_owned(), size);
+        }
+    }
+    for enumerator in ENUMERATORS {
+        if let Some(value) = btf.enumerator(enumerator) {
+            facts.enumerators.insert((*enumerator).to_owned(), value);
+        }
+    }
+    facts.preemptible = preemption::preemptible(btf.enumerator(preemption::LAZY).is_some());
+    Ok(facts)
+}
+
+/// Where trampolines take few arguments, a program for a function of many loads and is then
+/// refused.
+fn try_long_functions(facts: &mut Facts, btf: &btf::KernelBtf) {
+    if !facts.methods.fentry.usable() {
+        return;
+    }
+    for (name, function) in &mut facts.functions {
+        let arguments = function.arguments.as_ref().map_or(0, Vec::len);
+        if arguments > SURE_ARGUMENTS && function.traceable != Some(false) {
+            let id = btf.function_id(name);
+            function.fentry_refused = id.is_some_and(|id| trial::attach_fentry(id).is_err());
+        }
+    }
+}
+
+/// `uname -r`, for messages.
+pub(crate) fn release() -> String {
+    fs::read_to_string("/proc/sys/kernel/osrelease")
+        .map_or_else(|_| "unknown".to_owned(), |it| it.trim().to_owned())
+}

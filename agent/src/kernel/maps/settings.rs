@@ -1,0 +1,43 @@
+//! What the running probes are told, through a mapping that they share: the zero
+//! page, and how many folios the ledger keeps.
+
+use std::{mem::offset_of, sync::atomic::Ordering};
+
+use aya::maps::MapData;
+
+use super::mapped::Shared;
+use crate::error::AgentError;
+
+/// The one value of `SETTINGS`.
+pub(crate) struct Settings(Shared);
+
+impl Settings {
+    pub(crate) fn map(data: &MapData) -> Result<Self, AgentError> {
+        Shared::new(data, "SETTINGS", size_of::<probe_abi::Settings>()).map(Self)
+    }
+
+    /// The ledger key of a page whose pins do not count.
+    pub(crate) fn leave_out(&self, zero_page: u64) {
+        self.0
+            .word(offset_of!(probe_abi::Settings, zero_page))
+            .store(zero_page, Ordering::Release);
+    }
+
+    /// The first stratum that the ledger keeps; 0 is all of them.
+    pub(crate) fn level(&self) -> u64 {
+        self.0
+            .word(offset_of!(probe_abi::Settings, level))
+            .load(Ordering::Acquire)
+    }
+
+    /// Lets the ledger keep one stratum more, unless the probes have just raised
+    /// the level. Whether it did.
+    pub(crate) fn lower(&self, level: u64) -> bool {
+        level > 0
+            && self
+                .0
+                .word(offset_of!(probe_abi::Settings, level))
+                .compare_exchange(level, level - 1, Ordering::AcqRel, Ordering::Acquire)
+                .is_ok()
+    }
+}

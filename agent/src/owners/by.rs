@@ -1,0 +1,22 @@
+//! By what pins are added up.
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+/// What the rows of a report stand for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum By {
+    /// The process that pinned.
+    Process,
+    /// The cgroup of that process.
+    Cgroup,
+    /// The memory cgroup that is charged for the memory, whoever pinned it.
+    Memcg,
+    /// The part of the kernel on whose behalf it is pinned.
+    Subsystem,
+    /// The file that the memory belongs to.
+    File,
+    /// The call path that pinned.
+    Stack,
+}

@@ -1,0 +1,21 @@
+//! Who holds pins, as a report: by process, cgroup, subsystem, file or call path.
+
+mod group;
+mod report;
+mod rows;
+mod text;
+
+use super::output::Format;
+pub(crate) use group::About;
+#[cfg(test)]
+pub(crate) use group::Cgroup;
+pub(crate) use report::{Report, Wanted};
+pub(crate) use rows::{Filter, Row, one_in, rows};
+
+/// The report, in the form that was asked for.
+pub(crate) fn format(report: &Report, format: Format) -> String {
+    match format {
+        Format::Text => text::text(report),
+        Format::Json => serde_json::to_string_pretty(report).unwrap_or_else(|it| it.to_string()),
+    }
+}
