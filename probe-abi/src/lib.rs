@@ -19,10 +19,10 @@ mod settings;
 mod strata;
 
 pub use cast::{CAST_CALL, CAST_CALL_CODE};
-pub use counters::{CpuCounters, Lost, RELEASE_FUNCTIONS, WALK_KINDS, WalkKind};
+pub use counters::{CpuCounters, Lost, WALK_KINDS, WalkKind};
 pub use layout::{ABSENT, Layout};
 pub use ledger::{
-    BUCKET_SLOTS, Bucket, Kind, SlotNote, Word, bucket_of, folio_key, hash_of, ledger_shift,
+    BUCKET_SLOTS, Bucket, Kind, NOBODY, NoteFlags, SlotNote, Word, bucket_of, folio_key, hash_of, ledger_shift,
     page_high, preferred_slot_of, second_hash_of,
 };
 pub use owner::{
