@@ -1,7 +1,7 @@
 //! Entering references: at the slot that the folio prefers, or else wherever the two
 //! buckets have room.
 
-use probe_abi::{Lost, NOBODY, SlotNote, Word};
+use probe_abi::{Lost, NOBODY, SlotNote, Word, opened_at};
 
 use crate::{Clearing, References, Table, hint::unlock, room::Rank};
 
@@ -139,8 +139,7 @@ impl Acquire {
         if self.references.kind() == Word::GET {
             return;
         }
-        let mut clearing = Clearing::of(table, self);
-        table.make_room(&mut clearing);
+        let clearing = table.make_room(Clearing::of(table, self));
         self.level = clearing.level;
         self.rank = clearing.rank(table);
     }
@@ -240,11 +239,12 @@ fn claim<T: Table>(
     let now = table.now();
     // What was counted of this folio outlives the change of owner. Otherwise a count
     // begins where no earlier one of this slot is likely to have been.
-    let (mut gups, mut zaps) = (seed(now), 0);
+    let (mut gups, mut zaps, mut opened) = (seed(now), 0, opened_at(now));
     if old.0 & Word::IDENTITY == references.want {
         if table.mapping(bucket, slot) == references.mapping {
             gups = table.gups(bucket, slot).wrapping_add(1);
             zaps = table.zaps(bucket, slot);
+            opened = table.opened(bucket, slot);
         }
     } else if old.0 & !Word::PLACE != 0 {
         evict(old);
@@ -255,11 +255,12 @@ fn claim<T: Table>(
         SlotNote {
             since_ns: now,
             mapping: references.mapping,
-            pages: references.pages,
             gups,
             zaps,
             owner: references.owner as u16,
             flags: 0,
+            order: references.order as u8,
+            opened,
             memcg: references.memcg,
         },
     );

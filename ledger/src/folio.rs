@@ -20,6 +20,25 @@ pub struct Totals {
     pub zaps: u64,
     /// Slots, tombstones included.
     pub slots: u64,
+    /// When the first of them was opened, see [`probe_abi::opened_at`]; all ones without any.
+    pub opened: u64,
+}
+
+impl Totals {
+    /// Of a folio that the ledger does not have. `zero` may be one that the verifier does not
+    /// know.
+    #[must_use]
+    #[inline(always)]
+    pub const fn none(zero: u64) -> Self {
+        Self {
+            pins: zero,
+            gets: zero,
+            gups: zero,
+            zaps: zero,
+            slots: zero,
+            opened: u64::MAX - zero,
+        }
+    }
 }
 
 /// Looks a folio up. `mapping` is what it is of now.
@@ -46,6 +65,7 @@ pub fn totals<T: Table>(table: T, key: u64, mapping: u64, totals: &mut Totals) {
             totals.gups += u64::from(table.gups(bucket, slot));
             totals.zaps += u64::from(table.zaps(bucket, slot));
             totals.slots += 1;
+            totals.opened = totals.opened.min(u64::from(table.opened(bucket, slot)));
         }
     }
 }

@@ -34,6 +34,6 @@ pub use acquire::{Acquire, acquire_at_preferred};
 pub use audit::{forget, write_off};
 pub use folio::{Totals, close, note_zaps, totals};
 pub use hint::{clear_hint, doubt_hint, raise_hint};
-pub use release::{Attempt, Release, release_at_preferred};
+pub use release::{Attempt, Release, is_nowhere, release_at_preferred};
 pub use room::{Clearing, Rank, keeps};
 pub use table::{Fit, References, Releaser, Table};

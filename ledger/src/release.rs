@@ -2,12 +2,12 @@
 //!
 //! The kernel does not say whose reference it drops. A folio with one slot leaves no
 //! question. Of several slots it is the one whose owner fits the releaser best, see
-//! [`Fit`]; among equals the one that was pinned last, because what is held for long is
+//! [`crate::Fit`]; among equals the one that was pinned last, because what is held for long is
 //! given back last. Where equals have different owners, that is a guess and is marked.
 
 use probe_abi::Word;
 
-use crate::{Fit, References, Releaser, Table};
+use crate::{References, Releaser, Table};
 
 /// `PAGE_MAPPING_ANON`, the bit of `folio->mapping` that tells anonymous memory.
 const MAPPING_ANON: u64 = 1;
@@ -33,6 +33,8 @@ pub struct Release {
     best_owner: u64,
     /// Whether another owner's slot fits as well as that.
     rivals: u64,
+    /// Whether it was so for any that was taken.
+    guesses: u64,
     /// Attempts that found no slot, in a row.
     misses: u64,
 }
@@ -62,6 +64,17 @@ pub fn release_at_preferred<T: Table>(table: T, references: &References) -> u64 
     take(table, bucket, slot, word, references)
 }
 
+/// Whether the ledger has nothing of what is released: not at the preferred slot, and no
+/// hint that it is elsewhere.
+#[inline(always)]
+pub fn is_nowhere<T: Table>(table: T, references: &References) -> bool {
+    let Some((bucket, slot)) = table.preferred(references.key()) else {
+        return true;
+    };
+    let word = table.word(bucket, slot);
+    word.0 & Word::HINT == 0 && !holds(table, word, references.want)
+}
+
 impl Release {
     /// `releaser`: as far as it is known.
     #[must_use]
@@ -75,6 +88,7 @@ impl Release {
             best_bucket: 0,
             best_owner: 0,
             rivals: 0,
+            guesses: 0,
             misses: 0,
         }
     }
@@ -83,19 +97,20 @@ impl Release {
     #[inline(always)]
     pub fn run<T: Table>(&mut self, table: T) -> u64 {
         table.search(self);
+        if self.guesses != 0 {
+            table.mark_guesses(self);
+        }
         self.references.left
     }
 
-    /// Forgets what was found, before both buckets are looked through.
-    #[inline(always)]
-    pub fn begin<T: Table>(&mut self, table: T) {
-        self.best = table.zero();
-        self.rivals = table.zero();
-    }
-
-    /// Looks through one of the two buckets for the best slot.
+    /// Looks through one of the two buckets for the best slot; with the first of them the
+    /// search begins anew.
     #[inline(always)]
     pub fn look<T: Table>(&mut self, table: T, which: u64) {
+        if which == 0 {
+            self.best = table.zero();
+            self.rivals = table.zero();
+        }
         let index = self.buckets[(which & 1) as usize];
         let Some(bucket) = table.bucket(index) else {
             return;
@@ -145,20 +160,17 @@ impl Release {
         };
         let word = table.word(bucket, slot);
         if holds(table, word, self.references.want) {
-            self.references.left -= take(table, bucket, slot, word, &self.references);
+            let taken = take(table, bucket, slot, word, &self.references);
+            self.references.left -= taken;
+            if taken > 0 {
+                self.guesses |= self.rivals;
+            }
         }
         if self.references.left == 0 {
             Attempt::Done
         } else {
             Attempt::GoOn
         }
-    }
-
-    /// Whether it is not known whose references were taken.
-    #[must_use]
-    #[inline(always)]
-    pub fn is_a_guess(&self) -> bool {
-        self.rivals != 0
     }
 
     /// Marks what is left of the folio in one of the two buckets: whose it is, is a guess.
@@ -179,10 +191,10 @@ impl Release {
 /// A slot as a number that is greater the better it is: how well its owner fits, when its
 /// count last left zero, and which slot it is, plus one.
 #[inline(always)]
-fn candidate(fit: Fit, since_ns: u64, slot: usize) -> u64 {
+fn candidate(fit: u64, since_ns: u64, slot: usize) -> u64 {
     // In units of 64 ns; 63 bits in all, so that differences are numbers with a sign.
     let since = (since_ns >> 6) & ((1 << TIME_BITS) - 1);
-    (fit as u64) << (TIME_BITS + SLOT_BITS) | since << SLOT_BITS | (slot as u64 + 1)
+    fit << (TIME_BITS + SLOT_BITS) | since << SLOT_BITS | (slot as u64 + 1)
 }
 
 #[inline(always)]

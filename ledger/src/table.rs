@@ -49,11 +49,14 @@ pub trait Table: Copy {
     /// The note's number of mapcount decrements.
     fn zaps(self, bucket: Self::Bucket, slot: usize) -> u32;
 
+    /// When the note's folio was first remembered.
+    fn opened(self, bucket: Self::Bucket, slot: usize) -> u32;
+
     /// Writes the whole note of a slot that is ours: its word is busy.
     fn write_note(self, bucket: Self::Bucket, slot: usize, note: SlotNote);
 
     /// Writes what an owner's first pin after a while changes: time, mapping, memory
-    /// cgroup, pages; not who the owner is, nor what was counted.
+    /// cgroup, order; not who the owner is, nor what was counted.
     fn renew_note(self, bucket: Self::Bucket, slot: usize, references: &References);
 
     /// Counts one GUP more in the note.
@@ -71,8 +74,8 @@ pub trait Table: Copy {
     /// Now, nanoseconds.
     fn now(self) -> u64;
 
-    /// How well an owner fits who gives references back.
-    fn fit(self, owner: u32, releaser: &Releaser) -> Fit;
+    /// How well an owner fits who gives references back: a [`Fit`], as a number.
+    fn fit(self, owner: u32, releaser: &Releaser) -> u64;
 
     /// An owner gave its last reference on a folio back, which it had since then.
     fn held_since(self, owner: u32, since_ns: u64);
@@ -100,12 +103,14 @@ pub trait Table: Copy {
     fn raise_hint(self, key: u64);
 
     /// Calls [`Clearing::slot`] for every slot of the two buckets, and [`Clearing::round`],
-    /// until it is done.
-    fn make_room(self, clearing: &mut Clearing);
+    /// until it is done; what it has come to.
+    fn make_room(self, clearing: Clearing) -> Clearing;
 
-    /// Calls [`Release::begin`], [`Release::look`] for both buckets and
-    /// [`Release::take_best`], until it is done; after a guess, [`Release::mark_guesses`].
+    /// Calls [`Release::look`] for both buckets and [`Release::take_best`], until it is done.
     fn search(self, release: &mut Release);
+
+    /// Calls [`Release::mark_guesses`] for both buckets.
+    fn mark_guesses(self, release: &mut Release);
 
     /// A zero of which the verifier does not know that it is one.
     fn zero(self) -> u64 {
@@ -167,8 +172,8 @@ pub struct References {
     pub mapping: u64,
     /// The memory cgroup's word, of those that are acquired.
     pub memcg: u64,
-    /// Pages of the folio.
-    pub pages: u32,
+    /// The folio's order.
+    pub order: u32,
     /// Who acquires them.
     pub owner: u32,
 }
@@ -183,7 +188,7 @@ impl References {
             left: n,
             mapping,
             memcg: 0,
-            pages: 1,
+            order: 0,
             owner: 0,
         }
     }

@@ -45,9 +45,17 @@ pub struct CpuCounters {
     /// Runs that the kernel kept from the first program on a release and that the
     /// second one, its fallback, made up for.
     pub fallback_runs: u64,
+    /// Calls that the first program on a release has dealt with and the second has not
+    /// come to, innermost last, as far as they are on this CPU and nested.
+    pub nested: [u64; NESTED_CALLS],
+    /// How many.
+    pub nested_height: u64,
     /// Up to the end of the line.
-    pub reserved: [u64; 6],
+    pub reserved: [u64; 5],
 }
+
+/// Room for calls on top of one another; a power of two.
+pub const NESTED_CALLS: usize = 8;
 
 /// How a mkclean walk was dealt with; indexes [`CpuCounters::walks`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,4 +128,4 @@ impl Lost {
 }
 
 // The agent maps an array of these: its stride is part of the ABI.
-const _: () = assert!(size_of::<CpuCounters>() == 512 && align_of::<CpuCounters>() == 64);
+const _: () = assert!(size_of::<CpuCounters>() == 576 && align_of::<CpuCounters>() == 64);

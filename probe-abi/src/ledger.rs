@@ -127,8 +127,6 @@ pub struct SlotNote {
     pub since_ns: u64,
     /// `folio->mapping` at that time, its low tag bits included.
     pub mapping: u64,
-    /// Pages of the folio at that time.
-    pub pages: u32,
     /// GUPs of this folio since the slot was opened, from a number that differs from one
     /// opening to the next; wraps.
     pub gups: u32,
@@ -137,7 +135,11 @@ pub struct SlotNote {
     /// Index of the [`crate::Owner`] whose references these are; [`NOBODY`]: not known.
     pub owner: u16,
     /// [`NoteFlags`].
-    pub flags: u16,
+    pub flags: u8,
+    /// The folio's order at that time: its pages are two to the power of it.
+    pub order: u8,
+    /// When the ledger began to remember this folio, see [`opened_at`].
+    pub opened: u32,
     /// `page->memcg_data` (`mem_cgroup` before 5.11) of the folio at that time,
     /// as the kernel keeps it: which memory cgroup is charged.
     pub memcg: u64,
@@ -150,7 +152,7 @@ pub struct NoteFlags;
 impl NoteFlags {
     /// Whose these references are is a guess: one of several owners gave some of this
     /// folio's back, and the kernel did not say which.
-    pub const GUESS: u16 = 1 << 0;
+    pub const GUESS: u8 = 1 << 0;
 }
 
 /// A cache line of words, then their notes.
@@ -165,6 +167,14 @@ pub struct Bucket {
 
 const _: () = assert!(size_of::<SlotNote>() == 40 && align_of::<SlotNote>() == 8);
 const _: () = assert!(size_of::<Bucket>() == 384 && align_of::<Bucket>() == 64);
+
+/// A time, `bpf_ktime_get_boot_ns`, in units of 2 to the 24th nanoseconds (17 ms), which
+/// wraps after two years. Rounded down; never 0, which stands for "not known".
+#[must_use]
+#[inline(always)]
+pub const fn opened_at(since_boot_ns: u64) -> u32 {
+    (since_boot_ns >> 24) as u32 | 1
+}
 
 /// The key of a folio: bits 6 to 41 of its `struct page` address.
 ///

@@ -1,11 +1,11 @@
 //! A ledger in ordinary memory: the table that the tests run the algorithm on, with plain
 //! loops. Words are of a type that a test chooses, so that one can interleave them.
 
-use std::{cell::Cell, sync::atomic::Ordering::SeqCst};
+use std::sync::atomic::Ordering::SeqCst;
 
 use ledger::{
     Acquire, Attempt, Clearing, Fit, References, Release, Releaser, Table, acquire_at_preferred,
-    keeps, raise_hint, release_at_preferred,
+    is_nowhere, keeps, raise_hint, release_at_preferred,
 };
 use probe_abi::{Lost, NoteFlags, SlotNote, Word, ledger_shift};
 
@@ -57,7 +57,7 @@ enum Field {
     Zaps,
     Owner,
     Flags,
-    Pages,
+    Opened,
 }
 
 const FIELDS: usize = 7;
@@ -192,11 +192,11 @@ impl<A: Atomic, const S: usize> Book<A, S> {
             return 0;
         }
         let rest = References { left, ..references };
-        if !keeps(rest.key(), self.level()) {
-            Table::pass_over(self, rest.key(), rest.kind(), left.wrapping_neg());
-            return 0;
-        }
-        let unknown = Release::of(self, rest, releaser).run(self);
+        let unknown = if is_nowhere(self, &rest) {
+            left
+        } else {
+            Release::of(self, rest, releaser).run(self)
+        };
         if unknown > 0 {
             Table::pass_over(self, rest.key(), rest.kind(), unknown.wrapping_neg());
         }
@@ -246,6 +246,9 @@ impl<'a, A: Atomic, const S: usize> Table for &'a Book<A, S> {
     fn zaps(self, bucket: u32, slot: usize) -> u32 {
         self.field(bucket, slot, Field::Zaps).load() as u32
     }
+    fn opened(self, bucket: u32, slot: usize) -> u32 {
+        self.field(bucket, slot, Field::Opened).load() as u32
+    }
     fn write_note(self, bucket: u32, slot: usize, note: SlotNote) {
         for (field, value) in [
             (Field::Since, note.since_ns),
@@ -254,7 +257,7 @@ impl<'a, A: Atomic, const S: usize> Table for &'a Book<A, S> {
             (Field::Zaps, u64::from(note.zaps)),
             (Field::Owner, u64::from(note.owner)),
             (Field::Flags, u64::from(note.flags)),
-            (Field::Pages, u64::from(note.pages)),
+            (Field::Opened, u64::from(note.opened)),
         ] {
             self.field(bucket, slot, field).store(value);
         }
@@ -265,7 +268,6 @@ impl<'a, A: Atomic, const S: usize> Table for &'a Book<A, S> {
             (Field::Since, now),
             (Field::Mapping, references.mapping),
             (Field::Flags, 0),
-            (Field::Pages, u64::from(references.pages)),
         ] {
             self.field(bucket, slot, field).store(value);
         }
@@ -286,9 +288,9 @@ impl<'a, A: Atomic, const S: usize> Table for &'a Book<A, S> {
     fn now(self) -> u64 {
         self.clock.add(1 << 10)
     }
-    fn fit(self, owner: u32, releaser: &Releaser) -> Fit {
+    fn fit(self, owner: u32, releaser: &Releaser) -> u64 {
         let identity = self.owners.get(owner as usize).copied().unwrap_or_default();
-        Fit::of(owner, &identity, releaser)
+        Fit::of(owner, &identity, releaser) as u64
     }
     fn held_since(self, _owner: u32, since_ns: u64) {
         assert!(since_ns <= self.clock.load());
@@ -321,29 +323,26 @@ impl<'a, A: Atomic, const S: usize> Table for &'a Book<A, S> {
     fn raise_hint(self, key: u64) {
         repeat(self.attempts, || raise_hint(self, key));
     }
-    fn make_room(self, clearing: &mut Clearing) {
+    fn make_room(self, mut clearing: Clearing) -> Clearing {
         repeat(Clearing::ROUNDS as u32, || {
             for index in 0..2 * S as u64 {
                 clearing.slot(self, index);
             }
             clearing.round(self)
         });
+        clearing
     }
     fn search(self, release: &mut Release) {
-        let guessed = Cell::new(false);
         repeat(self.attempts, || {
-            release.begin(self);
             for which in 0..2 {
                 release.look(self, which);
             }
-            let done = release.take_best(self) == Attempt::Done;
-            guessed.set(guessed.get() || release.is_a_guess());
-            done
+            release.take_best(self) == Attempt::Done
         });
-        if guessed.get() {
-            for which in 0..2 {
-                release.mark_guesses(self, which);
-            }
+    }
+    fn mark_guesses(self, release: &mut Release) {
+        for which in 0..2 {
+            release.mark_guesses(self, which);
         }
     }
 }
