@@ -3,7 +3,7 @@
 
 use probe_abi::{Lost, NOBODY, SlotNote, Word, opened_at};
 
-use crate::{Clearing, References, Table, hint::unlock, room::Rank};
+use crate::{References, Table, hint::unlock, room::Rank};
 
 /// References on their way into the ledger, where the preferred slot did not do.
 #[repr(C)]
@@ -17,6 +17,30 @@ pub struct Acquire {
     pub rank: Rank,
     /// Sampling level at the last look.
     pub level: u64,
+    /// Slots that were freed to make room.
+    pub cleared: u64,
+}
+
+/// A slot of the two buckets, as a number: 0 for none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Place(pub u64);
+
+impl Place {
+    /// No slot.
+    pub const NONE: Self = Self(0);
+
+    #[inline(always)]
+    fn of<T: Table>(which: usize, slot: usize) -> Self {
+        Self((which * T::SLOTS + slot + 1) as u64)
+    }
+
+    /// Which of the two buckets, and which of its slots.
+    #[inline(always)]
+    fn get<T: Table>(self) -> Option<(usize, usize)> {
+        let at = (self.0 as usize).checked_sub(1)?;
+        Some((at / T::SLOTS, at % T::SLOTS))
+    }
 }
 
 /// Enters at the slot that a folio prefers, if that is free, a tombstone of the folio, or
@@ -46,6 +70,7 @@ impl Acquire {
             buckets: table.buckets_of(references.key()),
             rank: Rank::TOMBSTONE,
             level,
+            cleared: 0,
         }
     }
 
@@ -58,7 +83,7 @@ impl Acquire {
         }
         // Before the slot is visible, and once more after: in between, whoever cleans up
         // may have found that nobody needs the hint.
-        table.raise_hint(self.references.key());
+        table.raise_hint(self);
         table.open_slot(self);
         // Each round gives up half of what was kept before.
         if self.rank == Rank::NO_ROOM {
@@ -69,7 +94,7 @@ impl Acquire {
         }
         let left = self.references.left;
         if left == 0 {
-            table.raise_hint(self.references.key());
+            table.raise_hint(self);
             return;
         }
         table.pass_over(self.references.key(), self.references.kind(), left);
@@ -105,32 +130,47 @@ impl Acquire {
         !found
     }
 
-    /// One attempt to find a slot and to open it. False to go on.
+    /// Looks for a slot of the kind that is next best: its place, or 0 if there is none and the
+    /// kind after it is next, if there is one.
     #[inline(always)]
-    pub fn open_step<T: Table>(&mut self, table: T) -> bool {
+    pub fn look<T: Table>(&mut self, table: T) -> Place {
         let pattern = self.rank.pattern(table, self.references.want);
-        for bucket in self.buckets {
+        for (which, bucket) in self.buckets.into_iter().enumerate() {
             let Some(bucket) = table.bucket(bucket) else {
-                return true;
+                return Place::NONE;
             };
             let slot = table.find(bucket, |word, _| pattern.fits(table, word));
             if slot < T::SLOTS {
-                let word = table.word(bucket, slot);
-                let references = &self.references;
-                let done = if self.rank == Rank::SHARED {
-                    share(table, bucket, slot, references)
-                } else {
-                    pattern.fits(table, word)
-                        && claim(table, bucket, slot, word, references, |it| evict(table, it))
-                };
-                if done {
-                    self.references.left = 0;
-                }
-                return done;
+                return Place::of::<T>(which, slot);
             }
         }
         self.rank = self.rank.next(table, self.references.want);
-        self.rank.is_an_end()
+        Place::NONE
+    }
+
+    /// Opens the slot that was found, or ends if there is none left to look for. False to go
+    /// on.
+    #[inline(always)]
+    pub fn open<T: Table>(&mut self, table: T, place: Place) -> bool {
+        let Some((which, slot)) = place.get::<T>() else {
+            return self.rank.is_an_end();
+        };
+        let Some(bucket) = table.bucket(self.buckets[which & 1]) else {
+            return true;
+        };
+        let word = table.word(bucket, slot);
+        let references = &self.references;
+        let done = if self.rank == Rank::SHARED {
+            share(table, bucket, slot, references)
+        } else {
+            // It may be another one by now.
+            self.rank.pattern(table, references.want).fits(table, word)
+                && claim(table, bucket, slot, word, references, |it| evict(table, it))
+        };
+        if done {
+            self.references.left = 0;
+        }
+        done
     }
 
     /// Plain references alone are no reason to give up what is kept.
@@ -139,9 +179,9 @@ impl Acquire {
         if self.references.kind() == Word::GET {
             return;
         }
-        let clearing = table.make_room(Clearing::of(table, self));
-        self.level = clearing.level;
-        self.rank = clearing.rank(table);
+        self.cleared = table.zero();
+        table.make_room(self);
+        self.rank = self.rank_after_clearing(table);
     }
 }
 

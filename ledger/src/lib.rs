@@ -30,10 +30,10 @@ mod release;
 mod room;
 mod table;
 
-pub use acquire::{Acquire, acquire_at_preferred};
+pub use acquire::{Acquire, Place, acquire_at_preferred};
 pub use audit::{forget, write_off};
 pub use folio::{Totals, close, note_zaps, totals};
 pub use hint::{clear_hint, doubt_hint, raise_hint};
 pub use release::{Attempt, Release, is_nowhere, release_at_preferred};
-pub use room::{Clearing, Rank, keeps};
+pub use room::{ROUNDS, Rank, keeps};
 pub use table::{Fit, References, Releaser, Table};

@@ -75,48 +75,15 @@ impl Pattern {
     }
 }
 
-/// Makes room in two buckets: slots of folios that the sample does not have are freed,
-/// and where there are none, the sample is halved.
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-pub struct Clearing {
-    /// The two buckets.
-    pub buckets: [u32; 2],
-    /// The folio that room is made for.
-    pub key: u64,
-    /// The first stratum that is kept.
-    pub level: u64,
-    /// Slots that were freed.
-    pub cleared: u64,
-}
+/// Rounds that it takes at most to make room.
+pub const ROUNDS: usize = STRATA;
 
-impl Clearing {
-    /// Most rounds that it takes.
-    pub const ROUNDS: usize = STRATA;
-
+// Room is made in the folio's two buckets: slots of folios that the sample does not have are
+// freed, and where there are none, the sample is halved.
+impl Acquire {
+    /// Frees one slot of the two buckets' if its folio is not in the sample any more.
     #[inline(always)]
-    pub(crate) fn of<T: Table>(table: T, acquire: &Acquire) -> Self {
-        Self {
-            buckets: acquire.buckets,
-            key: acquire.references.key(),
-            level: acquire.level,
-            cleared: table.zero(),
-        }
-    }
-
-    /// After the slots of this level were looked at: false to look again at the next.
-    #[inline(always)]
-    pub fn round<T: Table>(&mut self, table: T) -> bool {
-        if self.cleared > 0 || !table.raise_level(self.level) {
-            return true;
-        }
-        self.level = table.level();
-        !keeps(self.key, self.level)
-    }
-
-    /// Frees one slot of the two buckets' if its folio is no longer in the sample.
-    #[inline(always)]
-    pub fn slot<T: Table>(&mut self, table: T, index: u64) {
+    pub fn clear_slot<T: Table>(&mut self, table: T, index: u64) {
         let [first, second] = self.buckets;
         let bucket = if index & T::SLOTS as u64 == 0 {
             first
@@ -137,16 +104,27 @@ impl Clearing {
         }
     }
 
+    /// After the slots were looked at for this level: false to look again for the next.
+    #[inline(always)]
+    pub fn has_room<T: Table>(&mut self, table: T) -> bool {
+        if self.cleared > 0 || !table.raise_level(self.level) {
+            return true;
+        }
+        self.level = table.level();
+        !keeps(self.references.key(), self.level)
+    }
+
     /// What to look for now.
     #[inline(always)]
-    pub(crate) fn rank<T: Table>(&self, table: T) -> Rank {
-        if self.cleared > 0 {
-            Rank(Rank::FREE.0 + table.zero())
-        } else if keeps(self.key, self.level) {
-            Rank(Rank::NO_ROOM.0 + table.zero())
+    pub(crate) fn rank_after_clearing<T: Table>(&self, table: T) -> Rank {
+        let rank = if self.cleared > 0 {
+            Rank::FREE
+        } else if keeps(self.references.key(), self.level) {
+            Rank::NO_ROOM
         } else {
-            Rank(Rank::OUTSIDE.0 + table.zero())
-        }
+            Rank::OUTSIDE
+        };
+        Rank(rank.0 + table.zero())
     }
 }
 

@@ -4,7 +4,7 @@ use probe_abi::{
     BUCKET_SLOTS, SlotNote, Word, bucket_of, folio_key, hash_of, preferred_slot_of, second_hash_of,
 };
 
-use crate::{Acquire, Clearing, Release};
+use crate::{Acquire, Release};
 
 /// Slots in buckets, changed by many at the same time.
 ///
@@ -96,15 +96,15 @@ pub trait Table: Copy {
     /// Calls [`Acquire::add_step`] until it is done.
     fn add_to_own(self, acquire: &mut Acquire);
 
-    /// Calls [`Acquire::open_step`] until it is done.
+    /// Calls [`Acquire::look`] and [`Acquire::open`] until it is done.
     fn open_slot(self, acquire: &mut Acquire);
 
-    /// Calls [`crate::raise_hint`] until it is done.
-    fn raise_hint(self, key: u64);
+    /// Calls [`crate::raise_hint`] for what is acquired, until it is done.
+    fn raise_hint(self, acquire: &mut Acquire);
 
-    /// Calls [`Clearing::slot`] for every slot of the two buckets, and [`Clearing::round`],
-    /// until it is done; what it has come to.
-    fn make_room(self, clearing: Clearing) -> Clearing;
+    /// Calls [`Acquire::clear_slot`] for every slot of the two buckets, and
+    /// [`Acquire::has_room`], until it is done, [`crate::ROUNDS`] times at most.
+    fn make_room(self, acquire: &mut Acquire);
 
     /// Calls [`Release::look`] for both buckets and [`Release::take_best`], until it is done.
     fn search(self, release: &mut Release);

@@ -23,7 +23,7 @@ use crate::{
     kernel::layout::layout,
     verifier::{
         atomic::{load, swap},
-        unknown::opaque,
+        unknown::{number, opaque},
     },
 };
 
@@ -70,6 +70,12 @@ pub(crate) fn made_up() {
     counters::add(1, offset_of!(CpuCounters, fallback_runs));
 }
 
+/// By what a call is noted.
+#[inline(always)]
+fn address(ctx: &impl EbpfContext) -> u64 {
+    number(ctx.as_ptr().cast())
+}
+
 // Where a task keeps its CPU, calls of one CPU are nested and nothing else: the notes are
 // a stack. Whatever comes in on top of one of the two programs leaves it as it was, but
 // for a note on top that its own second program was kept from; that goes with the next.
@@ -95,7 +101,7 @@ fn push(counters: *mut CpuCounters, ctx: &impl EbpfContext) {
     unsafe {
         calls
             .add(at as usize & (NESTED_CALLS - 1))
-            .write_volatile(ctx.as_ptr() as u64);
+            .write_volatile(address(ctx));
         height.write_volatile(at + 1);
     }
 }
@@ -107,17 +113,8 @@ fn pop(counters: *mut CpuCounters, ctx: &impl EbpfContext) -> bool {
     let (calls, height) = stack(counters);
     let at = opaque(load(height));
     // SAFETY: as above.
-    let (free, top) = unsafe {
-        (
-            calls.add(at as usize & (NESTED_CALLS - 1)),
-            calls.add(at.wrapping_sub(1) as usize & (NESTED_CALLS - 1)),
-        )
-    };
-    // Through the place above the top: the address becomes a number there, which the
-    // verifier lets us compare.
-    // SAFETY: as above.
-    unsafe { free.write_volatile(ctx.as_ptr() as u64) };
-    let is_on_top = load(free) == load(top) && at > 0;
+    let top = unsafe { calls.add(at.wrapping_sub(1) as usize & (NESTED_CALLS - 1)) };
+    let is_on_top = at > 0 && load(top) == address(ctx);
     // SAFETY: as above.
     unsafe { height.write_volatile(at - u64::from(is_on_top)) };
     is_on_top
@@ -128,20 +125,10 @@ fn pop(counters: *mut CpuCounters, ctx: &impl EbpfContext) -> bool {
 // place, which is then dealt with twice: that takes as many calls between two programs
 // at once as there are places.
 
-/// The call's address, as a number, and the first place at which it may be noted.
+/// The first place at which a call may be noted.
 #[inline(always)]
-fn address(ctx: &impl EbpfContext) -> (u64, u32) {
-    let mut address = 0_u64;
-    // Through memory, as above.
-    // SAFETY: a local variable.
-    unsafe {
-        (&raw mut address)
-            .cast::<*const u8>()
-            .write_volatile(ctx.as_ptr().cast())
-    };
-    let address = load(&raw const address);
-    let hash = address.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
-    (address, hash as u32)
+fn first_place(address: u64) -> u32 {
+    (address.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as u32
 }
 
 #[inline(always)]
@@ -151,7 +138,8 @@ fn place(first: u32, way: u32) -> Option<*mut u64> {
 
 #[inline(always)]
 fn keep(ctx: &impl EbpfContext) {
-    let (address, first) = address(ctx);
+    let address = address(ctx);
+    let first = first_place(address);
     for way in 0..WAYS {
         let Some(place) = place(first, way) else {
             return;
@@ -170,7 +158,8 @@ fn keep(ctx: &impl EbpfContext) {
 #[cfg(not(feature = "baseline"))]
 #[inline(always)]
 fn take(ctx: &impl EbpfContext) -> bool {
-    let (address, first) = address(ctx);
+    let address = address(ctx);
+    let first = first_place(address);
     for way in 0..WAYS {
         let Some(place) = place(first, way) else {
             return false;

@@ -4,7 +4,7 @@
 use std::sync::atomic::Ordering::SeqCst;
 
 use ledger::{
-    Acquire, Attempt, Clearing, Fit, References, Release, Releaser, Table, acquire_at_preferred,
+    Acquire, Attempt, Fit, ROUNDS, References, Release, Releaser, Table, acquire_at_preferred,
     is_nowhere, keeps, raise_hint, release_at_preferred,
 };
 use probe_abi::{Lost, NoteFlags, SlotNote, Word, ledger_shift};
@@ -318,19 +318,21 @@ impl<'a, A: Atomic, const S: usize> Table for &'a Book<A, S> {
         repeat(self.attempts, || acquire.add_step(self));
     }
     fn open_slot(self, acquire: &mut Acquire) {
-        repeat(self.attempts, || acquire.open_step(self));
-    }
-    fn raise_hint(self, key: u64) {
-        repeat(self.attempts, || raise_hint(self, key));
-    }
-    fn make_room(self, mut clearing: Clearing) -> Clearing {
-        repeat(Clearing::ROUNDS as u32, || {
-            for index in 0..2 * S as u64 {
-                clearing.slot(self, index);
-            }
-            clearing.round(self)
+        repeat(self.attempts, || {
+            let place = acquire.look(self);
+            acquire.open(self, place)
         });
-        clearing
+    }
+    fn raise_hint(self, acquire: &mut Acquire) {
+        repeat(self.attempts, || raise_hint(self, acquire.references.key()));
+    }
+    fn make_room(self, acquire: &mut Acquire) {
+        repeat(ROUNDS as u32, || {
+            for index in 0..2 * S as u64 {
+                acquire.clear_slot(self, index);
+            }
+            acquire.has_room(self)
+        });
     }
     fn search(self, release: &mut Release) {
         repeat(self.attempts, || {

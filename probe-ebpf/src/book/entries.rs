@@ -1,7 +1,9 @@
 //! References on a folio, entered in the ledger or taken out: at the slot that the folio
 //! prefers, or else the long way.
 
-use ledger::{Acquire, References, Release, Table as _, Totals};
+use core::mem::MaybeUninit;
+
+use ledger::{Acquire, Rank, References, Release, Table as _, Totals};
 
 use crate::{
     book::{
@@ -28,8 +30,18 @@ pub(crate) fn acquire_at_preferred(references: &References, head: u64) -> bool {
 }
 
 /// The same wherever there is room; all else is behind that slot.
+///
+/// What the long way works on is made in place, its part that both ways need first: there
+/// is room for one such only on the stack.
 #[inline(always)]
 pub(crate) fn acquire(references: References, head: u64) {
+    let mut acquire = MaybeUninit::<Acquire>::uninit();
+    let at = acquire.as_mut_ptr();
+    // SAFETY: inside the value, and written before it is read.
+    let references = unsafe {
+        (&raw mut (*at).references).write(references);
+        &(*at).references
+    };
     // Learned here and not where a slot is opened the long way: few folios ever
     // need that.
     let level = settings::level_and_learn_high(head);
@@ -37,14 +49,34 @@ pub(crate) fn acquire(references: References, head: u64) {
         SHORT.pass_over(references.key(), references.kind(), references.left);
         return;
     }
-    if ledger::acquire_at_preferred(SHORT, &references) {
+    if ledger::acquire_at_preferred(SHORT, references) {
         return;
     }
-    let mut acquire = Acquire::of(LONG, references, level);
-    if with(&mut acquire, |it| it.run(LONG)).is_none() {
-        SHORT.pass_over(references.key(), references.kind(), references.left);
-        counters::lose(Lost::CONTENDED, references.left);
+    // SAFETY: as above, and now the rest.
+    let acquire = unsafe {
+        (&raw mut (*at).buckets).write(LONG.buckets_of(references.key()));
+        (&raw mut (*at).rank).write(Rank::TOMBSTONE);
+        (&raw mut (*at).level).write(level);
+        (&raw mut (*at).cleared).write(0);
+        acquire.assume_init_mut()
+    };
+    if with(acquire, enter).is_none() {
+        let References { want, left, .. } = acquire.references;
+        SHORT.pass_over(want >> Word::KEY_SHIFT, want & Word::GET, left);
+        counters::lose(Lost::CONTENDED, left);
     }
+}
+
+// No closures: a function of its own would be a frame too many.
+
+#[inline(always)]
+fn enter(acquire: &mut Acquire) {
+    acquire.run(LONG);
+}
+
+#[inline(always)]
+fn remove(release: &mut Release) -> u64 {
+    release.run(LONG)
 }
 
 /// Takes out what is in the slot that the folio prefers; how many.
@@ -67,7 +99,7 @@ pub(crate) fn release(references: References) -> u64 {
         left
     } else {
         let mut release = Release::of(LONG, rest, releaser());
-        with(&mut release, |it| it.run(LONG)).unwrap_or(left)
+        with(&mut release, remove).unwrap_or(left)
     };
     if unknown == 0 {
         return 0;

@@ -1,14 +1,14 @@
 //! The loops of the long way through the ledger. Each of their steps is a function that the
 //! verifier looks at once, by itself, whatever leads to it.
 
-use ledger::{Acquire, Attempt, Clearing, Release};
+use ledger::{Acquire, Attempt, Place, ROUNDS, Release};
 use probe_abi::BUCKET_SLOTS;
 
 use crate::{
     book::table::Long,
     verifier::{
         repeat::{ends, needs, repeat},
-        scratch::{Handle, Kept, Raw, handle, kept, lent, passed, with},
+        scratch::{Handle, Kept, Raw, handle, kept, lent, passed},
     },
 };
 
@@ -18,8 +18,6 @@ const ATTEMPTS: u32 = 256;
 
 kept!(Acquire, ACQUIRE_CELLS);
 kept!(Release, RELEASE_CELLS);
-kept!(Clearing, CLEARING_CELLS);
-kept!(Key, KEY_CELLS);
 
 #[inline(always)]
 pub(super) fn add_to_own(acquire: &mut Acquire) {
@@ -47,32 +45,36 @@ pub(super) fn open_slot(acquire: &mut Acquire) {
     repeat(ATTEMPTS, open_again, acquire.raw());
 }
 
+extern "C" fn open_again(_attempt: u64, acquire: Raw) -> i64 {
+    let place = look_for_room(handle(acquire));
+    ends(open_found(handle(acquire), place))
+}
+
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn open_once(acquire: Handle<Acquire>) -> i64 {
+extern "C" fn look_for_room(acquire: Handle<Acquire>) -> u64 {
     match lent::<Acquire>(acquire) {
-        Some(acquire) => i64::from(acquire.open_step(Ledger)),
-        None => 1,
+        Some(acquire) => acquire.look(Ledger).0,
+        None => 0,
     }
 }
 
-extern "C" fn open_again(_attempt: u64, acquire: Raw) -> i64 {
-    ends(open_once(handle(acquire)))
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn open_found(acquire: Handle<Acquire>, place: u64) -> i64 {
+    match lent::<Acquire>(acquire) {
+        Some(acquire) => i64::from(acquire.open(Ledger, Place(place))),
+        None => 1,
+    }
 }
 
 /// The long way.
 #[expect(non_upper_case_globals, reason = "it stands for the table")]
 const Ledger: Long = crate::book::table::Ledger;
 
-/// A key, where a loop reaches it.
-#[repr(C)]
-struct Key(u64);
-
 #[inline(always)]
-pub(super) fn raise_hint(key: u64) {
-    with(&mut Key(key), |key| {
-        repeat(ATTEMPTS, hint_again, key.raw());
-    });
+pub(super) fn raise_hint(acquire: &mut Acquire) {
+    repeat(ATTEMPTS, hint_again, acquire.raw());
 }
 
 #[unsafe(no_mangle)]
@@ -81,41 +83,27 @@ extern "C" fn hint_once(key: u64) -> i64 {
     i64::from(ledger::raise_hint(Ledger, key))
 }
 
-extern "C" fn hint_again(_attempt: u64, key: Raw) -> i64 {
-    passed::<Key>(key).map_or(1, |key| ends(hint_once(key.0)))
+extern "C" fn hint_again(_attempt: u64, acquire: Raw) -> i64 {
+    passed::<Acquire>(acquire).map_or(1, |it| ends(hint_once(it.references.key())))
 }
 
 #[inline(always)]
-pub(super) fn make_room(mut clearing: Clearing) -> Clearing {
-    let cleared = with(&mut clearing, |kept| {
-        clear(kept.handle());
-        *kept
-    });
-    cleared.unwrap_or(clearing)
-}
-
-/// A function of its own only where there is room for one more frame.
-#[cfg_attr(not(feature = "baseline"), unsafe(no_mangle), inline(never))]
-#[cfg_attr(feature = "baseline", inline(always))]
-extern "C" fn clear(clearing: Handle<Clearing>) -> u64 {
-    if let Some(clearing) = lent::<Clearing>(clearing) {
-        repeat(Clearing::ROUNDS as u32, clear_round, clearing.raw());
-    }
-    0
+pub(super) fn make_room(acquire: &mut Acquire) {
+    repeat(ROUNDS as u32, clear_round, acquire.raw());
 }
 
 #[cfg_attr(feature = "baseline", unsafe(no_mangle), inline(never))]
-extern "C" fn clear_round(round: u64, clearing: Raw) -> i64 {
+extern "C" fn clear_round(round: u64, acquire: Raw) -> i64 {
     needs(round);
-    repeat(2 * BUCKET_SLOTS as u32, clear_one, clearing);
-    passed::<Clearing>(clearing).map_or(1, |it| i64::from(it.round(Ledger)))
+    repeat(2 * BUCKET_SLOTS as u32, clear_one, acquire);
+    passed::<Acquire>(acquire).map_or(1, |it| i64::from(it.has_room(Ledger)))
 }
 
 #[cfg_attr(feature = "baseline", unsafe(no_mangle), inline(never))]
-extern "C" fn clear_one(index: u64, clearing: Raw) -> i64 {
-    match passed::<Clearing>(clearing) {
-        Some(clearing) => {
-            clearing.slot(Ledger, index);
+extern "C" fn clear_one(index: u64, acquire: Raw) -> i64 {
+    match passed::<Acquire>(acquire) {
+        Some(acquire) => {
+            acquire.clear_slot(Ledger, index);
             0
         }
         None => 1,

@@ -1,7 +1,7 @@
 //! The ledger's table in a map, for the algorithm in the crate `ledger`.
 
 use aya_ebpf::{bindings::BPF_F_MMAPABLE, macros::map, maps::Array};
-use ledger::{Acquire, Clearing, References, Release, Releaser, Table};
+use ledger::{Acquire, References, Release, Releaser, Table};
 use probe_abi::{BUCKET_SLOTS, Bucket, NOBODY, NoteFlags, SlotNote, Word};
 
 use crate::{
@@ -127,8 +127,16 @@ impl<const RARE_IN_LINE: bool> Table for Ledger<RARE_IN_LINE> {
 
     #[inline(always)]
     fn write_note(self, bucket: *mut Bucket, slot: usize, note: SlotNote) {
-        // SAFETY: a map value, ours while its word is busy.
-        unsafe { note_at(bucket, slot).write(note) };
+        // Field by field: a copy of the whole would take as much of the stack.
+        write_note!(bucket, slot, since_ns, note.since_ns);
+        write_note!(bucket, slot, mapping, note.mapping);
+        write_note!(bucket, slot, gups, note.gups);
+        write_note!(bucket, slot, zaps, note.zaps);
+        write_note!(bucket, slot, owner, note.owner);
+        write_note!(bucket, slot, flags, note.flags);
+        write_note!(bucket, slot, order, note.order);
+        write_note!(bucket, slot, opened, note.opened);
+        write_note!(bucket, slot, memcg, note.memcg);
     }
 
     #[inline(always)]
@@ -212,13 +220,13 @@ impl<const RARE_IN_LINE: bool> Table for Ledger<RARE_IN_LINE> {
     }
 
     #[inline(always)]
-    fn raise_hint(self, key: u64) {
-        steps::raise_hint(key);
+    fn raise_hint(self, acquire: &mut Acquire) {
+        steps::raise_hint(acquire);
     }
 
     #[inline(always)]
-    fn make_room(self, clearing: Clearing) -> Clearing {
-        steps::make_room(clearing)
+    fn make_room(self, acquire: &mut Acquire) {
+        steps::make_room(acquire);
     }
 
     #[inline(always)]

@@ -66,10 +66,8 @@ struct Walk {
     order: u8,
     /// In whose name references are taken.
     owner: u32,
-    /// Head of the folio of the current run; 0 before the first.
+    /// Head of the folio of the current run, or [`NO_FOLIO`].
     head: u64,
-    /// First byte after that folio's last `struct page`.
-    end: u64,
     /// `folio->mapping` and the memory cgroup's word, as read when the run began.
     mapping: u64,
     memcg: u64,
@@ -80,6 +78,9 @@ struct Walk {
 }
 
 kept!(Walk, WALK_CELLS);
+
+/// The head of no folio: no page lies there, addresses of the kernel begin above it.
+const NO_FOLIO: u64 = 1 << 63;
 
 /// Walks an array of `n` page (or folio) pointers; returns how many count.
 #[inline(always)]
@@ -169,7 +170,6 @@ extern "C" fn begin_run(walk: Handle<Walk>, page: u64, n: u64) -> u64 {
     };
     if let Some(folio) = Typed::page_at(page).and_then(Small::of) {
         walk.head = folio.head;
-        walk.end = folio.head + u64::from(layout!(page_size));
         walk.mapping = folio.mapping;
         walk.memcg = folio.memcg();
         walk.writeback = u8::from(folio.is_under_writeback());
@@ -182,7 +182,6 @@ extern "C" fn begin_run(walk: Handle<Walk>, page: u64, n: u64) -> u64 {
         return 0;
     };
     walk.head = folio.address;
-    walk.end = folio.address + u64::from(folio.pages) * u64::from(layout!(page_size));
     walk.mapping = folio.head.mapping();
     walk.memcg = folio.head.memcg();
     walk.writeback = u8::from(folio.head.flag(layout!(pg_writeback)));
@@ -222,7 +221,7 @@ extern "C" fn stay_inside(walk: Handle<Walk>) -> u64 {
     };
     let mut inside = 0;
     for page in pages {
-        if page < walk.head || page >= walk.end {
+        if !walk.has(page) {
             break;
         }
         inside += 1;
@@ -244,13 +243,24 @@ impl Walk {
             writeback: 0,
             order: 0,
             owner,
-            head: zero,
-            end: zero,
+            head: NO_FOLIO + zero,
             mapping: zero,
             memcg: zero,
             run: zero,
             counted: zero,
         }
+    }
+
+    /// Bytes of the `struct page`s of the current folio.
+    #[inline(always)]
+    fn bytes(&self) -> u64 {
+        u64::from(layout!(page_size)) << (self.order & 31)
+    }
+
+    /// Whether a page is of the current folio.
+    #[inline(always)]
+    fn has(&self, page: u64) -> bool {
+        page.wrapping_sub(self.head) < self.bytes()
     }
 
     /// Of which kind its references are: 0 or [`Word::GET`].
@@ -324,7 +334,7 @@ fn visit_array(walk: Handle<Walk>, takes: bool) -> i64 {
         return 1;
     }
     // A small folio is followed by another one: fetch no more than its pointer.
-    if walk.end - walk.head > u64::from(layout!(page_size))
+    if walk.order > 0
         && walk.stop - walk.at >= CHUNK as u64 * POINTER
         && stay_inside(walk.handle()) > 0
     {
@@ -334,7 +344,7 @@ fn visit_array(walk: Handle<Walk>, takes: bool) -> i64 {
         return unreadable(walk, 1);
     };
     walk.at += POINTER;
-    if page >= walk.head && page < walk.end {
+    if walk.has(page) {
         walk.run += 1;
         walk.counted += 1;
     } else {
@@ -358,7 +368,7 @@ extern "C" fn give_from_range(walk: Handle<Walk>) -> i64 {
     start_run(walk, first, 1, false);
     walk.at = first + size;
     // The rest of this folio, without looking at its pages.
-    let end = walk.end.min(walk.stop);
+    let end = (walk.head + walk.bytes()).min(walk.stop);
     if end > walk.at {
         let rest = (end - walk.at).checked_div(size).unwrap_or(0);
         walk.run += rest;
@@ -384,8 +394,8 @@ fn start_run(walk: &mut Walk, page: u64, n: u64, takes: bool) {
     if walk.run > 0 {
         walk.book(takes);
     }
-    walk.head = unknown_zero();
-    walk.end = unknown_zero();
+    walk.head = NO_FOLIO + unknown_zero();
+    walk.order = 0;
     walk.run = unknown_zero();
     if folio_key(page) == zero_page() {
         return;

@@ -5,6 +5,7 @@
 //! verifier knows, and no arithmetic is allowed beyond that. A load that fails
 //! reads as 0.
 
+#[cfg(not(feature = "baseline"))]
 use core::arch::asm;
 
 use aya_ebpf::{EbpfContext, programs::FEntryContext};
@@ -13,6 +14,7 @@ use probe_abi::CAST_CALL;
 
 #[cfg(not(feature = "baseline"))]
 use crate::kernel::layout::layout;
+use crate::verifier::unknown::number;
 
 /// A kernel object.
 #[derive(Clone, Copy)]
@@ -99,13 +101,6 @@ impl Typed {
     /// The same pointer as a number.
     #[inline(always)]
     pub(crate) fn address(self) -> u64 {
-        let mut number = self.0 as u64;
-        // To the verifier the negative of a pointer is a number, and the negative
-        // of that too.
-        // SAFETY: a register, changed to what it was.
-        unsafe {
-            asm!("{0} = -{0}", "{0} = -{0}", inout(reg) number, options(pure, nomem, nostack))
-        };
-        number
+        number(self.0)
     }
 }
