@@ -58,10 +58,53 @@ pub const MEMBERS: &[(&str, &str)] = &[
     ("cgroup", "kn"),
     ("cgroup_subsys_state", "cgroup"),
     ("kernfs_node", "id"),
+    ("task_struct", "mm"),
+    ("task_struct", "flags"),
+    ("task_struct", "files"),
+    ("files_struct", "fdt"),
+    ("fdtable", "max_fds"),
+    ("fdtable", "fd"),
+    ("file", "private_data"),
+    ("task_struct", "io_uring"),
+    ("io_uring_task", "registered_rings"),
+    ("task_struct", "worker_private"),
+    ("task_struct", "set_child_tid"),
+    ("kthread", "data"),
+    ("worker", "current_work"),
+    ("worker", "current_func"),
+    ("io_ring_ctx", "exit_work"),
+    ("io_ring_ctx", "mm_account"),
+    ("task_struct", "thread_pid"),
+    ("task_struct", "pid_links"),
+    ("task_struct", "exit_state"),
+    ("task_struct", "signal"),
+    ("pid", "level"),
+    ("pid", "numbers"),
+    ("pid", "tasks"),
+    ("upid", "nr"),
+    ("upid", "ns"),
+    ("pid_namespace", "idr"),
+    ("pid_namespace", "parent"),
+    ("idr", "idr_rt"),
+    ("xarray", "xa_head"),
+    ("xa_node", "shift"),
+    ("xa_node", "slots"),
+    ("xa_node", "tags"),
+    ("xa_node", "marks"),
+    ("signal_struct", "live"),
+    ("signal_struct", "flags"),
+    ("signal_struct", "rlim"),
+    ("mm_struct", "pinned_vm"),
+    ("mm_struct", "locked_vm"),
+    ("cred", "user_ns"),
+    ("user_namespace", "level"),
+    ("pglist_data", "vm_stat"),
+    ("pglist_data", "per_cpu_nodestats"),
+    ("per_cpu_nodestat", "vm_node_stat_diff"),
 ];
 
 /// Structures whose sizes are asked for.
-pub const SIZES: &[&str] = &["page", "bio_vec"];
+pub const SIZES: &[&str] = &["page", "bio_vec", "upid", "hlist_head", "hlist_node"];
 
 /// Enumerators whose values are asked for.
 pub const ENUMERATORS: &[&str] = &[
@@ -71,10 +114,20 @@ pub const ENUMERATORS: &[&str] = &[
     "FOLL_LONGTERM",
     "BIO_NO_PAGE_REF",
     "BIO_PAGE_PINNED",
+    "PG_swapcache",
+    "PIDTYPE_TGID",
+    "NR_FOLL_PIN_ACQUIRED",
+    "NR_FOLL_PIN_RELEASED",
 ];
 
 /// Data whose addresses are asked for.
-pub const SYMBOLS: &[&str] = &["__preempt_count", "pcpu_hot", "__per_cpu_offset"];
+pub const SYMBOLS: &[&str] = &[
+    "__preempt_count",
+    "pcpu_hot",
+    "__per_cpu_offset",
+    "io_ring_exit_work",
+    "node_data",
+];
 
 /// Why there is no layout.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -106,6 +159,15 @@ pub fn layout(facts: &Facts) -> Result<Layout, LayoutError> {
         (Some(outer), Some(inner)) => outer + inner,
         _ => ABSENT,
     };
+    let after = |outer: &str, bytes: u32| member(outer).map_or(ABSENT, |it| it + bytes);
+    // An element of an array by the type of process id that it is for.
+    let element = |array: &str, of: &str| {
+        match (facts.sizes.get(of), facts.enumerators.get("PIDTYPE_TGID")) {
+            (Some(size), Some(index)) => after(array, size * *index as u32),
+            _ => ABSENT,
+        }
+    };
+    let address = |symbol: &str| facts.symbols.get(symbol).map_or(0, |it| it.start);
     let bit = |name: &str| facts.enumerators.get(name).map_or(ABSENT, |it| *it as u32);
     let need_bit = |name: &str| match bit(name) {
         ABSENT => Err(LayoutError::NotInBtf(name.to_owned())),
@@ -161,10 +223,7 @@ pub fn layout(facts: &Facts) -> Result<Layout, LayoutError> {
         zap_start: 0,
         zap_end: 0,
         preempt_count: preempt_count(facts),
-        per_cpu_offset: facts
-            .symbols
-            .get("__per_cpu_offset")
-            .map_or(0, |it| it.start),
+        per_cpu_offset: address("__per_cpu_offset"),
         ledger_shift: 0,
         ptes_hooked: 0,
         zaps_hooked: 0,
@@ -191,10 +250,75 @@ pub fn layout(facts: &Facts) -> Result<Layout, LayoutError> {
         page_shift: page_shift(facts.page_bytes)?,
         page_type: 0,
         calls_nest: 1,
+        preemptible: u32::from(facts.preemptible),
+        task_mm: need(&["task_struct.mm"])?,
+        task_flags: first(&["task_struct.flags"]),
+        task_files: first(&["task_struct.files"]),
+        files_fdt: first(&["files_struct.fdt"]),
+        fdt_max: first(&["fdtable.max_fds"]),
+        fdt_fd: first(&["fdtable.fd"]),
+        file_private: first(&["file.private_data"]),
+        task_io_uring: first(&["task_struct.io_uring"]),
+        uring_rings: first(&["io_uring_task.registered_rings"]),
+        // Linux 5.17 moved it (e32cf5dfbe22).
+        task_kthread: first(&["task_struct.worker_private", "task_struct.set_child_tid"]),
+        kthread_data: first(&["kthread.data"]),
+        worker_work: first(&["worker.current_work"]),
+        worker_func: first(&["worker.current_func"]),
+        ring_exit_work: first(&["io_ring_ctx.exit_work"]),
+        ring_mm: first(&["io_ring_ctx.mm_account"]),
+        ring_exit: address("io_ring_exit_work"),
+        task_pid: first(&["task_struct.thread_pid"]),
+        task_link: element("task_struct.pid_links", "hlist_node"),
+        task_exit_state: first(&["task_struct.exit_state"]),
+        task_signal: first(&["task_struct.signal"]),
+        pid_level: first(&["pid.level"]),
+        pid_numbers: first(&["pid.numbers"]),
+        upid_size: facts.sizes.get("upid").copied().unwrap_or(0),
+        upid_nr: first(&["upid.nr"]),
+        upid_ns: first(&["upid.ns"]),
+        pid_tasks: element("pid.tasks", "hlist_head"),
+        ns_idr: match inside("pid_namespace.idr", "idr.idr_rt") {
+            ABSENT => ABSENT,
+            tree => after("xarray.xa_head", tree),
+        },
+        ns_parent: first(&["pid_namespace.parent"]),
+        xa_shift: first(&["xa_node.shift"]),
+        xa_slots: first(&["xa_node.slots"]),
+        xa_bits: tree_bits(facts),
+        signal_live: first(&["signal_struct.live"]),
+        signal_flags: first(&["signal_struct.flags"]),
+        signal_memlock: after("signal_struct.rlim", RLIMIT_MEMLOCK * RLIMIT_BYTES),
+        mm_pinned: first(&["mm_struct.pinned_vm"]),
+        mm_locked: first(&["mm_struct.locked_vm"]),
+        cred_user_ns: first(&["cred.user_ns"]),
+        user_ns_level: first(&["user_namespace.level"]),
+        node_data: address("node_data"),
+        node_vm_stat: first(&["pglist_data.vm_stat"]),
+        node_per_cpu: first(&["pglist_data.per_cpu_nodestats"]),
+        node_diff: first(&["per_cpu_nodestat.vm_node_stat_diff"]),
+        nr_acquired: bit("NR_FOLL_PIN_ACQUIRED"),
+        nr_released: bit("NR_FOLL_PIN_RELEASED"),
+        pg_swapcache: bit("PG_swapcache"),
     };
     inside_the_page(&layout)?;
     inside_the_vector(&layout)?;
     Ok(layout)
+}
+
+/// `RLIMIT_MEMLOCK`, include/uapi/asm-generic/resource.h, and `sizeof(struct rlimit)`.
+const RLIMIT_MEMLOCK: u32 = 8;
+const RLIMIT_BYTES: u32 = 16;
+
+/// Bits of an index that one node of an xarray takes (`XA_CHUNK_SHIFT`): it has as many
+/// slots, one after the other, and its marks behind them.
+fn tree_bits(facts: &Facts) -> u32 {
+    let member = |name: &str| facts.members.get(name);
+    let marks = member("xa_node.marks").or(member("xa_node.tags"));
+    match (member("xa_node.slots"), marks) {
+        (Some(slots), Some(marks)) if marks > slots => ((marks - slots) / 8).ilog2(),
+        _ => 0,
+    }
 }
 
 /// The probes copy one `struct page` of 64 bytes and read these from the copy.

@@ -38,18 +38,24 @@ pub struct CpuCounters {
     /// of folios outside the sample, and of those that found no slot. Wraps, so
     /// that the sum over all CPUs is right.
     pub untracked: [u64; STRATA],
+    /// Releases that the ledger did not hold, by stratum; in pages. Where the ledger has
+    /// all of a stratum, they are of pins from before the start, or of a pin that was
+    /// not seen.
+    pub unmatched: [u64; STRATA],
     /// Runs that the kernel kept from the first program on a release and that the
-    /// second one made up for.
-    pub runs_made_up: u64,
-    /// For each function that releases, whether its first program is at work on
-    /// this CPU; 1 or 0.
-    pub releasing: [u8; RELEASE_FUNCTIONS],
+    /// second one, its fallback, made up for.
+    pub fallback_runs: u64,
+    /// Calls that the first program on a release has dealt with and the second has not
+    /// come to, innermost last, as far as they are on this CPU and nested.
+    pub nested: [u64; NESTED_CALLS],
+    /// How many.
+    pub nested_height: u64,
     /// Up to the end of the line.
-    pub reserved: [u64; 6],
+    pub reserved: [u64; 5],
 }
 
-/// Room for the functions that release, in [`CpuCounters::releasing`].
-pub const RELEASE_FUNCTIONS: usize = 8;
+/// Room for calls on top of one another; a power of two.
+pub const NESTED_CALLS: usize = 8;
 
 /// How a mkclean walk was dealt with; indexes [`CpuCounters::walks`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,7 +89,8 @@ impl Lost {
     /// An address in the kernel could not be read; counted in pages.
     pub const UNREADABLE: usize = 2;
     /// A release of pages that the ledger does not hold: pinned before the agent
-    /// started, or lost on the way in; counted in pages.
+    /// started, or lost on the way in; counted in pages. The probes count it by stratum
+    /// ([`CpuCounters::unmatched`]): only the agent knows which strata are complete.
     pub const UNKNOWN_RELEASE: usize = 3;
     /// The table of threads inside a GUP call or a walk was full.
     pub const THREADS_FULL: usize = 4;
@@ -99,8 +106,11 @@ impl Lost {
     /// No record for one more owner, or a folio with more owners than slots: the
     /// pins are in the ledger and their owner is not known; counted in pages.
     pub const OWNERS_FULL: usize = 9;
+    /// A tombstone had to make room: that its folio was GUPed is forgotten; counted in
+    /// folios.
+    pub const TOMBSTONES: usize = 10;
     /// Number of causes.
-    pub const COUNT: usize = 10;
+    pub const COUNT: usize = 11;
     /// Label values, in the order of the indexes.
     pub const NAMES: [&'static str; Self::COUNT] = [
         "ring_full",
@@ -113,8 +123,9 @@ impl Lost {
         "contended",
         "hook_missed",
         "owners_full",
+        "tombstones_evicted",
     ];
 }
 
 // The agent maps an array of these: its stride is part of the ABI.
-const _: () = assert!(size_of::<CpuCounters>() == 384 && align_of::<CpuCounters>() == 64);
+const _: () = assert!(size_of::<CpuCounters>() == 576 && align_of::<CpuCounters>() == 64);

@@ -133,6 +133,98 @@ pub struct Layout {
     /// 1 where one function of the GUP family may call another (5.10 and 6.1 do, 6.12
     /// and later do not), or where it is not known that it does not.
     pub calls_nest: u32,
+    /// 1 where a task may lose its CPU to another one inside the kernel.
+    pub preemptible: u32,
+    /// `task_struct.mm`.
+    pub task_mm: u32,
+    /// `task_struct.flags`.
+    pub task_flags: u32,
+    /// `task_struct.files`.
+    pub task_files: u32,
+    /// `files_struct.fdt`.
+    pub files_fdt: u32,
+    /// `fdtable.max_fds`.
+    pub fdt_max: u32,
+    /// `fdtable.fd`.
+    pub fdt_fd: u32,
+    /// `file.private_data`.
+    pub file_private: u32,
+    /// `task_struct.io_uring`.
+    pub task_io_uring: u32,
+    /// `io_uring_task.registered_rings`.
+    pub uring_rings: u32,
+    /// Where a kernel thread's `task_struct` points to its `struct kthread`.
+    pub task_kthread: u32,
+    /// `kthread.data`.
+    pub kthread_data: u32,
+    /// `worker.current_work`.
+    pub worker_work: u32,
+    /// `worker.current_func`.
+    pub worker_func: u32,
+    /// `io_ring_ctx.exit_work`.
+    pub ring_exit_work: u32,
+    /// `io_ring_ctx.mm_account`.
+    pub ring_mm: u32,
+    /// Address of `io_ring_exit_work()`; 0 where kallsyms does not have it.
+    pub ring_exit: u64,
+    /// `task_struct.thread_pid`.
+    pub task_pid: u32,
+    /// `task_struct.pid_links[PIDTYPE_TGID]`.
+    pub task_link: u32,
+    /// `task_struct.exit_state`.
+    pub task_exit_state: u32,
+    /// `task_struct.signal`.
+    pub task_signal: u32,
+    /// `pid.level`.
+    pub pid_level: u32,
+    /// `pid.numbers`.
+    pub pid_numbers: u32,
+    /// `sizeof(struct upid)`.
+    pub upid_size: u32,
+    /// `upid.nr`.
+    pub upid_nr: u32,
+    /// `upid.ns`.
+    pub upid_ns: u32,
+    /// `pid.tasks[PIDTYPE_TGID]`.
+    pub pid_tasks: u32,
+    /// `pid_namespace.idr`'s topmost node (`idr.idr_rt.xa_head`).
+    pub ns_idr: u32,
+    /// `pid_namespace.parent`.
+    pub ns_parent: u32,
+    /// `xa_node.shift`.
+    pub xa_shift: u32,
+    /// `xa_node.slots`.
+    pub xa_slots: u32,
+    /// Bits of an index that one node of the tree takes.
+    pub xa_bits: u32,
+    /// `signal_struct.live`.
+    pub signal_live: u32,
+    /// `signal_struct.flags`.
+    pub signal_flags: u32,
+    /// `signal_struct.rlim[RLIMIT_MEMLOCK].rlim_cur`.
+    pub signal_memlock: u32,
+    /// `mm_struct.pinned_vm`.
+    pub mm_pinned: u32,
+    /// `mm_struct.locked_vm`.
+    pub mm_locked: u32,
+    /// `cred.user_ns`.
+    pub cred_user_ns: u32,
+    /// `user_namespace.level`.
+    pub user_ns_level: u32,
+    /// Address of `node_data[]`; 0 where kallsyms does not have it.
+    pub node_data: u64,
+    /// `pglist_data.vm_stat`.
+    pub node_vm_stat: u32,
+    /// `pglist_data.per_cpu_nodestats`.
+    pub node_per_cpu: u32,
+    /// `per_cpu_nodestat.vm_node_stat_diff`.
+    pub node_diff: u32,
+    /// `NR_FOLL_PIN_ACQUIRED`.
+    pub nr_acquired: u32,
+    /// `NR_FOLL_PIN_RELEASED`.
+    pub nr_released: u32,
+    /// `PG_swapcache`.
+    pub pg_swapcache: u32,
 }
 
-const _: () = assert!(size_of::<Layout>() == 248 && align_of::<Layout>() == 8);
+const _: () = assert!(size_of::<Layout>() == 440 && align_of::<Layout>() == 8);

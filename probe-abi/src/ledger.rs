@@ -26,20 +26,26 @@ pub enum Kind {
 /// | 63..28 | key: the folio's `struct page` address, see [`folio_key`] |
 /// | 27 | kind: 0 pin, 1 get |
 /// | 26 | busy: claimed, its note not written yet |
-/// | 25 | others: another owner has a slot of this folio, too |
-/// | 24..0 | count: references not yet released |
+/// | 25 | hint: a folio that prefers this place may have a slot elsewhere |
+/// | 24 | doubt: somebody is finding out whether that is still so |
+/// | 23..0 | count: references not yet released |
 ///
-/// All zero is an empty slot. A key with count zero is a folio whose last
-/// reference is gone but which no mkclean walk has settled since.
+/// All zero but for hint and doubt is an empty slot. A key with count zero is a tombstone: of
+/// a folio whose last reference is gone, and which no mkclean walk has found clean since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Word(pub u64);
 
 impl Word {
     /// Mask of the count.
-    pub const COUNT: u64 = (1 << 25) - 1;
-    /// Says of a folio's preferred slot that it is not alone. Where it is absent a
-    /// release need not look any further; it may stay when the others have gone.
-    pub const OTHERS: u64 = 1 << 25;
+    pub const COUNT: u64 = (1 << 24) - 1;
+    /// Says of a place that a folio which prefers it may have a slot elsewhere. Where it
+    /// is absent a release need not look any further. It belongs to the place, and
+    /// outlives what is in it.
+    pub const HINT: u64 = 1 << 25;
+    /// Says of the hint that it may be out of date. Whoever raises the hint takes it off.
+    pub const DOUBT: u64 = 1 << 24;
+    /// What belongs to the place.
+    pub const PLACE: u64 = Self::HINT | Self::DOUBT;
     /// The claim mark.
     pub const BUSY: u64 = 1 << 26;
     /// The kind bit.
@@ -48,7 +54,7 @@ impl Word {
     pub const KEY_SHIFT: u32 = 28;
 
     /// Everything but the count and what goes with it: what a word is looked for by.
-    pub const IDENTITY: u64 = !(Self::COUNT | Self::OTHERS);
+    pub const IDENTITY: u64 = !(Self::COUNT | Self::PLACE);
 
     /// The word of a folio with no count yet.
     #[must_use]
@@ -97,9 +103,19 @@ impl Word {
     #[must_use]
     #[inline(always)]
     pub const fn is_empty(self) -> bool {
-        self.0 == 0
+        self.0 & !Self::PLACE == 0
+    }
+
+    /// Whether it only remembers a folio.
+    #[must_use]
+    #[inline(always)]
+    pub const fn is_tombstone(self) -> bool {
+        !self.is_empty() && !self.is_busy() && self.count() == 0
     }
 }
+
+/// The owner of what has no known owner; see [`SlotNote::owner`].
+pub const NOBODY: u32 = 0;
 
 /// What is remembered beside a slot's word. Written by whoever opens the slot,
 /// before the word becomes visible without [`Word::BUSY`].
@@ -107,21 +123,36 @@ impl Word {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "user", derive(bytemuck::Pod, bytemuck::Zeroable))]
 pub struct SlotNote {
-    /// `bpf_ktime_get_ns` when the count last left zero.
+    /// `bpf_ktime_get_boot_ns` when the count last left zero.
     pub since_ns: u64,
     /// `folio->mapping` at that time, its low tag bits included.
     pub mapping: u64,
-    /// Pages of the folio at that time.
-    pub pages: u32,
-    /// GUPs of this folio, ever since the slot was opened; wraps.
+    /// GUPs of this folio since the slot was opened, from a number that differs from one
+    /// opening to the next; wraps.
     pub gups: u32,
     /// Mapcount decrements inside a zap, seen while a walk was under way; wraps.
     pub zaps: u32,
-    /// Index of the [`crate::Owner`] whose references these are; 0: not known.
-    pub owner: u32,
+    /// Index of the [`crate::Owner`] whose references these are; [`NOBODY`]: not known.
+    pub owner: u16,
+    /// [`NoteFlags`].
+    pub flags: u8,
+    /// The folio's order at that time: its pages are two to the power of it.
+    pub order: u8,
+    /// When the ledger began to remember this folio, see [`opened_at`].
+    pub opened: u32,
     /// `page->memcg_data` (`mem_cgroup` before 5.11) of the folio at that time,
     /// as the kernel keeps it: which memory cgroup is charged.
     pub memcg: u64,
+}
+
+/// Bits of [`SlotNote::flags`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoteFlags;
+
+impl NoteFlags {
+    /// Whose these references are is a guess: one of several owners gave some of this
+    /// folio's back, and the kernel did not say which.
+    pub const GUESS: u8 = 1 << 0;
 }
 
 /// A cache line of words, then their notes.
@@ -136,6 +167,14 @@ pub struct Bucket {
 
 const _: () = assert!(size_of::<SlotNote>() == 40 && align_of::<SlotNote>() == 8);
 const _: () = assert!(size_of::<Bucket>() == 384 && align_of::<Bucket>() == 64);
+
+/// A time, `bpf_ktime_get_boot_ns`, in units of 2 to the 24th nanoseconds (17 ms), which
+/// wraps after two years. Rounded down; never 0, which stands for "not known".
+#[must_use]
+#[inline(always)]
+pub const fn opened_at(since_boot_ns: u64) -> u32 {
+    (since_boot_ns >> 24) as u32 | 1
+}
 
 /// The key of a folio: bits 6 to 41 of its `struct page` address.
 ///

@@ -90,7 +90,7 @@ pub struct Owner {
     pub start_ns: u64,
     /// Id of its cgroup in the unified hierarchy.
     pub cgroup: u64,
-    /// `bpf_ktime_get_ns` when the record was made.
+    /// `bpf_ktime_get_boot_ns` when the record was made.
     pub since_ns: u64,
     /// Process id, as the initial namespace counts.
     pub tgid: u32,
@@ -114,12 +114,17 @@ pub struct Owner {
     pub held_ns: u64,
     /// Return addresses of the call path, innermost first.
     pub frames: [u64; CALL_FRAMES],
+    /// Address of its `mm_struct`, which tells whose pins a kernel thread gives back.
+    pub mm: u64,
+    /// The kernel object that the pins belong to, an `io_ring_ctx`; 0 for none, or where
+    /// that is not known.
+    pub object: u64,
     /// Zero; fills the last cache line.
-    pub reserved_too: u64,
+    pub reserved_too: [u64; 7],
 }
 
-// 8 * 4 + 4 * 4 + 16 + 8 + 8 + 256 + 8 + 160 = 504, and a word to the end of the line.
-const _: () = assert!(size_of::<Owner>() == 512 && align_of::<Owner>() == 64);
+// 8 * 4 + 4 * 4 + 16 + 8 + 8 + 256 + 8 + 160 + 16 = 520, and the rest of the line.
+const _: () = assert!(size_of::<Owner>() == 576 && align_of::<Owner>() == 64);
 
 /// Bucket of a hold time: the first counts those below 1,024 ns, each next one
 /// those below twice as much, the last one all the rest (from 18 minutes on).

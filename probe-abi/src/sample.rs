@@ -55,8 +55,9 @@ pub struct MkcleanSample {
     pub pages: u32,
     /// [`SampleFlags`].
     pub flags: u32,
-    /// Zero; keeps the layout free of padding.
-    pub reserved: u32,
+    /// When the ledger began to remember the folio, see [`crate::opened_at`]; 0 where it
+    /// does not, or that is not known.
+    pub opened: u32,
 }
 
 const _: () = assert!(size_of::<MkcleanSample>() == 120 && align_of::<MkcleanSample>() == 8);

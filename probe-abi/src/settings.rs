@@ -14,6 +14,8 @@ pub struct Settings {
     /// Bits of a `struct page` address above those of a ledger key, from the
     /// first folio that was entered.
     pub page_high: u64,
+    /// The value of `FOLL_LONGTERM` where BTF does not have it; 0 until it is known.
+    pub longterm_flag: u64,
 }
 
-const _: () = assert!(size_of::<Settings>() == 24);
+const _: () = assert!(size_of::<Settings>() == 32);

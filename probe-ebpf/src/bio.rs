@@ -11,15 +11,22 @@ use aya_ebpf::{
 use probe_abi::{ABSENT, CpuCounters, Lost};
 
 use crate::{
-    args::Args,
-    counters,
-    folio::{MAPPING_ANON, page_bytes, read_kernel},
-    layout::layout,
-    pages::{self, Act},
-    repeat::{needs, repeat},
-    scratch::{Kept, Raw, kept, passed, with},
-    small::Small,
-    typed::Typed,
+    book::counters,
+    booking::{
+        pages::{self, Act},
+        small::Small,
+    },
+    kernel::{
+        args::Args,
+        folio::{MAPPING_ANON, page_bytes},
+        layout::layout,
+        read::read_kernel,
+        typed::Typed,
+    },
+    verifier::{
+        repeat::{needs, repeat},
+        scratch::{Kept, Raw, kept, passed, with},
+    },
 };
 
 /// A bio whose vector is being walked.

@@ -13,15 +13,22 @@ use pastey::paste;
 use probe_abi::{ABSENT, CpuCounters, GUP_FUNCTIONS, Lost};
 
 use crate::{
-    args::{Args, returned},
-    counters,
-    layout::layout,
-    owners::{self, Found},
-    pages::{self, Act},
-    small,
-    threads::{self, Thread},
-    undo,
-    unknown::unknown_zero,
+    book::{
+        counters,
+        identify::{Found, identify, settle},
+        threads::{self, Thread},
+    },
+    booking::{
+        pages::{self, Act},
+        small,
+    },
+    kernel::{
+        args::{Args, returned},
+        interrupt::in_interrupt,
+        layout::layout,
+    },
+    rollback,
+    verifier::unknown::unknown_zero,
 };
 
 /// A function of the family: where its arguments are, and what it takes.
@@ -127,7 +134,7 @@ fn enter(gup: Gup, args: &impl Args) -> Option<*mut Thread> {
         (*thread).flags = flags;
     }
     if gup.can_undo(flags) {
-        undo::begins(thread, undo::CALL);
+        rollback::begins(thread, rollback::CALL);
     }
     Some(thread)
 }
@@ -142,10 +149,10 @@ fn is_inner(gup: Gup, outer: u32) -> bool {
 #[inline(always)]
 fn take_over(gup: Gup, tid: u32, thread: *mut Thread, outer: u32) {
     // That one is no call, and is in `hook_missed`.
-    if outer != undo::UNDO {
+    if outer != rollback::UNDO {
         counters::lose(Lost::RETURN_MISSED, 1);
     }
-    undo::ends(thread);
+    rollback::ends(thread);
     Thread::enter(thread, tid, gup.id);
 }
 
@@ -183,11 +190,11 @@ impl Call {
             None => None,
             Some((thread, None)) => Some(thread),
             Some((thread, Some(outer))) if outer == gup.id => {
-                undo::ends(thread);
+                rollback::ends(thread);
                 Some(thread)
             }
             // An NMI's, on top of whatever has the entry.
-            Some(_) if threads::in_interrupt() => None,
+            Some(_) if in_interrupt() => None,
             Some((thread, Some(outer))) => {
                 take_over(gup, tid, thread, outer);
                 Some(thread)
@@ -211,7 +218,7 @@ impl Call {
         if !Thread::is_inside(thread, tid, gup.id) {
             return None;
         }
-        undo::ends(thread);
+        rollback::ends(thread);
         // SAFETY: as above.
         let (pages, flags) = unsafe { ((*thread).pages, (*thread).flags) };
         Some(Self {
@@ -305,7 +312,7 @@ macro_rules! gup {
             fn [<$symbol _kprobe>](ctx: ProbeContext) -> u32 {
                 let entered = enter([<$symbol:upper>], &ctx);
                 if let Some(thread) = entered && !UNWINDS_AT_RETURN {
-                    owners::identify(&ctx, thread, [<$symbol:upper>].id);
+                    identify(&ctx, thread, [<$symbol:upper>].id);
                 }
                 0
             }
@@ -315,9 +322,9 @@ macro_rules! gup {
                 let args = None::<&ProbeContext>;
                 leave([<$symbol:upper>], ctx.ret::<i32>(), args, |thread| {
                     if UNWINDS_AT_RETURN {
-                        owners::identify(&ctx, thread, [<$symbol:upper>].id)
+                        identify(&ctx, thread, [<$symbol:upper>].id)
                     } else {
-                        owners::settle(thread)
+                        settle(thread)
                     }
                 })
             }
@@ -335,7 +342,7 @@ macro_rules! gup {
                     _ => returned(&ctx, arguments([<$symbol:upper>])),
                 };
                 leave([<$symbol:upper>], returned, Some(&ctx), |thread| {
-                    owners::identify(&ctx, thread, [<$symbol:upper>].id)
+                    identify(&ctx, thread, [<$symbol:upper>].id)
                 })
             }
         }

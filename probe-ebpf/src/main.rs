@@ -1,8 +1,11 @@
 //! The kernel-side programs: they observe and count, and decide nothing.
 //!
-//! One module per hook family (`gup`, `unpin`, `bio`, `mkclean`, `zap`), each a
-//! handler with thin entries per hook type; user space attaches one entry of
-//! each. Program names are `SYMBOL_METHOD`, as the agent's catalogue expects.
+//! At the top, one module per family of hooks, each a handler with thin entries per
+//! way to attach; user space attaches one entry of each. Program names are
+//! `PROBE_METHOD`, as the agent's catalogue expects. Below them, each floor knowing
+//! only those after it: `answer` (what the agent asks for), `book` (what is kept),
+//! `memory` (pages and folios), `kernel` (arguments, tasks, where things lie),
+//! `verifier` (what it takes to be believed).
 //!
 //! Two flavours of the same sources: where the feature `baseline` needs another
 //! way to do something, a module has a second file.
@@ -15,37 +18,20 @@
     reason = "the BPF target has no core::sync::atomic read-modify-write"
 )]
 
-mod arch;
-mod args;
-mod atomic;
 mod bio;
-mod counters;
-mod folio;
+mod fallback;
 mod gup;
-mod layout;
-mod ledger;
+mod in_flight;
 mod mkclean;
-mod owners;
-mod pages;
-mod paths;
-mod place;
-mod release;
-mod relief;
-mod repeat;
-mod resolve;
-#[cfg_attr(feature = "baseline", path = "scratch/shared.rs")]
-mod scratch;
-mod settings;
-mod small;
-#[cfg_attr(feature = "baseline", path = "task/read.rs")]
-mod task;
-mod threads;
-mod typed;
-mod undo;
-mod unknown;
+mod rollback;
 mod unpin;
-mod walks;
 mod zap;
+
+mod answer;
+mod book;
+mod booking;
+mod kernel;
+mod verifier;
 
 #[cfg(not(test))]
 #[panic_handler]

@@ -8,7 +8,6 @@ use core::mem::offset_of;
 
 use aya_ebpf::{
     EbpfContext,
-    helpers::bpf_ktime_get_ns,
     macros::{fentry, fexit, kprobe, kretprobe, map},
     maps::RingBuf,
     programs::{FEntryContext, FExitContext, ProbeContext, RetProbeContext},
@@ -17,14 +16,17 @@ use aya_log_ebpf::warn;
 use probe_abi::{CpuCounters, Lost, MkcleanSample, SampleFlags, WalkKind, folio_key};
 
 use crate::{
-    args::{Args, returned},
-    counters,
-    folio::{Folio, UNKNOWN, read_kernel},
-    layout::layout,
-    ledger::{self, Book},
-    settings, threads,
-    walks::{self, Walking},
-    zap,
+    book::{
+        counters, entries, settings, threads,
+        walks::{self, Walking},
+    },
+    kernel::{
+        args::{Args, returned},
+        clock,
+        folio::{Folio, UNKNOWN},
+        layout::layout,
+        read::read_kernel,
+    },
 };
 
 /// Samples for user space; the agent sets the size.
@@ -33,28 +35,32 @@ static SAMPLES: RingBuf = RingBuf::with_byte_size(4096, 0);
 
 #[inline(always)]
 fn enter(ctx: &(impl Args + EbpfContext)) -> u32 {
-    let address = ctx.arg(0);
+    let (tid, address) = (threads::tid(), ctx.arg(0));
     let Some(folio) = Folio::of(address) else {
         counters::lose(Lost::UNREADABLE, 1);
+        walks::pass_over(tid);
         warn!(
             ctx,
             "cannot read the folio at {:x} that mkclean walks", address
         );
         return 0;
     };
-    let book = Book::of(&folio);
+    let book = entries::totals(&folio);
     let mapcount = folio.mapcount();
     if book.slots == 0 && mapcount == 0 && !folio.maybe_pinned() {
         counters::walk(WalkKind::UNMAPPED);
+        walks::pass_over(tid);
         return 0;
     }
-    if !settings::keeps(folio_key(folio.address), settings::level()) {
+    if !ledger::keeps(folio_key(folio.address), settings::level()) {
         counters::walk(WalkKind::UNTRACKED);
+        walks::pass_over(tid);
         return 0;
     }
     let walk = Walking {
-        // SAFETY: the helper has no precondition.
-        at_ns: unsafe { bpf_ktime_get_ns() },
+        thread: 0,
+        at_ns: clock::awake(),
+        argument: address,
         folio: folio.address,
         mapcount,
         pins: book.pins as u32,
@@ -65,26 +71,30 @@ fn enter(ctx: &(impl Args + EbpfContext)) -> u32 {
         slots: book.slots as u32,
         reserved: 0,
     };
-    walks::enter(threads::tid(), &walk);
-    zap::walk_begins();
+    walks::enter(tid, walk);
     0
 }
 
+/// `argument`: what was passed, where that can still be seen.
 #[inline(always)]
-fn leave(cleaned: u32) -> u32 {
+fn leave(cleaned: u32, argument: Option<u64>) -> u32 {
     let tid = threads::tid();
-    let Some(walk) = walks::of(tid) else {
+    let Some(walking) = walks::of(tid) else {
         return 0;
     };
     // SAFETY: a map value that only this thread changes.
-    let walk = unsafe { *walk };
-    walks::leave(tid);
-    zap::walk_ends();
+    let walk = unsafe { *walking };
+    walks::leave(walking);
+    if argument.is_some_and(|it| it != walk.argument) {
+        // This walk's entry was missed, and the return of that one.
+        counters::lose(Lost::RETURN_MISSED, 2);
+        return 0;
+    }
     let Some(folio) = Folio::of(walk.folio) else {
         counters::lose(Lost::UNREADABLE, 1);
         return 0;
     };
-    let book = Book::of(&folio);
+    let book = entries::totals(&folio);
     let mapcount = folio.mapcount();
     let pinned = folio.maybe_pinned();
     let counts_equal = mapcount != UNKNOWN
@@ -105,7 +115,7 @@ fn leave(cleaned: u32) -> u32 {
     let sample = slot.as_mut_ptr();
     // SAFETY: the ring lent us these bytes; every field is written below.
     unsafe {
-        (&raw mut (*sample).at_ns).write(bpf_ktime_get_ns());
+        (&raw mut (*sample).at_ns).write(clock::awake());
         (&raw mut (*sample).walk_ns).write((*sample).at_ns.wrapping_sub(walk.at_ns));
         (&raw mut (*sample).folio).write(walk.folio);
         (&raw mut (*sample).mapping).write(folio.head.mapping());
@@ -122,7 +132,7 @@ fn leave(cleaned: u32) -> u32 {
         (&raw mut (*sample).gups).write((book.gups as u32).wrapping_sub(walk.gups));
         (&raw mut (*sample).gups_entry).write(walk.gups);
         (&raw mut (*sample).cleaned).write(cleaned);
-        (&raw mut (*sample).reserved).write(0);
+        (&raw mut (*sample).opened).write(book.opened as u32);
         (&raw mut (*sample).refcount).write(folio.head.refcount());
         (&raw mut (*sample).pages).write(folio.pages);
     }
@@ -147,7 +157,8 @@ fn leave(cleaned: u32) -> u32 {
     if layout!(ptes_hooked) == 1 {
         flags |= SampleFlags::PTES_KNOWN;
     }
-    if layout!(zaps_hooked) == 1 {
+    // A slot that is gone took its decrements along, one that is new has none of before.
+    if layout!(zaps_hooked) == 1 && book.slots as u32 == walk.slots {
         flags |= SampleFlags::ZAPS_KNOWN;
     }
     if folio.is_anon() {
@@ -168,7 +179,7 @@ fn leave(cleaned: u32) -> u32 {
     }
     slot.submit(0);
     if settles {
-        ledger::settle(walk.folio);
+        entries::close(walk.folio, &book);
     }
     0
 }
@@ -207,7 +218,7 @@ fn mkclean_kprobe(ctx: ProbeContext) -> u32 {
 
 #[kretprobe]
 fn mkclean_kretprobe(ctx: RetProbeContext) -> u32 {
-    leave(ctx.ret::<u32>())
+    leave(ctx.ret::<u32>(), None)
 }
 
 #[fentry]
@@ -217,7 +228,7 @@ fn mkclean_fentry(ctx: FEntryContext) -> u32 {
 
 #[fexit]
 fn mkclean_fexit(ctx: FExitContext) -> u32 {
-    leave(returned(&ctx, 1) as u32)
+    leave(returned(&ctx, 1) as u32, Some(Args::arg(&ctx, 0)))
 }
 
 #[kretprobe]

@@ -9,17 +9,18 @@ use aya_ebpf::{
 use pastey::paste;
 use probe_abi::CpuCounters;
 
-#[cfg(not(feature = "baseline"))]
-use crate::relief;
 use crate::{
-    args::Args,
-    counters,
-    pages::{self, Act},
-    relief::AtWork,
-    small::Small,
-    threads::{self, Thread},
-    typed::Typed,
-    undo,
+    book::{
+        counters,
+        threads::{self, Thread},
+    },
+    booking::{
+        pages::{self, Act},
+        small::Small,
+    },
+    fallback,
+    kernel::{args::Args, interrupt::in_interrupt, typed::Typed},
+    rollback,
 };
 
 /// How a function says what it releases.
@@ -57,7 +58,7 @@ fn release(
     };
     if undone {
         let n = match shape {
-            Shape::Array | Shape::DirtyArray => undo::left_in(args.arg(0), n),
+            Shape::Array | Shape::DirtyArray => rollback::left_in(args.arg(0), n),
             Shape::One | Shape::Times | Shape::Range => n,
         };
         counters::add(n, offset_of!(CpuCounters, pages_undone));
@@ -113,14 +114,14 @@ fn release_any(shape: Shape, args: &impl Args) -> u32 {
 /// thread, and not in an interrupt that came in on top of it.
 #[inline(always)]
 fn inside_a_pin() -> bool {
-    if !undo::may_be() {
+    if !rollback::may_be() {
         return false;
     }
     let Some(thread) = threads::of(threads::tid()) else {
         return false;
     };
     // SAFETY: a map value, aligned and alive.
-    Thread::inside(thread).is_some() && unsafe { (*thread).undoes } != 0 && !threads::in_interrupt()
+    Thread::inside(thread).is_some() && unsafe { (*thread).undoes } != 0 && !in_interrupt()
 }
 
 /// The two entries of one function.
@@ -140,10 +141,9 @@ macro_rules! unpin {
     };
 }
 
-/// The entries of one that releases one folio and that interrupts call too, and
-/// its place among those.
+/// The entries of one that releases one folio and that interrupts call too.
 macro_rules! unpin_one {
-    ($place:literal, $symbol:ident, $shape:expr) => {
+    ($symbol:ident, $shape:expr) => {
         paste! {
             #[kprobe]
             fn [<$symbol _kprobe>](ctx: ProbeContext) -> u32 {
@@ -155,16 +155,19 @@ macro_rules! unpin_one {
                 let Some(counters) = counters::of_this_cpu() else {
                     return 0;
                 };
-                let _at_work = AtWork::begin(counters, $place);
+                fallback::note(counters, &ctx);
                 // The argument is typed as it is.
                 release(counters, $shape, &ctx, || small_at($shape, Typed::arg(&ctx, 0)))
             }
 
             #[cfg(not(feature = "baseline"))]
             #[fentry]
-            fn [<$symbol _relief>](ctx: FEntryContext) -> u32 {
-                if relief::is_due($place) {
-                    [<relieve_ $symbol>](&ctx);
+            fn [<$symbol _fallback>](ctx: FEntryContext) -> u32 {
+                let Some(counters) = counters::of_this_cpu() else {
+                    return 0;
+                };
+                if fallback::was_skipped(counters, &ctx) {
+                    [<make_up_ $symbol>](&ctx);
                 }
                 0
             }
@@ -172,16 +175,16 @@ macro_rules! unpin_one {
             /// Apart, so that a run with nothing to do saves no registers.
             #[cfg(not(feature = "baseline"))]
             #[inline(never)]
-            fn [<relieve_ $symbol>](ctx: &FEntryContext) -> u32 {
-                relief::made_up();
+            fn [<make_up_ $symbol>](ctx: &FEntryContext) -> u32 {
+                fallback::made_up();
                 release_any($shape, ctx)
             }
         }
     };
 }
 
-unpin_one!(0, unpin_user_page, Shape::One);
-unpin_one!(1, unpin_user_folio, Shape::Times);
+unpin_one!(unpin_user_page, Shape::One);
+unpin_one!(unpin_user_folio, Shape::Times);
 unpin!(unpin_folio, Shape::One);
 unpin!(unpin_user_pages, Shape::Array);
 unpin!(unpin_user_pages_dirty_lock, Shape::DirtyArray);

@@ -8,58 +8,34 @@
 use core::mem::offset_of;
 
 use aya_ebpf::{
-    macros::{fentry, kprobe, map},
-    maps::Array,
+    macros::{fentry, kprobe},
     programs::{FEntryContext, ProbeContext},
 };
 use probe_abi::CpuCounters;
 
 use crate::{
-    args::{Args, Stack, call_path},
-    atomic::xadd,
-    counters,
-    layout::layout,
-    ledger,
+    book::{counters, entries, walks},
+    kernel::{
+        args::{Args, Stack, call_path},
+        folio::Folio,
+        layout::layout,
+    },
 };
-
-/// Mkclean walks under way on the whole machine.
-#[map]
-static WALKS_UNDER_WAY: Array<u64> = Array::with_max_entries(1, 0);
 
 /// Return addresses looked at: the zap sits a few frames above its decrement.
 const FRAMES: usize = 16;
 
 #[inline(always)]
-pub(crate) fn walk_begins() {
-    if let Some(walks) = WALKS_UNDER_WAY.get_ptr_mut(0) {
-        xadd(walks, 1);
+fn decrement(ctx: &(impl Args + Stack), n: u32) -> u32 {
+    if !walks::are_any() {
+        return 0;
     }
-}
-
-#[inline(always)]
-pub(crate) fn walk_ends() {
-    if let Some(walks) = WALKS_UNDER_WAY.get_ptr_mut(0) {
-        xadd(walks, u64::MAX);
-    }
-}
-
-#[inline(always)]
-fn decrement(ctx: &(impl Args + Stack), entries: u32) -> u32 {
-    let Some(walks) = WALKS_UNDER_WAY.get_ptr(0) else {
+    let Some(folio) = Folio::of(ctx.arg(0)) else {
         return 0;
     };
-    // SAFETY: a map value, aligned and alive.
-    if unsafe { walks.read_volatile() } == 0 {
-        return 0;
-    }
-    if !inside_a_zap(ctx) {
-        return 0;
-    }
-    let Some(folio) = crate::folio::Folio::of(ctx.arg(0)) else {
-        return 0;
-    };
-    if ledger::note_zaps(folio.address, entries) == 1 {
-        counters::add(u64::from(entries), offset_of!(CpuCounters, zaps_in_walk));
+    let noted = entries::note_zaps(folio.address, n, || inside_a_zap(ctx));
+    if noted > 0 {
+        counters::add(noted, offset_of!(CpuCounters, zaps_in_walk));
     }
     0
 }

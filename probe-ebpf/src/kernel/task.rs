@@ -1,0 +1,50 @@
+//! The current task, as a typed pointer (Linux 5.11).
+
+use aya_ebpf::helpers::{bpf_get_current_uid_gid, generated::bpf_get_current_task_btf};
+use probe_abi::ABSENT;
+
+use crate::kernel::{layout::layout, typed::Typed};
+
+/// Who is running.
+pub(crate) struct Current {
+    /// Address of the `task_struct`.
+    pub(crate) task: u64,
+    /// When it began.
+    pub(crate) start_ns: u64,
+    /// Its address space.
+    pub(crate) mm: u64,
+    /// Its (real) user, as the initial user namespace has it.
+    pub(crate) uid: u32,
+}
+
+#[inline(always)]
+pub(crate) fn current() -> Current {
+    // SAFETY: the helper has no precondition, and what it returns is never null.
+    let task = unsafe { Typed::known(bpf_get_current_task_btf().cast()) };
+    let (cred, uid) = (layout!(task_cred), layout!(cred_uid));
+    let uid = if cred == ABSENT || uid == ABSENT {
+        bpf_get_current_uid_gid() as u32
+    } else {
+        // What the helper reads as well, but for a hundred instructions.
+        task.follow_some(cred).map_or(0, |cred| cred.read(uid))
+    };
+    Current {
+        task: task.address(),
+        start_ns: task.read(layout!(task_start)),
+        mm: task.follow(layout!(task_mm)).address(),
+        uid,
+    }
+}
+
+/// Address of the registers that the current system call was entered with; 0 where they
+/// cannot be had.
+#[inline(always)]
+pub(crate) fn registers() -> u64 {
+    // SAFETY: the helpers take what the other returned (Linux 5.15).
+    let registers = unsafe {
+        let task = bpf_get_current_task_btf();
+        aya_ebpf::helpers::generated::bpf_task_pt_regs(task)
+    };
+    // SAFETY: a typed pointer, never null.
+    unsafe { Typed::known(registers as *const u8) }.address()
+}

@@ -1,0 +1,37 @@
+//! The current task, for kernels that give its address only.
+
+use aya_ebpf::helpers::{bpf_get_current_uid_gid, generated::bpf_get_current_task};
+
+use crate::kernel::{layout::layout, read::read_kernel};
+
+/// Who is running.
+pub(crate) struct Current {
+    /// Address of the `task_struct`.
+    pub(crate) task: u64,
+    /// When it began.
+    pub(crate) start_ns: u64,
+    /// Its address space.
+    pub(crate) mm: u64,
+    /// Its (real) user, as the initial user namespace has it.
+    pub(crate) uid: u32,
+}
+
+#[inline(always)]
+pub(crate) fn current() -> Current {
+    // SAFETY: the helper has no precondition.
+    let task = unsafe { bpf_get_current_task() };
+    let start_ns = read_kernel(task + u64::from(layout!(task_start)));
+    let mm = read_kernel(task + u64::from(layout!(task_mm)));
+    Current {
+        task,
+        start_ns: start_ns.unwrap_or(0),
+        mm: mm.unwrap_or(0),
+        uid: bpf_get_current_uid_gid() as u32,
+    }
+}
+
+/// This kernel does not give them.
+#[inline(always)]
+pub(crate) fn registers() -> u64 {
+    0
+}

@@ -1,0 +1,191 @@
+//! Pin calls under way in which the kernel gives pins back itself: longterm ones,
+//! whose folios lie where they must not stay.
+//!
+//! Hardly ever is there one, and a release need not ask then which call it is in.
+//! Where the entry of a call is seen, each that may come to that counts as one;
+//! elsewhere the function that gives them back is hooked. On kernels that do not say
+//! which flag is longterm, every call may be one; they are not counted, and a release
+//! always asks.
+
+use aya_ebpf::{
+    macros::{fentry, fexit, kprobe, kretprobe},
+    programs::{FEntryContext, FExitContext, ProbeContext, RetProbeContext},
+};
+use probe_abi::{ABSENT, GUP_FUNCTIONS, Lost};
+
+use crate::{
+    book::{
+        counters,
+        threads::{self, Thread},
+    },
+    kernel::layout::layout,
+    verifier::atomic::{load, xadd},
+};
+#[cfg(not(feature = "baseline"))]
+use crate::{
+    kernel::read::read_word,
+    verifier::{
+        repeat::{repeat, steps},
+        scratch::{Kept, Raw, kept, passed, with},
+        unknown::unknown_zero,
+    },
+};
+
+/// What a thread is inside of that gives pins back in a call whose entry was not seen.
+pub(crate) const UNDO: u32 = GUP_FUNCTIONS.len() as u32;
+
+// Who says of a thread that it may give pins back, and will say that it is over.
+
+/// Nobody.
+const NOBODY: u64 = 0;
+/// The pin call.
+pub(crate) const CALL: u64 = 1;
+/// The function that gives them back.
+const FUNCTION: u64 = 2;
+
+/// A number that many CPUs may change, away from what all of them read.
+#[repr(C)]
+struct Apart {
+    before: [u64; 8],
+    calls: u64,
+    after: [u64; 7],
+}
+
+#[unsafe(no_mangle)]
+static mut UNDOING: Apart = Apart {
+    before: [0; 8],
+    calls: 0,
+    after: [0; 7],
+};
+
+/// Its address.
+#[inline(always)]
+fn calls() -> *mut u64 {
+    // SAFETY: a static, of which nothing is read.
+    unsafe { &raw mut UNDOING.calls }
+}
+
+/// The thread may give pins back from now on; `who` says so, unless somebody did.
+#[inline(always)]
+pub(crate) fn begins(thread: *mut Thread, who: u64) {
+    // SAFETY: the entry is this thread's while it is inside a call.
+    let undoes = unsafe { &mut (*thread).undoes };
+    if *undoes != NOBODY {
+        return;
+    }
+    *undoes = who;
+    if layout!(foll_longterm) != ABSENT {
+        xadd(calls(), 1);
+    }
+}
+
+/// And no longer.
+#[inline(always)]
+pub(crate) fn ends(thread: *mut Thread) {
+    // SAFETY: as above.
+    let undoes = unsafe { &mut (*thread).undoes };
+    if *undoes == NOBODY {
+        return;
+    }
+    *undoes = NOBODY;
+    if layout!(foll_longterm) != ABSENT {
+        xadd(calls(), 1_u64.wrapping_neg());
+    }
+}
+
+/// Whether there may be any.
+#[inline(always)]
+pub(crate) fn may_be() -> bool {
+    layout!(foll_longterm) == ABSENT || load(calls()) != 0
+}
+
+/// How many of an array of `n` pointers are any: of an array that the kernel undoes, it
+/// has cleared what it gave back before (since Linux 6.11).
+#[cfg(not(feature = "baseline"))]
+#[inline(always)]
+pub(crate) fn left_in(array: u64, n: u64) -> u64 {
+    let mut pointers = Pointers {
+        at: array,
+        left: unknown_zero(),
+    };
+    let left = with(&mut pointers, |pointers| {
+        repeat(steps(n), next_pointer, pointers.raw());
+        pointers.left
+    });
+    left.unwrap_or(n)
+}
+
+/// Older kernels clear none.
+#[cfg(feature = "baseline")]
+#[inline(always)]
+pub(crate) fn left_in(_array: u64, n: u64) -> u64 {
+    n
+}
+
+/// An array that is being counted.
+#[cfg(not(feature = "baseline"))]
+#[repr(C)]
+struct Pointers {
+    at: u64,
+    left: u64,
+}
+
+#[cfg(not(feature = "baseline"))]
+kept!(Pointers, POINTERS_CELLS);
+
+#[cfg(not(feature = "baseline"))]
+extern "C" fn next_pointer(_index: u64, pointers: Raw) -> i64 {
+    let Some(pointers) = passed::<Pointers>(pointers) else {
+        return 1;
+    };
+    pointers.left += u64::from(read_word(pointers.at).is_some_and(|it| it != 0));
+    pointers.at += 8;
+    0
+}
+
+/// The kernel begins to give pins back. Where the call's entry was seen and says so too,
+/// that stands.
+#[inline(always)]
+fn enter() -> u32 {
+    match threads::enter(threads::tid(), UNDO) {
+        Some((thread, _)) => begins(thread, FUNCTION),
+        None => counters::lose(Lost::THREADS_FULL, 1),
+    }
+    0
+}
+
+#[inline(always)]
+fn leave() -> u32 {
+    let tid = threads::tid();
+    let Some(thread) = threads::of(tid) else {
+        return 0;
+    };
+    // SAFETY: as above.
+    if unsafe { (*thread).undoes } == FUNCTION {
+        ends(thread);
+    }
+    if Thread::is_inside(thread, tid, UNDO) {
+        Thread::leave(thread, tid);
+    }
+    0
+}
+
+#[kprobe]
+fn undo_kprobe(_ctx: ProbeContext) -> u32 {
+    enter()
+}
+
+#[kretprobe]
+fn undo_kretprobe(_ctx: RetProbeContext) -> u32 {
+    leave()
+}
+
+#[fentry]
+fn undo_fentry(_ctx: FEntryContext) -> u32 {
+    enter()
+}
+
+#[fexit]
+fn undo_fexit(_ctx: FExitContext) -> u32 {
+    leave()
+}
