@@ -1,11 +1,14 @@
 //! The command line and its verbs: each puts together what lies below.
 
+mod ask;
 mod cli;
 mod doctor;
+mod failure;
 mod pins;
 mod record;
 mod replay;
 mod run;
+mod start;
 mod verdicts;
 mod verify;
 
@@ -13,7 +16,6 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::error;
 use cli::{Cli, Command};
 
 /// Does what the command line says.
@@ -31,9 +33,9 @@ pub fn main() -> ExitCode {
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("pinscope: {}", error::chain(&error));
-            ExitCode::from(if error.is_at_start() { 2 } else { 1 })
+        Err(failure) => {
+            failure.report();
+            failure.exit_code()
         }
     }
 }

@@ -153,29 +153,16 @@ impl AgentError {
         }
     }
 
-    /// Whether the agent never started: nothing was observed, and something
-    /// outside has to change first.
-    pub(crate) fn is_at_start(&self) -> bool {
+    /// Whether what was refused may be there a moment later: memory, also where a cgroup's limit
+    /// keeps it, or file descriptors.
+    pub(crate) fn is_transient(&self) -> bool {
+        let is_transient = |it: i32| [libc::ENOMEM, libc::EMFILE, libc::ENFILE].contains(&it);
         match self {
-            Self::NotTraceable(_)
-            | Self::Unfit { .. }
-            | Self::NoHook(_)
-            | Self::Load(_)
-            | Self::Map { .. }
-            | Self::MapRefused { .. }
-            | Self::Listen { .. }
-            | Self::Socket { .. }
-            | Self::SecondAgent { .. }
-            | Self::NoAgent { .. }
-            | Self::Layout(_)
-            | Self::Btf(_) => true,
-            Self::Refused(_)
-            | Self::Read { .. }
-            | Self::Write { .. }
-            | Self::Recording { .. }
-            | Self::Trace { .. }
-            | Self::Metrics(_)
-            | Self::System { .. } => false,
+            Self::NoHook(it) => {
+                let mut refusals = it.rejected.iter().filter_map(|it| it.1.errno());
+                refusals.any(is_transient)
+            }
+            other => errno(other).is_some_and(is_transient),
         }
     }
 }
@@ -211,11 +198,11 @@ pub(crate) fn chain(error: &dyn Error) -> String {
 }
 
 /// What a system call answered, if one is behind the error.
-pub(crate) fn answer(error: &(dyn Error + 'static)) -> Option<i32> {
+pub(crate) fn errno(error: &(dyn Error + 'static)) -> Option<i32> {
     let answered = error.downcast_ref::<io::Error>();
     match answered.and_then(io::Error::raw_os_error) {
         Some(code) => Some(code),
-        None => answer(error.source()?),
+        None => errno(error.source()?),
     }
 }
 
@@ -230,8 +217,8 @@ mod tests {
             what: "cannot",
             source,
         };
-        assert_eq!(answer(&error), Some(libc::EINVAL));
-        assert_eq!(answer(&AgentError::Refused(String::new())), None);
+        assert_eq!(errno(&error), Some(libc::EINVAL));
+        assert_eq!(errno(&AgentError::Refused(String::new())), None);
     }
 
     #[test]

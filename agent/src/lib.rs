@@ -3,8 +3,8 @@
 //! Five rooms, each on top of the next: `commands`, `views`, `collect`, `owners` beside `selftest`,
 //! `kernel`. A file imports from its own room and from those below; a test holds it.
 //!
-//! Exit codes: 0 done; 1 something failed while it ran; 2 it could not start:
-//! bad arguments, a busy port, or a kernel that cannot be traced.
+//! Exit codes: 0 done; 1 it failed after it had begun, or for want of what may be there a moment
+//! later; 2 it could not start, and trying again changes nothing (`commands/failure.rs`).
 
 mod collect;
 mod commands;

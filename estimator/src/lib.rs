@@ -26,6 +26,7 @@ mod observations;
 mod rules;
 mod scoreboard;
 pub mod trace;
+mod transition;
 mod verdict;
 
 pub use ask::{Answer, Ask};

@@ -1,7 +1,8 @@
 //! One machine for every estimator: what it wants next, and what it makes of the answer.
 
 use crate::rules::{ledger, ordered, references, simple, two_walk};
-use crate::{Answer, AsWritten, Ask, Compare, Doubt, Estimator, Verdict};
+use crate::transition::Transition;
+use crate::{Answer, AsWritten, Ask, Compare, Estimator, Verdict};
 
 /// No machine asks more often than this.
 pub const MAX_STEPS: usize = 6;
@@ -32,33 +33,6 @@ enum State {
     References(references::State),
     Ledger(ledger::State),
     Ended(Verdict),
-}
-
-/// What a rule makes of an answer: its next state, or the end.
-pub(crate) enum Outcome<S> {
-    Then(S),
-    End(Verdict),
-}
-
-impl<S> Outcome<S> {
-    /// The end for an answer that does not fit the question.
-    pub(crate) fn refused(answer: Answer) -> Self {
-        Self::End(Verdict::Uncertain(match answer {
-            Answer::Unknown(missing) => Doubt::Unseen(missing),
-            Answer::Flag(_)
-            | Answer::Number(_)
-            | Answer::Refcount(_)
-            | Answer::Pincount(_)
-            | Answer::Done => Doubt::Misanswered,
-        }))
-    }
-
-    fn into_state(self, wrap: impl FnOnce(S) -> State) -> State {
-        match self {
-            Self::Then(state) => wrap(state),
-            Self::End(verdict) => State::Ended(verdict),
-        }
-    }
 }
 
 impl Machine {
@@ -146,14 +120,21 @@ impl<C: Compare> Machine<C> {
     pub fn give(self, answer: Answer) -> Self {
         let Self { compare, state } = self;
         let state = match state {
-            State::Simple(it) => it.give(answer, compare).into_state(State::Simple),
-            State::TwoWalk(it) => it.give(answer, compare).into_state(State::TwoWalk),
-            State::Ordered(it) => it.give(answer, compare).into_state(State::Ordered),
-            State::References(it) => it.give(answer, compare).into_state(State::References),
-            State::Ledger(it) => it.give(answer, compare).into_state(State::Ledger),
+            State::Simple(it) => then(it.give(answer, compare), State::Simple),
+            State::TwoWalk(it) => then(it.give(answer, compare), State::TwoWalk),
+            State::Ordered(it) => then(it.give(answer, compare), State::Ordered),
+            State::References(it) => then(it.give(answer, compare), State::References),
+            State::Ledger(it) => then(it.give(answer, compare), State::Ledger),
             State::Ended(_) => state,
         };
         Self { compare, state }
+    }
+}
+
+fn then<S>(transition: Transition<S>, wrap: impl FnOnce(S) -> State) -> State {
+    match transition {
+        Transition::Then(state) => wrap(state),
+        Transition::End(verdict) => State::Ended(verdict),
     }
 }
 
@@ -161,13 +142,13 @@ impl<C: Compare> Machine<C> {
 fn drive<S: Copy>(
     mut state: S,
     ask: impl Fn(S) -> Ask,
-    give: impl Fn(S, Answer) -> Outcome<S>,
+    give: impl Fn(S, Answer) -> Transition<S>,
     mut answer: impl FnMut(Ask) -> Answer,
 ) -> Verdict {
     loop {
         match give(state, answer(ask(state))) {
-            Outcome::Then(next) => state = next,
-            Outcome::End(verdict) => return verdict,
+            Transition::Then(next) => state = next,
+            Transition::End(verdict) => return verdict,
         }
     }
 }
@@ -175,7 +156,7 @@ fn drive<S: Copy>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Missing;
+    use crate::{Doubt, Missing};
 
     #[test]
     fn every_machine_is_uncertain_when_its_first_question_goes_unanswered() {

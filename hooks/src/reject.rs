@@ -58,6 +58,26 @@ impl Reject {
     }
 }
 
+impl Reject {
+    /// What the system call answered that refused it, if one did.
+    #[must_use]
+    pub fn errno(&self) -> Option<i32> {
+        match self {
+            Self::Refused { errno, .. } => *errno,
+            Self::KprobeInvalid(_) => Some(INVALID),
+            Self::NotInKernel
+            | Self::NotTraceable
+            | Self::Prototype { .. }
+            | Self::NoAddress
+            | Self::AddressHidden
+            | Self::NoMethod(_)
+            | Self::KprobeForbidden
+            | Self::Part
+            | Self::TooManyArguments(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for Reject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

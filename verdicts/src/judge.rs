@@ -4,8 +4,10 @@
 //! What is judged how is the `estimator` crate's; here a captured sample becomes
 //! its observations. The same code serves a live ring and a recording.
 
+mod answers;
 mod errors;
 mod heals;
+mod inputs;
 mod observe;
 mod race;
 
@@ -15,9 +17,11 @@ use estimator::{Estimator, Flags, Judgement, Missing, Observations, Scoreboard, 
 use foldhash::fast::RandomState;
 use probe_abi::{MkcleanSample, SampleFlags};
 
-use errors::Answers;
-pub use errors::{Disagreement, Errors, WrongVerdict};
+use answers::Answers;
+pub use answers::WrongVerdict;
+pub use errors::{Disagreement, Errors};
 pub use heals::{Ended, Heals};
+pub use inputs::{Inputs, Losses};
 use race::Erred;
 pub use race::{Race, Walks};
 
@@ -43,16 +47,6 @@ pub struct Judge {
     forgot: bool,
 }
 
-/// Which inputs the attached hooks can give; what they cannot is unknown,
-/// whatever a sample says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Inputs {
-    /// The entries that a walk finds are counted.
-    pub ptes: bool,
-    /// Mapcount decrements by zaps are counted.
-    pub zaps: bool,
-}
-
 /// What is remembered of a folio from one walk to the next.
 #[derive(Clone, Copy, Debug)]
 struct Folio {
@@ -64,15 +58,6 @@ struct Folio {
     erred: Erred,
     /// Whether an estimator wrongly said "pinned", and no walk has ended that.
     open: bool,
-}
-
-/// What was lost since the agent started, as far as it touches verdicts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Losses {
-    /// Samples that never came: flags may be out of date.
-    pub samples: u64,
-    /// Pages that the ledger should hold and does not: lost, or pinned before the start.
-    pub pages: u64,
 }
 
 impl Judge {

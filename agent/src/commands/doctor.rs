@@ -7,7 +7,10 @@ use std::{fs, path::Path};
 
 use hooks::{Attach, Facts, Support, layout, obstacle, plan};
 
-use super::cli::DoctorOptions;
+use super::{
+    cli::DoctorOptions,
+    failure::{Done, Failure},
+};
 use crate::{
     error::AgentError,
     kernel::{
@@ -19,7 +22,7 @@ use crate::{
 use report::{Check, Report, State};
 
 /// Prints the report; `Err` if the agent could not run here.
-pub(super) fn doctor(options: &DoctorOptions) -> Result<(), AgentError> {
+pub(super) fn doctor(options: &DoctorOptions) -> Done {
     let report = examine(options);
     if !options.quiet {
         match options.format {
@@ -29,8 +32,8 @@ pub(super) fn doctor(options: &DoctorOptions) -> Result<(), AgentError> {
     }
     match report.problem {
         None => Ok(()),
-        Some(_) if !options.quiet => Err(AgentError::Unfit { why: None }),
-        why => Err(AgentError::Unfit { why }),
+        Some(_) if !options.quiet => Err(Failure::Start(AgentError::Unfit { why: None })),
+        why => Err(Failure::Start(AgentError::Unfit { why })),
     }
 }
 

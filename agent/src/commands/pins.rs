@@ -1,17 +1,10 @@
 //! `pinscope pins`: asks the running agent who holds pins.
 
-use super::cli::PinsOptions;
-use crate::{
-    error::AgentError,
-    views::{
-        output,
-        pins::Wanted,
-        socket::{self, Request},
-    },
-};
+use super::{ask::ask, cli::PinsOptions, failure::Done};
+use crate::views::{pins::Wanted, socket::Request};
 
 /// Prints what the agent answers.
-pub(super) fn pins(options: &PinsOptions) -> Result<(), AgentError> {
+pub(super) fn pins(options: &PinsOptions) -> Done {
     let request = Request::Pins {
         wanted: Wanted {
             by: options.by,
@@ -23,7 +16,5 @@ pub(super) fn pins(options: &PinsOptions) -> Result<(), AgentError> {
         },
         format: options.format,
     };
-    let reply = socket::ask(&options.socket, &request)?;
-    output::print(&reply.trim_end());
-    Ok(())
+    ask(&options.socket, &request)
 }

@@ -13,7 +13,10 @@ use verdicts::{
     replay::judge,
 };
 
-use super::cli::ReplayOptions;
+use super::{
+    cli::ReplayOptions,
+    failure::{Done, Failure},
+};
 use crate::{
     error::AgentError,
     views::output::{self, Format},
@@ -23,21 +26,23 @@ use crate::{
 const BUFFER_BYTES: usize = 1 << 16;
 
 /// Replays a file, whichever of the two it is.
-pub(super) fn replay(options: &ReplayOptions) -> Result<(), AgentError> {
+pub(super) fn replay(options: &ReplayOptions) -> Done {
     let path = &options.file;
-    let unreadable = |source| AgentError::Read {
-        path: path.clone(),
-        source,
+    let unreadable = |source| {
+        Failure::Start(AgentError::Read {
+            path: path.clone(),
+            source,
+        })
     };
     let file = File::open(path).map_err(unreadable)?;
     let mut input = BufReader::with_capacity(BUFFER_BYTES, file);
     if !input.fill_buf().map_err(unreadable)?.starts_with(&MAGIC) {
         let trace = Trace::read(input).map_err(|error| match error {
             TraceError::Io(source) => unreadable(source),
-            TraceError::Refused(reason) => AgentError::Trace {
+            TraceError::Refused(reason) => Failure::Start(AgentError::Trace {
                 path: path.clone(),
                 reason,
-            },
+            }),
         })?;
         match options.format {
             Format::Text => output::print(&trace.text()),
@@ -49,7 +54,7 @@ pub(super) fn replay(options: &ReplayOptions) -> Result<(), AgentError> {
         path: path.clone(),
         damage,
     };
-    let mut reader = Reader::new(input).map_err(damaged)?;
+    let mut reader = Reader::new(input).map_err(|it| Failure::Start(damaged(it)))?;
     let (judged, damage) = judge(&mut reader);
     let report = Report::of(reader.head(), &judged);
     output::print(&options.format.verdicts(&report));
@@ -57,7 +62,7 @@ pub(super) fn replay(options: &ReplayOptions) -> Result<(), AgentError> {
         None => Ok(()),
         Some(damage) => {
             warn!("{} samples before it were used", judged.judged());
-            Err(damaged(damage))
+            Err(Failure::Running(damaged(damage)))
         }
     }
 }

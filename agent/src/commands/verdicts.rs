@@ -1,20 +1,12 @@
 //! `pinscope verdicts`: asks the running agent for its verdicts.
 
-use super::cli::VerdictsOptions;
-use crate::{
-    error::AgentError,
-    views::{
-        output,
-        socket::{self, Request},
-    },
-};
+use super::{ask::ask, cli::VerdictsOptions, failure::Done};
+use crate::views::socket::Request;
 
 /// Prints what the agent answers.
-pub(super) fn verdicts(options: &VerdictsOptions) -> Result<(), AgentError> {
+pub(super) fn verdicts(options: &VerdictsOptions) -> Done {
     let request = Request::Verdicts {
         format: options.format,
     };
-    let reply = socket::ask(&options.socket, &request)?;
-    output::print(&reply.trim_end());
-    Ok(())
+    ask(&options.socket, &request)
 }

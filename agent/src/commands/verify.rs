@@ -5,6 +5,7 @@
 use hooks::{Attach, Methods, Support, layout, plan};
 use serde_json::json;
 
+use super::failure::{Done, Failure};
 use crate::{
     error::AgentError,
     kernel::{
@@ -16,7 +17,11 @@ use crate::{
 
 /// Prints `{"facts": ..}`, and for each program `{"program": .., "instructions": n,
 /// "load_ms": n}` or `{"program": .., "refused": ".."}`.
-pub(super) fn verify() -> Result<(), AgentError> {
+pub(super) fn verify() -> Done {
+    load_all().map_err(Failure::Start)
+}
+
+fn load_all() -> Result<(), AgentError> {
     let mut facts = facts::gather()?;
     output::print(&json!({ "facts": facts }));
     // A kernel may load programs that it would not attach: that is enough here.

@@ -32,7 +32,7 @@ use super::{
     maps::{Counters, LedgerView, OwnerTable, Settings},
     resolver::Resolver,
 };
-use crate::error::{AgentError, answer, chain};
+use crate::error::{AgentError, chain, errno};
 
 /// The object for kernels whose verifier takes compare-and-swap and `bpf_loop`.
 static MODERN: &[u8] = aya::include_bytes_aligned!(env!("PINSCOPE_EBPF_MODERN"));
@@ -341,7 +341,7 @@ fn attach_hook(loader: &mut Loader<'_>, returns: &mut Returns, step: &Step) -> H
                         candidate.symbol,
                         method.name()
                     );
-                    let why = Reject::refused(*method, &why, answer(&error));
+                    let why = Reject::refused(*method, &why, errno(&error));
                     state.rejected.push((candidate.symbol, why));
                 }
             }

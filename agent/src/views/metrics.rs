@@ -7,16 +7,12 @@ mod owners;
 mod register;
 mod verdicts;
 
-use estimator::{Estimator, Outcome};
 use probe_abi::{Lost, WalkKind};
-use prometheus::{
-    Encoder, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder,
-};
+use prometheus::{Encoder, IntCounter, IntCounterVec, IntGauge, Registry, TextEncoder};
 
-use self::hooks::HookMetrics;
-use durations::Durations;
+use self::{hooks::HookMetrics, verdicts::VerdictMetrics};
 use owners::OwnerMetrics;
-use register::{counter, counters, gauge, gauges, histograms};
+use register::{counter, counters, gauge, gauges, set};
 
 use crate::{
     collect::{Snapshot, State},
@@ -43,13 +39,7 @@ pub(crate) struct Metrics {
     samples_issued: IntCounter,
     samples_delivered: IntCounter,
     samples_judged: IntCounter,
-    verdicts: IntCounterVec,
-    wrong_verdicts: IntCounterVec,
-    walk_races: IntCounterVec,
-    walk_duration: Durations,
-    heal_age: Durations,
-    false_positives_open: IntGaugeVec,
-    false_positives_unhealed: IntCounterVec,
+    verdicts: VerdictMetrics,
     zaps: IntCounter,
     gups_in_writeback: IntCounter,
     lost: IntCounterVec,
@@ -125,52 +115,7 @@ impl Metrics {
                 "Samples that came through the ring.",
             )?,
             samples_judged: counter(it, "samples_judged_total", "Samples judged.")?,
-            verdicts: counters(
-                it,
-                "verdicts_total",
-                "Verdicts of each estimator, by the kernel's own answer.",
-                &["estimator", "verdict", "kernel"],
-            )?,
-            wrong_verdicts: counters(
-                it,
-                "wrong_verdicts_total",
-                "Verdicts held against kernel and ledger together: pinned while both say not \
-                 (false_positive), not pinned while one says so (false_negative); by what raced.",
-                &["estimator", "error", "race"],
-            )?,
-            walk_races: counters(
-                it,
-                "walk_races_total",
-                "Walks judged in which a zap decremented the mapcount, a GUP of the folio \
-                 completed, the folio was under writeback, or the last two together. Absent where \
-                 no hook sees it.",
-                &["race"],
-            )?,
-            walk_duration: histograms(
-                it,
-                "mkclean_walk_seconds",
-                "How long the walks took that were judged: the window of their races.",
-                &[],
-            )?,
-            heal_age: histograms(
-                it,
-                "false_positive_heal_seconds",
-                "Age of a false positive at the walk that healed it.",
-                &["estimator"],
-            )?,
-            false_positives_open: gauges(
-                it,
-                "false_positives_open",
-                "Folios wrongly called pinned that no later walk has healed yet.",
-                &["estimator"],
-            )?,
-            false_positives_unhealed: counters(
-                it,
-                "false_positives_unhealed_total",
-                "False positives that ended unhealed: the folio was GUPed again, or went out of \
-                 sight.",
-                &["estimator", "end"],
-            )?,
+            verdicts: VerdictMetrics::new(it)?,
             zaps: counter(
                 it,
                 "zaps_in_walk_total",
@@ -230,15 +175,6 @@ impl Metrics {
         for cause in Lost::NAMES {
             self.lost.with_label_values(&[cause]);
         }
-        for estimator in Estimator::ALL {
-            for verdict in Outcome::ALL {
-                for kernel in Outcome::ALL {
-                    let labels = [estimator.name(), verdict.name(), kernel.name()];
-                    self.verdicts.with_label_values(&labels);
-                }
-            }
-        }
-        verdicts::at_zero(self);
     }
 
     /// Brings every metric to what `state` holds now.
@@ -282,24 +218,7 @@ impl Metrics {
         for (name, count) in Lost::NAMES.iter().zip(totals.lost) {
             set(&self.lost.with_label_values(&[name]), count);
         }
-        for estimator in Estimator::ALL {
-            for verdict in Outcome::ALL {
-                for kernel in Outcome::ALL {
-                    let labels = [estimator.name(), verdict.name(), kernel.name()];
-                    let count = Outcome::ALL
-                        .iter()
-                        .map(|ledger| {
-                            state
-                                .judge
-                                .scoreboard()
-                                .count(estimator, verdict, kernel, *ledger)
-                        })
-                        .sum();
-                    set(&self.verdicts.with_label_values(&labels), count);
-                }
-            }
-        }
-        verdicts::update(self, &state.judge);
+        self.verdicts.update(&state.judge);
         self.hooks.update(&state.hooks, state.self_test);
     }
 
@@ -311,11 +230,6 @@ impl Metrics {
         TextEncoder::new().encode(&families, &mut text)?;
         Ok(text)
     }
-}
-
-fn set(counter: &IntCounter, total: u64) {
-    counter.reset();
-    counter.inc_by(total);
 }
 
 #[cfg(test)]

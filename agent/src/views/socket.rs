@@ -6,7 +6,7 @@
 use std::{
     fs::{self, File, Permissions, TryLockError},
     io::{self, Read as _, Seek as _, Write as _},
-    os::unix::{fs::PermissionsExt as _, net::UnixStream as UnixClient},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::Duration,
@@ -107,27 +107,8 @@ pub(crate) enum Request {
     Pins { wanted: Wanted, format: Format },
 }
 
-/// Asks the agent at `path`; its answer.
-pub(crate) fn ask(path: &Path, request: &Request) -> Result<String, AgentError> {
-    let mut reply = String::new();
-    UnixClient::connect(path)
-        .and_then(|mut agent| {
-            agent.set_read_timeout(Some(2 * PATIENCE))?;
-            let mut line = serde_json::to_string(request)?;
-            line.push('\n');
-            agent.write_all(line.as_bytes())?;
-            agent.read_to_string(&mut reply)
-        })
-        .map_err(|source| AgentError::no_agent(path, source))?;
-    // An answer is marked, so that a refusal is not taken for a report.
-    match reply.split_once('\n') {
-        Some((OK, report)) => Ok(report.to_owned()),
-        _ => Err(AgentError::Refused(reply.trim().to_owned())),
-    }
-}
-
 /// First line of an answer that is a report.
-const OK: &str = "ok";
+pub(crate) const OK: &str = "ok";
 
 async fn answer(mut client: UnixStream, state: &Mutex<State>) -> io::Result<()> {
     let mut line = String::new();

@@ -1,7 +1,7 @@
 //! The metrics as `agent/src/views/metrics.rs` and its modules declare them: kind, name, help, labels.
 //! Leaves out their values.
 
-use std::fs;
+use std::{collections::BTreeSet, fs};
 
 use crate::{path, read};
 
@@ -19,12 +19,11 @@ pub(crate) struct Metric {
 /// All of them, in the order of the file.
 pub(crate) fn declared() -> Vec<Metric> {
     let mut source = read("agent/src/views/metrics.rs");
-    for entry in fs::read_dir(path("agent/src/views/metrics"))
-        .into_iter()
+    let folder = fs::read_dir(path("agent/src/views/metrics")).expect("metrics have modules");
+    let files = folder
         .flatten()
-        .flatten()
-    {
-        let name = entry.file_name().to_string_lossy().into_owned();
+        .map(|it| it.file_name().to_string_lossy().into_owned());
+    for name in files.collect::<BTreeSet<_>>() {
         source += &read(&format!("agent/src/views/metrics/{name}"));
     }
     let found = declarations(&source);

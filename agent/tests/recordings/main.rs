@@ -92,6 +92,18 @@ fn a_cut_recording_is_reported_with_its_offset_and_used_as_far_as_it_goes() {
     assert!(samples > 0);
 }
 
+#[test]
+fn a_file_of_which_nothing_can_be_judged_ends_with_2() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let strange = folder.path().join("strange.rec");
+    fs::write(&strange, [0xff; 64]).expect("there is room");
+    for path in [folder.path().join("nothing.rec"), strange] {
+        let said = replay(&path, "json");
+        assert_eq!(said.status.code(), Some(2), "{}", path.display());
+        assert!(said.stdout.is_empty());
+    }
+}
+
 /// The races of an estimator's false negatives, over the recordings whose name begins so.
 fn missed(kernel: &str, estimator: &str) -> BTreeSet<String> {
     let mut races = BTreeSet::new();

@@ -1,6 +1,6 @@
 //! `ledger`: pinned iff the book of GUPs and PUPs has one open.
 
-use crate::machine::Outcome;
+use crate::transition::Transition;
 use crate::{Answer, Ask, Compare, Relation, Site, Verdict};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -13,11 +13,11 @@ impl State {
     }
 
     #[inline]
-    pub(crate) fn give<C: Compare>(self, answer: Answer, compare: C) -> Outcome<Self> {
+    pub(crate) fn give<C: Compare>(self, answer: Answer, compare: C) -> Transition<Self> {
         let Answer::Number(pins) = answer else {
-            return Outcome::refused(answer);
+            return Transition::refused(answer);
         };
-        Outcome::End(
+        Transition::End(
             if compare.holds(Site::LedgerPins, pins, Relation::Above, 0) {
                 Verdict::Pinned
             } else {

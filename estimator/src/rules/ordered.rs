@@ -2,7 +2,7 @@
 //!
 //! The answer is the flag as it stands at the end, so a GUP that sets it after it was taken is heard.
 
-use crate::machine::Outcome;
+use crate::transition::Transition;
 use crate::{Answer, Ask, Compare, Doubt, Relation, Site, Verdict};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -52,7 +52,7 @@ impl State {
     }
 
     #[inline]
-    pub(crate) fn give<C: Compare>(self, answer: Answer, compare: C) -> Outcome<Self> {
+    pub(crate) fn give<C: Compare>(self, answer: Answer, compare: C) -> Transition<Self> {
         match (self.at, answer) {
             (At::Take, Answer::Flag(was_set)) => self.then(At::Count { was_set }),
             (At::Count { was_set }, Answer::Number(count)) => {
@@ -70,9 +70,9 @@ impl State {
                 }
             }
             (At::SetAgain, Answer::Done) | (At::Settle, Answer::Flag(true)) => {
-                Outcome::End(Verdict::Pinned)
+                Transition::End(Verdict::Pinned)
             }
-            (At::Settle, Answer::Flag(false)) => Outcome::End(Verdict::NotPinned),
+            (At::Settle, Answer::Flag(false)) => Transition::End(Verdict::NotPinned),
             (
                 At::Take
                 | At::Count { .. }
@@ -82,13 +82,13 @@ impl State {
                 | At::SetAgain
                 | At::Settle,
                 _,
-            ) => Outcome::refused(answer),
+            ) => Transition::refused(answer),
         }
     }
 
     #[inline]
-    fn then(self, at: At) -> Outcome<Self> {
-        Outcome::Then(Self { at, ..self })
+    fn then(self, at: At) -> Transition<Self> {
+        Transition::Then(Self { at, ..self })
     }
 
     #[inline]
@@ -98,12 +98,12 @@ impl State {
         count: u32,
         found: u32,
         compare: C,
-    ) -> Outcome<Self> {
+    ) -> Transition<Self> {
         if !was_set {
             return self.then(At::Settle);
         }
         if compare.holds(Site::OrderedIllegal, count, Relation::Below, found) {
-            return Outcome::End(Verdict::Uncertain(Doubt::Contradiction));
+            return Transition::End(Verdict::Uncertain(Doubt::Contradiction));
         }
         if !compare.holds(Site::OrderedMissing, found, Relation::Below, count) {
             return self.then(At::Settle);

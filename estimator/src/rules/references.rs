@@ -2,7 +2,7 @@
 //!
 //! `expected_refs` reads what explains references before the references, as `migrate_folio()` does.
 
-use crate::machine::Outcome;
+use crate::transition::Transition;
 use crate::{Answer, Ask, Compare, Pincount, Relation, Site, Verdict};
 
 /// `GUP_PIN_COUNTING_BIAS`: what one `FOLL_PIN` adds to the reference count of a small folio.
@@ -30,13 +30,13 @@ impl State {
     }
 
     #[inline]
-    pub(crate) fn give<C: Compare>(self, answer: Answer, compare: C) -> Outcome<Self> {
+    pub(crate) fn give<C: Compare>(self, answer: Answer, compare: C) -> Transition<Self> {
         let pinned = match (self, answer) {
             (Self::Explained, Answer::Number(explained)) => {
-                return Outcome::Then(Self::Refcount { explained });
+                return Transition::Then(Self::Refcount { explained });
             }
             (Self::KernelPincount, Answer::Pincount(Pincount::Absent)) => {
-                return Outcome::Then(Self::KernelRefcount);
+                return Transition::Then(Self::KernelRefcount);
             }
             (Self::Refcount { explained }, Answer::Refcount(refcount)) => {
                 let references = refcount.cast_unsigned();
@@ -57,9 +57,9 @@ impl State {
                 | Self::KernelPincount
                 | Self::KernelRefcount,
                 _,
-            ) => return Outcome::refused(answer),
+            ) => return Transition::refused(answer),
         };
-        Outcome::End(if pinned {
+        Transition::End(if pinned {
             Verdict::Pinned
         } else {
             Verdict::NotPinned

@@ -2,7 +2,7 @@
 //!
 //! The flag is the result and no input: nothing but this rule sets it.
 
-use crate::machine::Outcome;
+use crate::transition::Transition;
 use crate::{Answer, Ask, Compare, Relation, Site, Verdict};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -26,16 +26,18 @@ impl State {
     }
 
     #[inline]
-    pub(crate) fn give<C: Compare>(self, answer: Answer, compare: C) -> Outcome<Self> {
+    pub(crate) fn give<C: Compare>(self, answer: Answer, compare: C) -> Transition<Self> {
         match (self, answer) {
-            (Self::Walk, Answer::Number(found)) => Outcome::Then(Self::Count { found }),
+            (Self::Walk, Answer::Number(found)) => Transition::Then(Self::Count { found }),
             (Self::Count { found }, Answer::Number(count)) => {
                 let pinned = compare.holds(Site::SimplePinned, count, Relation::Above, found);
-                Outcome::Then(Self::Settle { pinned })
+                Transition::Then(Self::Settle { pinned })
             }
-            (Self::Settle { pinned: true }, Answer::Done) => Outcome::End(Verdict::Pinned),
-            (Self::Settle { pinned: false }, Answer::Done) => Outcome::End(Verdict::NotPinned),
-            (Self::Walk | Self::Count { .. } | Self::Settle { .. }, _) => Outcome::refused(answer),
+            (Self::Settle { pinned: true }, Answer::Done) => Transition::End(Verdict::Pinned),
+            (Self::Settle { pinned: false }, Answer::Done) => Transition::End(Verdict::NotPinned),
+            (Self::Walk | Self::Count { .. } | Self::Settle { .. }, _) => {
+                Transition::refused(answer)
+            }
         }
     }
 }

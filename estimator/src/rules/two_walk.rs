@@ -2,7 +2,7 @@
 //!
 //! Left out: the mail's early return for a page that is not mapped. Such a page gives 0 entries and the shadow pins.
 
-use crate::machine::Outcome;
+use crate::transition::Transition;
 use crate::{Answer, Ask, Compare, Doubt, Relation, Site, Verdict};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -50,19 +50,19 @@ impl State {
     }
 
     #[inline]
-    pub(crate) fn give<C: Compare>(self, answer: Answer, compare: C) -> Outcome<Self> {
+    pub(crate) fn give<C: Compare>(self, answer: Answer, compare: C) -> Transition<Self> {
         match (self.at, answer) {
             (At::FirstCount, Answer::Number(count)) => self.then(At::FirstWalk { count }),
             (At::FirstWalk { count }, Answer::Number(found)) => {
                 self.then(At::Flag { count, found })
             }
-            (At::Flag { .. }, Answer::Flag(false)) => Outcome::End(Verdict::NotPinned),
+            (At::Flag { .. }, Answer::Flag(false)) => Transition::End(Verdict::NotPinned),
             (At::Flag { count, found }, Answer::Flag(true)) => {
                 self.first_comparison(count, found, compare)
             }
             (At::SecondCount { found }, Answer::Number(count)) => {
                 if compare.holds(Site::TwoWalkForSure, count, Relation::Above, found) {
-                    Outcome::End(Verdict::Pinned)
+                    Transition::End(Verdict::Pinned)
                 } else {
                     self.then(At::SecondWalk { found, count })
                 }
@@ -71,10 +71,10 @@ impl State {
                 if self.all_zapped(found, count, markers, compare) {
                     self.then(At::Clear)
                 } else {
-                    Outcome::End(Verdict::Pinned)
+                    Transition::End(Verdict::Pinned)
                 }
             }
-            (At::Clear, Answer::Done) => Outcome::End(Verdict::NotPinned),
+            (At::Clear, Answer::Done) => Transition::End(Verdict::NotPinned),
             (
                 At::FirstCount
                 | At::FirstWalk { .. }
@@ -83,19 +83,19 @@ impl State {
                 | At::SecondWalk { .. }
                 | At::Clear,
                 _,
-            ) => Outcome::refused(answer),
+            ) => Transition::refused(answer),
         }
     }
 
     #[inline]
-    fn then(self, at: At) -> Outcome<Self> {
-        Outcome::Then(Self { at, ..self })
+    fn then(self, at: At) -> Transition<Self> {
+        Transition::Then(Self { at, ..self })
     }
 
     #[inline]
-    fn first_comparison<C: Compare>(self, count: u32, found: u32, compare: C) -> Outcome<Self> {
+    fn first_comparison<C: Compare>(self, count: u32, found: u32, compare: C) -> Transition<Self> {
         if compare.holds(Site::TwoWalkIllegal, count, Relation::Below, found) {
-            Outcome::End(Verdict::Uncertain(Doubt::Contradiction))
+            Transition::End(Verdict::Uncertain(Doubt::Contradiction))
         } else if compare.holds(Site::TwoWalkEqual, count, Relation::Equal, found) {
             self.then(At::Clear)
         } else {

@@ -4,7 +4,7 @@
 //! So an estimator that is shown the sample knows less than the one in the trace did: [`crate::judge()`] of the sample
 //! gives the verdict of the trace, or doubts.
 
-use super::{Event, GupStep, Page, Pin, ZapStep};
+use super::event::{Event, GupStep, Page, Pin, ZapStep};
 use crate::{Observations, Pincount};
 
 /// A page under observation.

@@ -3,8 +3,11 @@
 use core::fmt;
 use core::str::FromStr;
 
-use super::{Counter, Event, GupStep, Met, Page, Pin, TRACE_HEADER, ZapStep};
+use super::event::{Counter, Event, GupStep, Met, Page, Pin, ZapStep};
 use crate::Outcome;
+
+/// The first line of every trace; a reader refuses another version.
+pub const TRACE_HEADER: &str = "pinscope-trace 1";
 
 /// A line that is no event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

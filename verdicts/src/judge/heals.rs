@@ -9,7 +9,7 @@ use estimator::{Estimator, Outcome};
 use foldhash::fast::RandomState;
 use probe_abi::MkcleanSample;
 
-use super::errors::{Answers, WrongVerdict};
+use super::answers::{Answers, WrongVerdict};
 use crate::histogram::{AGE_BOUNDS_NS, Histogram};
 
 /// The false positives of all estimators that no walk has ended yet.

@@ -4,7 +4,10 @@
 use estimator::{Missing, Observations, Pincount, Seen};
 use probe_abi::{MkcleanSample, SampleFlags};
 
-use super::{Inputs, Losses, race};
+use super::{
+    inputs::{Inputs, Losses},
+    race,
+};
 
 /// What `sample` shows. `guped_since` is whether a GUP came since the last one.
 pub(super) fn observations(

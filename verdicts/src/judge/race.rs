@@ -4,7 +4,7 @@
 use estimator::{Estimator, Outcome};
 use probe_abi::{MkcleanSample, SampleFlags};
 
-use super::{Inputs, errors::Answers};
+use super::{answers::Answers, inputs::Inputs};
 use crate::histogram::{Histogram, WALK_BOUNDS_NS};
 
 /// The one race that a wrong verdict is put down to: the first of these that was seen.

@@ -3,7 +3,7 @@
 
 use probe_abi::MkcleanSample;
 
-use super::{BLOCK_SAMPLES, MOST_BLOCK_BYTES};
+use super::head::{BLOCK_SAMPLES, MOST_BLOCK_BYTES};
 
 pub(super) const HEADER_BYTES: usize = 16;
 

@@ -6,10 +6,10 @@ use std::io::{self, Read};
 use probe_abi::{ABI_VERSION, MkcleanSample};
 
 use super::{
-    FORMAT_VERSION, Head, MAGIC, MOST_BLOCK_BYTES, PREAMBLE_BYTES,
     block::{HEADER_BYTES, Header, Kind, unpack},
+    head::{FORMAT_VERSION, Head, MAGIC, MOST_BLOCK_BYTES, PREAMBLE_BYTES},
 };
-use crate::Losses;
+use crate::judge::{Inputs, Losses};
 
 /// Reads a recording from its start.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ impl<R: Read> Reader<R> {
                 started_unix_seconds: 0,
                 page_bytes: 0,
                 ledger_slots: 0,
-                inputs: crate::Inputs {
+                inputs: Inputs {
                     ptes: false,
                     zaps: false,
                 },

@@ -4,8 +4,14 @@ use proptest::prelude::*;
 
 use probe_abi::MkcleanSample;
 
-use super::*;
-use crate::{Judge, Losses, replay};
+use super::{
+    head::{PREAMBLE_BYTES, preamble},
+    *,
+};
+use crate::{
+    judge::{Inputs, Judge, Losses},
+    replay,
+};
 
 fn head() -> Head {
     Head {

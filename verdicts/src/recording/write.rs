@@ -5,11 +5,10 @@ use std::io::{self, Write};
 use probe_abi::MkcleanSample;
 
 use super::{
-    BLOCK_SAMPLES, Head,
     block::{Header, Kind, pack},
-    preamble,
+    head::{BLOCK_SAMPLES, Head, preamble},
 };
-use crate::Losses;
+use crate::judge::Losses;
 
 /// A recording under way. Without [`Self::finish`] it reads as cut off.
 #[derive(Debug)]

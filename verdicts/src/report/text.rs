@@ -1,8 +1,26 @@
-//! The report for people.
+//! The report for people, and for programs.
 
-use super::{Buckets, Entry, Report, Scored};
+use super::{
+    content::{Buckets, Report, Scored},
+    disagreement::Entry,
+};
 
-pub(super) fn text(report: &Report) -> String {
+impl Report {
+    /// For people.
+    #[must_use]
+    pub fn text(&self) -> String {
+        text(self)
+    }
+
+    /// For programs.
+    #[must_use]
+    pub fn json(&self) -> String {
+        // No value in the report can fail to be written.
+        serde_json::to_string_pretty(self).unwrap_or_default()
+    }
+}
+
+fn text(report: &Report) -> String {
     let mut lines = vec![
         format!("{} walks judged, kernel {}", report.samples, report.kernel),
         format!(

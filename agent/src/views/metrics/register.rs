@@ -71,3 +71,9 @@ pub(super) fn histograms(
 ) -> prometheus::Result<Durations> {
     add(registry, Durations::new(&opts(name, help), labels)?)
 }
+
+/// Makes a counter say what was counted elsewhere.
+pub(super) fn set(counter: &IntCounter, total: u64) {
+    counter.reset();
+    counter.inc_by(total);
+}

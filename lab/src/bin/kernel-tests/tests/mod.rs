@@ -103,6 +103,10 @@ fn then() -> Vec<Test> {
         either_way(refusals::a_hook_on_the_blacklist_of_kprobes_is_told_with_the_list),
         either_way(refusals::maps_without_room_are_told_with_the_limit_that_they_are_charged_to),
         either_way(refusals::a_kernel_without_btf_is_named),
+        either_way(refusals::a_list_of_functions_that_cannot_be_read_is_named),
+        either_way(
+            refusals::a_recording_that_cannot_be_written_is_told_before_anything_is_attached,
+        ),
         either_way(refusals::a_busy_port_is_one_clear_line),
         either_way(refusals::bad_arguments_are_refused_by_name),
         test(doctor::the_doctor_tells_root_whether_the_agent_can_run),

@@ -1,5 +1,5 @@
-//! What the agent refuses: it says why in one line, names the way out, ends with 2, and
-//! leaves nothing behind.
+//! What the agent refuses: it says why in one line, names the way out, ends with 2 (with 1 where
+//! trying again may help), and leaves nothing behind.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
@@ -115,7 +115,8 @@ pub(super) fn maps_without_room_are_told_with_the_limit_that_they_are_charged_to
     let arguments = ["--ledger-folios", "8388608", "--for", "1s"];
     let by_cgroup = refused_in(bench, script, &arguments)?;
     if !by_cgroup.status.success() {
-        return check_no_room(&by_cgroup, ["MemoryMax=", "--ledger-folios"]);
+        // There may be room a moment later: the service manager is to try again.
+        return check_no_room(&by_cgroup, 1, ["MemoryMax=", "--ledger-folios"]);
     }
     let _open = Setting::set("/proc/sys/kernel/perf_event_paranoid", "2")?;
     let handed = HandedOn::new(SERVICE)?;
@@ -125,17 +126,36 @@ pub(super) fn maps_without_room_are_told_with_the_limit_that_they_are_charged_to
         *command = after(command, "ulimit -l 64");
         handed.to(command);
     })?;
-    check_no_room(&by_process, ["LimitMEMLOCK=infinity", "ulimit -l"])
+    check_no_room(&by_process, 2, ["LimitMEMLOCK=infinity", "ulimit -l"])
 }
 
-fn check_no_room(ended: &Ended, ways_out: [&str; 2]) -> Result<()> {
-    check_refused(ended, "the eBPF map `")?;
+fn check_no_room(ended: &Ended, code: i32, ways_out: [&str; 2]) -> Result<()> {
+    check_ended(ended, code, "the eBPF map `")?;
     ensure!(
         ways_out.iter().all(|way| ended.log.contains(way)),
         "no way out is named: {}",
         ended.log
     );
     Ok(())
+}
+
+pub(super) fn a_list_of_functions_that_cannot_be_read_is_named(bench: &Bench) -> Result<()> {
+    bench.needs_an_agent()?;
+    // A file of the kernel that can only be written to.
+    let script = "mount --bind /proc/sysrq-trigger /proc/kallsyms";
+    let ended = refused_in(bench, script, &[])?;
+    check_refused(&ended, "/proc/kallsyms")
+}
+
+pub(super) fn a_recording_that_cannot_be_written_is_told_before_anything_is_attached(
+    bench: &Bench,
+) -> Result<()> {
+    bench.end_shared()?;
+    let address = free_address()?.to_string();
+    let path = "/nowhere/pins.rec";
+    let arguments = ["record", "--log", "error", "--listen", &address, "-o", path];
+    let ended = run_to_end(bench, &arguments, |_command| {})?;
+    check_refused(&ended, path)
 }
 
 pub(super) fn a_busy_port_is_one_clear_line(bench: &Bench) -> Result<()> {
@@ -200,14 +220,18 @@ fn refused_in(bench: &Bench, script: &str, arguments: &[&str]) -> Result<Ended> 
 }
 
 fn check_refused(ended: &Ended, named: &str) -> Result<()> {
+    check_ended(ended, 2, named)
+}
+
+fn check_ended(ended: &Ended, code: i32, named: &str) -> Result<()> {
     let complaints = ended
         .log
         .lines()
         .filter(|line| !line.trim().is_empty())
         .count();
     ensure!(
-        ended.status.code() == Some(2) && ended.log.contains(named) && complaints == 1,
-        "exit code 2 and one line that names {named} were due; it ended with {} and said: {}",
+        ended.status.code() == Some(code) && ended.log.contains(named) && complaints == 1,
+        "exit code {code} and one line that names {named} were due; it ended with {} and said: {}",
         ended.status,
         ended.log
     );
