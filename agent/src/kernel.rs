@@ -3,7 +3,7 @@
 
 pub(crate) mod attach;
 pub(crate) mod facts;
+pub(crate) mod inspect;
 pub(crate) mod maps;
-pub(crate) mod resolver;
 pub(crate) mod sys;
 pub(crate) mod vmstat;

@@ -64,10 +64,11 @@ pub(crate) fn run(attached: &mut Attached) -> Findings {
         samples,
         programs,
         owners,
+        inspector,
         ..
     } = attached;
     let deadline = Deadline::within(TIME);
-    let witness = match Witness::new(counters, ledger, owners) {
+    let witness = match Witness::new(counters, ledger, owners, inspector) {
         Ok(witness) => witness,
         Err(error) => {
             warn!("no self-test: {error}");

@@ -58,6 +58,11 @@ pub const MEMBERS: &[(&str, &str)] = &[
     ("cgroup", "kn"),
     ("cgroup_subsys_state", "cgroup"),
     ("kernfs_node", "id"),
+    ("kernfs_node", "name"),
+    ("kernfs_node", "parent"),
+    ("kernfs_node", "__parent"),
+    ("task_struct", "cgroups"),
+    ("css_set", "dfl_cgrp"),
     ("task_struct", "mm"),
     ("task_struct", "flags"),
     ("task_struct", "files"),
@@ -300,6 +305,10 @@ pub fn layout(facts: &Facts) -> Result<Layout, LayoutError> {
         nr_acquired: bit("NR_FOLL_PIN_ACQUIRED"),
         nr_released: bit("NR_FOLL_PIN_RELEASED"),
         pg_swapcache: bit("PG_swapcache"),
+        kn_name: first(&["kernfs_node.name"]),
+        kn_parent: first(&["kernfs_node.__parent", "kernfs_node.parent"]),
+        task_cgroups: first(&["task_struct.cgroups"]),
+        css_set_default: first(&["css_set.dfl_cgrp"]),
     };
     inside_the_page(&layout)?;
     inside_the_vector(&layout)?;

@@ -37,7 +37,7 @@ pub fn entries(steps: &[Step]) -> Entries {
 }
 
 /// What a second program's name ends with.
-const FALLBACK: &str = "_relief";
+const FALLBACK: &str = "_fallback";
 
 /// Whether it is one that makes up for runs that another was kept from.
 #[must_use]
@@ -59,7 +59,7 @@ pub fn program_names(candidate: &Candidate, method: Method, entries: Entries) ->
     };
     let halves: &[&str] = match candidate.at {
         At::Entry => &[entry],
-        At::EntryWithFallback if method == Method::Fentry => &["relief", entry],
+        At::EntryWithFallback if method == Method::Fentry => &["fallback", entry],
         At::EntryWithFallback => &[entry],
         At::Return => &[exit],
         At::Call if method == Method::Fentry && entries == Entries::Elided => &[exit],

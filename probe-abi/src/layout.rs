@@ -225,6 +225,14 @@ pub struct Layout {
     pub nr_released: u32,
     /// `PG_swapcache`.
     pub pg_swapcache: u32,
+    /// `kernfs_node.name`.
+    pub kn_name: u32,
+    /// `kernfs_node.parent`, `__parent` from Linux 6.14 on.
+    pub kn_parent: u32,
+    /// `task_struct.cgroups`.
+    pub task_cgroups: u32,
+    /// `css_set.dfl_cgrp`.
+    pub css_set_default: u32,
 }
 
-const _: () = assert!(size_of::<Layout>() == 440 && align_of::<Layout>() == 8);
+const _: () = assert!(size_of::<Layout>() == 456 && align_of::<Layout>() == 8);

@@ -29,7 +29,7 @@ pub use owner::{
     CALL_FRAMES, GUP_FUNCTIONS, HOLD_BUCKETS, Owner, OwnerTag, hold_bucket, owner_slot,
 };
 pub use query::{
-    AMENDMENTS_AT_ONCE, Amendment, Answer, CALLS, Call, FOLIOS_AT_ONCE, Folio, NAME_BYTES, NODES,
+    AMENDMENTS_AT_ONCE, Amendment, Answer, CALLS, Call, FOLIOS_AT_ONCE, Folio, NAME_BYTES,
     Node, PATH_DEPTH, PROCESSES_AT_ONCE, Process, Query,
 };
 pub use sample::{MkcleanSample, SampleFlags};

@@ -21,6 +21,9 @@ impl Query {
     pub const FILE: u64 = 1;
     /// Which cgroup is `memcg_data` (second argument) of.
     pub const MEMCG: u64 = 2;
+    /// In which cgroup of the unified hierarchy is the process of an id (second argument),
+    /// which began then (third argument).
+    pub const CGROUP: u64 = 3;
 }
 
 /// The one value of the mappable array `ANSWER`.
@@ -34,7 +37,7 @@ pub struct Answer {
     pub inode: u64,
     /// `super_block.s_dev`, the kernel's encoding.
     pub device: u32,
-    /// Components of the path.
+    /// Components of the path; of a cgroup too.
     pub depth: u32,
     /// Id of the cgroup.
     pub cgroup: u64,
@@ -42,7 +45,8 @@ pub struct Answer {
     pub file_system: [u8; 16],
     /// `super_block.s_id`: mostly the block device's name.
     pub volume: [u8; 32],
-    /// Names from the file towards the root of its file system.
+    /// Names from the file towards the root of its file system, or from the cgroup towards
+    /// the root of its hierarchy, which has none.
     pub names: [[u8; NAME_BYTES]; PATH_DEPTH],
 }
 
@@ -183,11 +187,8 @@ impl Amendment {
 
 const _: () = assert!(size_of::<Amendment>() == 64);
 
-/// Nodes that the kernel's count of pins is read of.
-pub const NODES: usize = 64;
-
 /// The kernel's own count of pins on one node, what its CPUs have not handed in yet
-/// included; an entry of the array `NODES`.
+/// included; the one value of the array `NODE`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "user", derive(bytemuck::Pod, bytemuck::Zeroable))]
@@ -196,11 +197,13 @@ pub struct Node {
     pub acquired: u64,
     /// `nr_foll_pin_released`.
     pub released: u64,
-    /// 1 if the rest holds.
+    /// 1 if these are known.
     pub known: u64,
+    /// Address of what its CPUs have not handed in yet, before a CPU's offset.
+    pub pending_at: u64,
 }
 
-const _: () = assert!(size_of::<Node>() == 24);
+const _: () = assert!(size_of::<Node>() == 32);
 
 /// Slow calls that are known at once; a power of two.
 pub const CALLS: usize = 4096;
@@ -216,7 +219,7 @@ pub struct Call {
     pub since_ns: u64,
     /// Pages that it was asked for.
     pub pages: u64,
-    /// `start_boottime` of the thread.
+    /// `start_boottime` of its process's first thread, nanoseconds.
     pub start_ns: u64,
 }
 

@@ -3,6 +3,7 @@
 //! changed, which is done here and nowhere else.
 
 mod amend;
+mod find;
 mod folios;
 mod names;
 mod nodes;

@@ -20,7 +20,9 @@ use probe_abi::{MkcleanSample, SampleFlags};
 use answers::Answers;
 pub use answers::WrongVerdict;
 pub use errors::{Disagreement, Errors};
-pub use heals::{Ended, Heals};
+pub use heals::Ended;
+use heals::Heals;
+pub use observe::contradicts;
 pub use inputs::{Inputs, Losses};
 use race::Erred;
 pub use race::{Race, Walks};
@@ -40,11 +42,74 @@ pub struct Judge {
     heals: Heals,
     walks: Walks,
     judged: u64,
+    forgotten: u64,
+    forgot: Forgot,
+    /// The latest that any folio walked so far was GUPed first, see [`probe_abi::opened_at`].
+    latest_opened: u32,
+}
+
+/// What a judge has found so far.
+#[derive(Clone, Debug)]
+pub struct Findings {
+    /// Which inputs it believes.
+    pub inputs: Inputs,
+    /// What was lost, as it was last told.
+    pub losses: Losses,
+    /// How often each estimator was right.
+    pub scoreboard: Scoreboard,
+    /// Wrong verdicts, by what raced.
+    pub errors: Errors,
+    /// The walks judged.
+    pub walks: Walks,
+    /// Samples judged.
+    pub judged: u64,
     /// Folios whose flags were forgotten, because there were too many or because
     /// samples were lost.
-    forgotten: u64,
-    /// Whether a folio that is not remembered may have been walked before.
-    forgot: bool,
+    pub forgotten: u64,
+    ended: [Ended; Estimator::COUNT],
+}
+
+impl Findings {
+    /// How an estimator's false positives ended.
+    #[must_use]
+    pub fn ended(&self, estimator: Estimator) -> &Ended {
+        &self.ended[estimator as usize]
+    }
+}
+
+/// Which folios that are not remembered may have been walked before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Forgot {
+    None,
+    /// Those that the ledger has known since then, see [`probe_abi::opened_at`], or longer.
+    Until(u32),
+    All,
+}
+
+impl Forgot {
+    /// Whether it may have been one that the ledger has known since `opened`.
+    fn includes(self, opened: u32) -> bool {
+        match self {
+            Self::None => false,
+            Self::Until(until) => opened == 0 || !is_after(opened, until),
+            Self::All => true,
+        }
+    }
+
+    /// Nothing is remembered of what was known until then.
+    fn add(&mut self, until: u32) {
+        *self = match *self {
+            Self::All => Self::All,
+            _ if until == 0 => Self::All,
+            Self::Until(before) if is_after(before, until) => Self::Until(before),
+            Self::None | Self::Until(_) => Self::Until(until),
+        };
+    }
+}
+
+/// Of two times of [`probe_abi::opened_at`], which wraps.
+fn is_after(one: u32, other: u32) -> bool {
+    one.wrapping_sub(other).cast_signed() > 0
 }
 
 /// What is remembered of a folio from one walk to the next.
@@ -76,7 +141,8 @@ impl Judge {
             walks: Walks::new(inputs),
             judged: 0,
             forgotten: 0,
-            forgot: false,
+            forgot: Forgot::None,
+            latest_opened: 0,
         }
     }
 
@@ -86,53 +152,31 @@ impl Judge {
         self.judged
     }
 
-    /// Which inputs it believes.
-    #[must_use]
-    pub fn inputs(&self) -> Inputs {
-        self.inputs
-    }
-
     /// What was lost, as it was last told.
     #[must_use]
     pub fn losses(&self) -> Losses {
         self.losses
     }
 
-    /// Folios whose flags were forgotten, because there were too many or because
-    /// samples were lost.
+    /// All that was found so far.
     #[must_use]
-    pub fn forgotten(&self) -> u64 {
-        self.forgotten
-    }
-
-    /// How often each estimator was right.
-    #[must_use]
-    pub fn scoreboard(&self) -> &Scoreboard {
-        &self.scoreboard
-    }
-
-    /// Wrong verdicts, by what raced.
-    #[must_use]
-    pub fn errors(&self) -> &Errors {
-        &self.errors
-    }
-
-    /// How false positives ended.
-    #[must_use]
-    pub fn heals(&self) -> &Heals {
-        &self.heals
-    }
-
-    /// The walks judged.
-    #[must_use]
-    pub fn walks(&self) -> &Walks {
-        &self.walks
+    pub fn findings(&self) -> Findings {
+        Findings {
+            inputs: self.inputs,
+            losses: self.losses,
+            scoreboard: self.scoreboard.clone(),
+            errors: self.errors.clone(),
+            walks: self.walks.clone(),
+            judged: self.judged,
+            forgotten: self.forgotten,
+            ended: self.heals.ended().clone(),
+        }
     }
 
     /// Takes note of what was lost so far, before the samples that came after.
     pub fn lose(&mut self, losses: Losses) {
         if losses.samples > self.losses.samples {
-            self.forget_all();
+            self.forget_all(losses.at);
             self.heals.forget_all();
         }
         self.losses = losses;
@@ -163,6 +207,9 @@ impl Judge {
             erred = self.note_errors(sample, &answers, before, (seen, flags));
         }
         self.judged += 1;
+        if self.latest_opened == 0 || is_after(sample.opened, self.latest_opened) {
+            self.latest_opened = sample.opened;
+        }
         if sample.has(SampleFlags::SETTLES) || !sample.has(SampleFlags::GUPED) {
             self.folios.remove(&sample.folio);
         } else {
@@ -206,18 +253,18 @@ impl Judge {
             Some(folio) => (folio.flags, Ok(folio.gups != sample.gups_entry)),
             // A walk that was lost may have cleared what its GUP had set. Before
             // the book's first GUP there was nothing to clear.
-            None if self.forgot && in_book && sample.gups_entry > 0 => {
+            None if in_book && sample.gups_entry > 0 && self.forgot.includes(sample.opened) => {
                 (Flags::UNKNOWN, Err(Missing::Lost))
             }
             None => (Flags::CLEAR, Ok(in_book)),
         }
     }
 
-    /// After lost samples no stored flag is certain.
-    fn forget_all(&mut self) {
+    /// No stored flag of a folio that was known until then is certain.
+    fn forget_all(&mut self, until: u32) {
         self.forgotten += self.folios.len() as u64;
         self.folios.clear();
-        self.forgot = true;
+        self.forgot.add(until);
     }
 
     fn remember(&mut self, sample: &MkcleanSample, flags: Flags, erred: Erred, open: bool) {
@@ -234,7 +281,7 @@ impl Judge {
             return;
         }
         if self.folios.len() >= self.capacity {
-            self.forget_all();
+            self.forget_all(self.latest_opened);
         }
         self.folios.insert(sample.folio, folio);
     }

@@ -9,11 +9,14 @@ mod judge;
 pub mod recording;
 pub mod replay;
 mod report;
+mod text;
 mod trace;
 
 pub use histogram::Histogram;
 pub use judge::{
-    Disagreement, Ended, Errors, Heals, Inputs, Judge, Losses, Race, Walks, WrongVerdict,
+    Disagreement, Ended, Errors, Findings, Inputs, Judge, Losses, Race, Walks, WrongVerdict,
+    contradicts,
 };
 pub use report::Report;
+pub use text::{harmless, shown};
 pub use trace::{Trace, TraceError};

@@ -16,11 +16,11 @@ use super::hooks::Hook;
 use crate::kernel::{facts, sys::page_bytes};
 
 /// A recording under way.
-pub(crate) struct Recorder(Writer<BufWriter<File>>);
+pub(super) struct Recorder(Writer<BufWriter<File>>);
 
 impl Recorder {
     /// Begins the recording in `file`.
-    pub(crate) fn begin(file: File, head: &Head) -> io::Result<Self> {
+    pub(super) fn begin(file: File, head: &Head) -> io::Result<Self> {
         Writer::new(BufWriter::new(file), head).map(Self)
     }
 
@@ -33,7 +33,7 @@ impl Recorder {
     }
 
     /// Ends it.
-    pub(crate) fn finish(self) -> io::Result<()> {
+    pub(super) fn finish(self) -> io::Result<()> {
         self.0.finish().and_then(|mut file| file.flush())
     }
 }

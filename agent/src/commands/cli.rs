@@ -50,8 +50,8 @@ pub(crate) struct RunOptions {
     pub(crate) listen: SocketAddr,
 
     /// End by itself after this time, with a summary (30s, 5m, 1h).
-    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
-    pub(crate) for_time: Option<Duration>,
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) duration: Option<Duration>,
 
     /// How to attach: fentry is cheaper, kprobe works on more kernels.
     #[arg(long, env = "PINSCOPE_ATTACH", default_value = "auto")]
@@ -119,7 +119,7 @@ pub(crate) struct PinsOptions {
 
     /// Only what has been held for at least so long (500ms, 10s, 5m).
     #[arg(long, value_name = "TIME", value_parser = duration)]
-    pub(crate) older: Option<Duration>,
+    pub(crate) min_age: Option<Duration>,
 
     /// Only owners that are suspected of a leak.
     #[arg(long)]

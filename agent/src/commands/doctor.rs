@@ -15,7 +15,7 @@ use crate::{
     error::AgentError,
     kernel::{
         facts::{self, Lockdown, Privileges},
-        vmstat::Vmstat,
+        vmstat::PinCounts,
     },
     views::output::{self, Format},
 };
@@ -64,7 +64,7 @@ fn examine(options: &DoctorOptions) -> Report {
             problem = problem
                 .or_else(|| obstacle(&facts, &real, options.attach).map(|it| it.to_string()))
                 .or_else(|| layout(&facts).err().map(|it| it.to_string()))
-                .or_else(|| Vmstat::read().err().map(reason));
+                .or_else(|| PinCounts::read().err().map(reason));
             hooks = if assumed {
                 plan(&facts.as_if_privileged(), options.attach)
             } else {
@@ -152,7 +152,7 @@ fn methods(facts: &Facts) -> [Check; 2] {
 }
 
 fn pin_counters() -> Check {
-    let found = match Vmstat::read() {
+    let found = match PinCounts::read() {
         Err(error) => Err((State::Missing, crate::error::chain(&error))),
         Ok(_) if fs::File::open("/proc/sys/vm/stat_refresh").is_err() => Err((
             State::Worse,

@@ -8,8 +8,8 @@ pub(super) fn pins(options: &PinsOptions) -> Done {
     let request = Request::Pins {
         wanted: Wanted {
             by: options.by,
-            older_ms: options
-                .older
+            min_age_ms: options
+                .min_age
                 .map_or(0, |it| u64::try_from(it.as_millis()).unwrap_or(u64::MAX)),
             top: options.top,
             suspects: options.suspects,

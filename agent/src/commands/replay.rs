@@ -56,7 +56,7 @@ pub(super) fn replay(options: &ReplayOptions) -> Done {
     };
     let mut reader = Reader::new(input).map_err(|it| Failure::Start(damaged(it)))?;
     let (judged, damage) = judge(&mut reader);
-    let report = Report::of(reader.head(), &judged);
+    let report = Report::of(reader.head(), &judged.findings());
     output::print(&options.format.verdicts(&report));
     match damage {
         None => Ok(()),

@@ -3,7 +3,6 @@
 use std::{
     io,
     path::Path,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -18,10 +17,9 @@ use verdicts::Report;
 use super::{
     cli::RunOptions,
     failure::{Done, Failure},
-    start::{Agent, cannot_write, start},
+    start::{Agent, start},
 };
 use crate::{
-    collect::{self, lock},
     error::AgentError,
     views::{http, output, summary},
 };
@@ -59,44 +57,32 @@ async fn collect(
     let Agent {
         socket,
         listener,
-        view,
-        samples,
-        logger,
+        mut collecting,
     } = agent;
-    let state = Arc::clone(&view.state);
-    let server = tokio::spawn(http::serve(listener, view));
-    let asked = tokio::spawn(socket.serve(Arc::clone(&state)));
-    let collector = tokio::spawn(collect::judge(samples, Arc::clone(&state)));
-    let log = tokio::spawn(collect::relay_log(logger));
-    let clock = tokio::spawn(collect::tick(Arc::clone(&state)));
+    let server = tokio::spawn(http::serve(listener, collecting.snapshots.clone()));
+    let asked = tokio::spawn(socket.serve(collecting.snapshots.clone()));
     info!("serving http://{}/metrics", options.listen);
     notify(NotifyState::Ready);
 
     let started = Instant::now();
     let outcome = tokio::select! {
         () = signals.any() => Ok(()),
-        () = wait(options.for_time) => Ok(()),
+        () = wait(options.duration) => Ok(()),
         it = server => Err(stopped("the HTTP server stopped", it)),
         it = asked => Err(stopped("the socket's server stopped", it)),
-        it = collector => Err(stopped("the collector stopped", it)),
-        it = log => Err(stopped("the log relay stopped", it)),
-        it = clock => Err(stopped("the clock stopped", it)),
+        it = collecting.failed() => Err(it),
     };
     notify(NotifyState::Stopping);
     outcome?;
-    let mut state = lock(&state);
-    if let Some(recorder) = state.recorder.take()
-        && let Some(path) = record_to
-    {
-        let finished = recorder.finish();
-        finished.map_err(|source| cannot_write(path, source))?;
-        info!("{} samples in {}", state.judge.judged(), path.display());
-        let report = Report::of(&state.head, &state.judge);
-        output::print(&options.summary.verdicts(&report));
-        return Ok(());
+    let now = collecting.finish().await?;
+    match record_to {
+        Some(path) => {
+            info!("{} samples in {}", now.findings.judged, path.display());
+            let report = Report::of(&now.agent.head, &now.findings);
+            output::print(&options.summary.verdicts(&report));
+        }
+        None => summary::print(&now, started.elapsed(), options.summary),
     }
-    let now = state.snapshot()?;
-    summary::print(&state, &now, started.elapsed(), options.summary);
     Ok(())
 }
 
@@ -135,13 +121,9 @@ async fn wait(time: Option<Duration>) {
     }
 }
 
-fn stopped<T, E: Into<Box<dyn std::error::Error + Send + Sync>>>(
-    what: &'static str,
-    outcome: Result<Result<T, E>, tokio::task::JoinError>,
-) -> AgentError {
+fn stopped(what: &'static str, outcome: Result<(), tokio::task::JoinError>) -> AgentError {
     let source = match outcome {
-        Ok(Ok(_)) => io::Error::other("without an error"),
-        Ok(Err(error)) => io::Error::other(error),
+        Ok(()) => io::Error::other("without an error"),
         Err(error) => io::Error::other(error),
     };
     AgentError::System { what, source }

@@ -1,45 +1,32 @@
 //! Everything before the agent collects: facts, plan, attach, self-test.
 
-use std::{
-    fs::File,
-    io,
-    path::Path,
-    sync::{Arc, Mutex},
-};
+use std::{fs::File, io, path::Path};
 
-use aya::maps::{MapData, RingBuf};
-use aya_log::EbpfLogger;
 use hooks::{Facts, layout, obstacle, plan};
 use log::{info, warn};
+use probe_abi::Layout;
 use tokio::net::TcpListener;
 
 use super::cli::RunOptions;
 use crate::{
-    collect::{Hook, Recorder, State},
+    collect::{self, Collecting, Collector, Hook, Parts, Source},
     error::AgentError,
     kernel::{
         attach::{self, Attached, Sizes},
         facts::{self, Privileges},
     },
-    owners::{OwnerRegistry, file::Files},
     selftest::{self, Findings},
-    views::{
-        http::{self, View},
-        metrics::Metrics,
-        socket::Socket,
-    },
+    views::{http, socket::Socket},
 };
 
-/// The agent, ready to collect.
+/// The agent, collecting.
 pub(super) struct Agent {
     pub(super) socket: Socket,
     pub(super) listener: TcpListener,
-    pub(super) view: View,
-    pub(super) samples: RingBuf<MapData>,
-    pub(super) logger: EbpfLogger<&'static dyn log::Log>,
+    pub(super) collecting: Collecting,
 }
 
-/// Makes everything ready. What was attached is gone if it fails.
+/// Makes everything ready, and begins to collect. What was attached is gone if it fails.
 pub(super) async fn start(
     options: &RunOptions,
     record_to: Option<&Path>,
@@ -59,7 +46,12 @@ pub(super) async fn start(
         }
     };
     let facts = facts::gather()?;
-    let (attached, findings) = attach(&facts, options)?;
+    let layout = layout(&facts)?;
+    let (attached, findings) = attach(&facts, layout, options)?;
+    let longterm_flag = longterm_flag(&facts, &findings);
+    if let Some(flag) = longterm_flag {
+        attached.settings.learn_longterm_flag(flag);
+    }
     let Attached {
         hooks,
         counters,
@@ -69,32 +61,31 @@ pub(super) async fn start(
         programs,
         settings,
         owners,
-        resolver,
+        inspector,
+        calls,
     } = attached;
-    let longterm_flag = longterm_flag(&facts, &findings);
-    let owners = OwnerRegistry::new(
+    let mut collector = Collector::new(Parts {
+        hooks: Hook::all(hooks, &findings),
+        self_test: findings.took,
+        layout,
+        counters,
+        ledger,
         owners,
+        calls,
+        inspector,
         settings,
-        Files::new(resolver),
+        programs,
         longterm_flag,
-        options.suspect_after,
-    );
-    let hooks = Hook::all(hooks, &findings);
-    let mut state = State::new(hooks, counters, ledger, programs, owners)?;
-    state.self_test = findings.took;
+        old_after: options.suspect_after,
+    })?;
     if let Some((file, path)) = recording {
-        let recorder = Recorder::begin(file, &state.head);
-        state.recorder = Some(recorder.map_err(|source| cannot_write(path, source))?);
+        let begun = collector.record(file);
+        begun.map_err(|source| cannot_write(path, source))?;
     }
     Ok(Agent {
         socket,
         listener,
-        view: View {
-            state: Arc::new(Mutex::new(state)),
-            metrics: Arc::new(Metrics::new()?),
-        },
-        samples,
-        logger,
+        collecting: collect::start(collector, Source { samples, logger })?,
     })
 }
 
@@ -110,7 +101,11 @@ fn longterm_flag(facts: &Facts, findings: &Findings) -> Option<u32> {
     told.or(findings.longterm_flag)
 }
 
-fn attach(facts: &Facts, options: &RunOptions) -> Result<(Attached, Findings), AgentError> {
+fn attach(
+    facts: &Facts,
+    layout: Layout,
+    options: &RunOptions,
+) -> Result<(Attached, Findings), AgentError> {
     for (name, method) in [
         ("fentry", &facts.methods.fentry),
         ("kprobe", &facts.methods.kprobe),
@@ -123,7 +118,6 @@ fn attach(facts: &Facts, options: &RunOptions) -> Result<(Attached, Findings), A
     if let Some(obstacle) = obstacle(facts, &steps, options.attach) {
         return Err(obstacle.into());
     }
-    let layout = layout(facts)?;
     let sizes = Sizes {
         ring_bytes: options.ring_bytes,
         ledger_slots: options.ledger_folios,

@@ -2,14 +2,16 @@
 //!
 //! Walks the plan, and goes on to the next way where the kernel refuses one.
 
+mod answering;
 mod cast;
 mod loading;
 mod memlock;
 mod misses;
 mod returns;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Instant};
 
+use answering::inspector;
 use aya::{
     Btf, Ebpf, EbpfError, EbpfLoader,
     maps::{Map, MapData, MapError, RingBuf},
@@ -29,8 +31,8 @@ use returns::Returns;
 
 use super::{
     facts,
-    maps::{Counters, LedgerView, OwnerTable, Settings},
-    resolver::Resolver,
+    inspect::Inspector,
+    maps::{CallTable, Counters, LedgerView, OwnerTable, Settings},
 };
 use crate::error::{AgentError, chain, errno};
 
@@ -60,8 +62,8 @@ pub(crate) struct Attached {
     pub(crate) programs: Programs,
     pub(crate) settings: Settings,
     pub(crate) owners: OwnerTable,
-    /// Absent where the kernel does not take it: files have no names then.
-    pub(crate) resolver: Option<Resolver>,
+    pub(crate) inspector: Inspector,
+    pub(crate) calls: CallTable,
 }
 
 /// What became of one hook.
@@ -130,16 +132,8 @@ pub(crate) fn attach(
         .and_then(|it| RingBuf::try_from(it).map_err(|it| unusable("SAMPLES", &it)))?;
     let settings = Settings::map(map_data(&ebpf, "SETTINGS")?)?;
     let owners = OwnerTable::map(map_data(&ebpf, "OWNERS")?, sizes.owners as usize)?;
-    let resolver = match resolver(&mut ebpf) {
-        Ok(resolver) => Some(resolver),
-        Err(error) => {
-            warn!(
-                "files and memory cgroups will have no names: {}",
-                chain(&error)
-            );
-            None
-        }
-    };
+    let inspector = inspector(&mut ebpf, cpus);
+    let calls = CallTable::map(map_data(&ebpf, "CALLS")?)?;
     let btf = kernel_btf()?;
 
     let mut returns = Returns::new(cpus);
@@ -185,23 +179,9 @@ pub(crate) fn attach(
         programs: Programs::new(ebpf, returns, &served),
         settings,
         owners,
-        resolver,
+        inspector,
+        calls,
     })
-}
-
-fn resolver(ebpf: &mut Ebpf) -> Result<Resolver, AgentError> {
-    const PROGRAM: &str = "resolve";
-    let refused = |it: &dyn std::error::Error| AgentError::Map {
-        name: "ANSWER",
-        reason: chain(it),
-    };
-    let program = match ebpf.program_mut(PROGRAM) {
-        Some(Program::RawTracePoint(it)) => it,
-        _ => return Err(missing(PROGRAM)),
-    };
-    program.load().map_err(|it| refused(&it))?;
-    let fd = program.fd().and_then(|it| Ok(it.try_clone()?));
-    Resolver::new(fd.map_err(|it| refused(&it))?, map_data(ebpf, "ANSWER")?)
 }
 
 /// Loads the programs that `steps` would attach, attaches none, and tells of each.
@@ -239,6 +219,23 @@ pub(crate) fn load_all(
             name,
             verified,
             load_ms: took.as_millis(),
+        });
+    }
+    for name in answering::PROGRAMS {
+        let Some(Program::RawTracePoint(program)) = ebpf.program_mut(name) else {
+            continue;
+        };
+        let start = Instant::now();
+        let result = program.load();
+        let load_ms = start.elapsed().as_millis();
+        let verified = result.map_err(|it| chain(&it)).map(|()| {
+            let info = program.info().ok()?;
+            info.verified_instruction_count()
+        });
+        tell(Loaded {
+            name: name.to_owned(),
+            verified,
+            load_ms,
         });
     }
     Ok(())

@@ -1,13 +1,15 @@
 //! What the probes and the agent share, mapped: reading it makes no system call and stops no probe.
 
+mod calls;
 mod counters;
 mod ledger;
 mod mapped;
 mod owner_table;
 mod settings;
 
-pub(crate) use counters::{Counters, untracked};
-pub(crate) use ledger::{LedgerSnapshot, LedgerView, PinEntry};
+pub(crate) use calls::CallTable;
+pub(crate) use counters::Counters;
+pub(crate) use ledger::{LedgerView, Slot};
 pub(crate) use mapped::Shared;
 pub(crate) use owner_table::OwnerTable;
 pub(crate) use settings::Settings;

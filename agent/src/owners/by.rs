@@ -4,7 +4,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 /// What the rows of a report stand for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum By {
     /// The process that pinned.
@@ -19,4 +19,16 @@ pub(crate) enum By {
     File,
     /// The call path that pinned.
     Stack,
+}
+
+impl By {
+    /// All of them.
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Process,
+        Self::Cgroup,
+        Self::Memcg,
+        Self::Subsystem,
+        Self::File,
+        Self::Stack,
+    ];
 }

@@ -1,11 +1,18 @@
 //! From a cgroup's id to its path, and to the container or pod that the path names.
+//!
+//! Names come from the kernel, with the id. Where it does not tell, the unified hierarchy is
+//! searched for a directory of that inode number.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs,
-    os::unix::fs::MetadataExt as _,
+    os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
     path::{Path, PathBuf},
+    time::Duration,
 };
+
+use super::names::CgroupName;
+use verdicts::shown;
 
 /// Where the unified hierarchy may be mounted.
 const MOUNTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
@@ -13,53 +20,78 @@ const MOUNTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
 /// Cgroups that are looked at in one search; a host with more names the rest by id.
 const MOST: usize = 65_536;
 
-/// The paths that are known. A cgroup's id is its directory's inode number.
+/// Between two searches.
+const SEARCH_EVERY: Duration = Duration::from_secs(30);
+
+/// The paths that are known.
 #[derive(Debug, Default)]
 pub(crate) struct Cgroups {
     paths: HashMap<u64, String>,
+    /// What was searched for and not found.
+    missing: HashSet<u64>,
+    searched: Option<Duration>,
 }
 
 impl Cgroups {
-    /// The path of a cgroup below the hierarchy's root; of one that is gone, what
-    /// it was when it was last seen, or else its id.
-    pub(crate) fn path(&self, id: u64) -> String {
-        self.paths
-            .get(&id)
-            .cloned()
-            .unwrap_or_else(|| format!("cgroup {id}"))
+    /// The path of a cgroup below the hierarchy's root; of one that is gone, what it was when
+    /// it was last seen.
+    pub(crate) fn path(&self, id: u64) -> Option<&str> {
+        self.paths.get(&id).map(String::as_str)
     }
 
-    /// Looks for cgroups that are not known yet, if any of `ids` is not.
-    pub(crate) fn learn(&mut self, ids: impl IntoIterator<Item = u64>) {
-        if ids.into_iter().all(|id| self.paths.contains_key(&id)) {
-            return;
+    /// Takes note of a name; whether it is new.
+    pub(crate) fn learn(&mut self, cgroup: &CgroupName) -> bool {
+        if self.path(cgroup.id) == Some(&cgroup.path) {
+            return false;
         }
-        let Some(root) = MOUNTS
-            .iter()
-            .map(Path::new)
-            .find(|it| it.join("cgroup.controllers").exists())
-        else {
-            return;
+        self.paths.insert(cgroup.id, cgroup.path.clone());
+        true
+    }
+
+    /// Forgets all but these, and searches for those that have no path, if it is time to.
+    /// Whether any was found.
+    pub(crate) fn look_for(&mut self, wanted: &HashSet<u64>, now: Duration) -> bool {
+        self.paths.retain(|id, _| wanted.contains(id));
+        self.missing.retain(|id| wanted.contains(id));
+        let is_unknown = |id: &&u64| !self.paths.contains_key(id) && !self.missing.contains(id);
+        let mut unknown: HashSet<u64> = wanted.iter().filter(is_unknown).copied().collect();
+        let is_due = self.searched.is_none_or(|it| now >= it + SEARCH_EVERY);
+        if unknown.is_empty() || !is_due {
+            return false;
+        }
+        self.searched = Some(now);
+        let found = search(&mut unknown);
+        // Directories come later than processes that are in them only in another namespace.
+        self.missing.extend(unknown);
+        let any = !found.is_empty();
+        self.paths.extend(found);
+        any
+    }
+}
+
+/// The paths of these, as far as they are found, which then are no longer in `ids`.
+fn search(ids: &mut HashSet<u64>) -> Vec<(u64, String)> {
+    let is_there = |it: &&Path| it.join("cgroup.controllers").exists();
+    let Some(root) = MOUNTS.iter().map(Path::new).find(is_there) else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    let mut folders = vec![root.to_owned()];
+    let mut seen = 0;
+    while let Some(folder) = folders.pop() {
+        if ids.is_empty() || seen >= MOST {
+            break;
+        }
+        let Ok(about) = fs::metadata(&folder) else {
+            continue;
         };
-        let mut folders = vec![root.to_owned()];
-        let mut seen = 0;
-        while let Some(folder) = folders.pop() {
-            let Ok(about) = fs::metadata(&folder) else {
-                continue;
-            };
-            self.paths.insert(about.ino(), below(root, &folder));
-            seen += 1;
-            if seen >= MOST {
-                return;
-            }
-            folders.extend(children(&folder));
+        seen += 1;
+        if ids.remove(&about.ino()) {
+            found.push((about.ino(), below(root, &folder)));
         }
+        folders.extend(children(&folder));
     }
-
-    /// Forgets paths that nothing needs.
-    pub(crate) fn keep(&mut self, needed: impl Fn(u64) -> bool) {
-        self.paths.retain(|id, _| needed(*id));
-    }
+    found
 }
 
 fn children(folder: &Path) -> Vec<PathBuf> {
@@ -75,7 +107,7 @@ fn children(folder: &Path) -> Vec<PathBuf> {
 
 fn below(root: &Path, folder: &Path) -> String {
     let rest = folder.strip_prefix(root).unwrap_or(folder);
-    format!("/{}", rest.display())
+    format!("/{}", shown(rest.as_os_str().as_bytes()))
 }
 
 /// The container or pod that a cgroup's path names: as Docker, Podman,
@@ -154,7 +186,22 @@ mod tests {
     }
 
     #[test]
-    fn a_cgroup_that_was_never_seen_is_named_by_its_id() {
-        assert_eq!(Cgroups::default().path(77), "cgroup 77");
+    fn what_is_not_found_is_not_searched_for_again_and_what_is_not_wanted_is_forgotten() {
+        let mut cgroups = Cgroups::default();
+        let nowhere = u64::MAX;
+        let wanted = HashSet::from([nowhere]);
+        assert!(!cgroups.look_for(&wanted, Duration::ZERO));
+        assert_eq!(cgroups.path(nowhere), None);
+        let later = SEARCH_EVERY * 2;
+        cgroups.look_for(&wanted, later);
+        assert_eq!(cgroups.searched, Some(Duration::ZERO));
+        let name = CgroupName {
+            id: nowhere,
+            path: "/a".to_owned(),
+        };
+        assert!(cgroups.learn(&name) && !cgroups.learn(&name));
+        assert_eq!(cgroups.path(nowhere), Some("/a"));
+        cgroups.look_for(&HashSet::new(), later);
+        assert_eq!(cgroups.path(nowhere), None);
     }
 }

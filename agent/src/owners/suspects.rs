@@ -8,7 +8,7 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Reason {
-    /// Its process has ended, and its pins are still there.
+    /// Its process has ended, and the kernel still holds its pins.
     OwnerDead,
     /// It has held a folio for longer than the operator finds usual.
     Old,
@@ -39,10 +39,11 @@ const WINDOWS: u32 = 5;
 /// What is known of an owner now.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Present {
-    pub(crate) pages: u64,
+    pub(crate) pins: u64,
     /// Age of its oldest pin.
     pub(crate) oldest: Duration,
-    pub(crate) lives: bool,
+    /// Whether its process has ended, and its pins were found in the kernel since.
+    pub(crate) is_dead: bool,
 }
 
 /// What is remembered of each owner.
@@ -56,7 +57,7 @@ pub(crate) struct Suspects {
 struct History {
     dead_since: Option<Duration>,
     window_since: Duration,
-    /// Fewest pages in this window, and in the one before.
+    /// Fewest pins in this window, and in the one before.
     fewest: u64,
     fewest_before: u64,
     /// Windows in a row that grew.
@@ -73,20 +74,26 @@ impl Suspects {
         }
     }
 
-    /// Takes note of every owner that has pins at `now`; the others are forgotten.
-    pub(crate) fn observe(&mut self, now: Duration, owners: &HashMap<u32, Present>) {
+    /// Takes note of every owner that has pins at `now`, of the time awake; the others are
+    /// forgotten. Whether anybody is suspected, or no longer is, who was not before.
+    pub(crate) fn observe(&mut self, now: Duration, owners: &HashMap<u32, Present>) -> bool {
+        let before: usize = self.owners.len();
         self.owners.retain(|owner, _| owners.contains_key(owner));
+        let mut is_changed = self.owners.len() != before;
         for (owner, present) in owners {
             let history = self.owners.entry(*owner).or_insert_with(|| History {
                 dead_since: None,
                 window_since: now,
-                fewest: present.pages,
-                fewest_before: present.pages,
+                fewest: present.pins,
+                fewest_before: present.pins,
                 grown: 0,
                 reasons: Vec::new(),
             });
+            let reasons = history.reasons.clone();
             history.observe(now, present, self.old_after);
+            is_changed |= history.reasons != reasons;
         }
+        is_changed
     }
 
     /// Why an owner is suspected; empty if it is not.
@@ -107,17 +114,17 @@ impl Suspects {
 
 impl History {
     fn observe(&mut self, now: Duration, present: &Present, old_after: Duration) {
-        self.dead_since = match (present.lives, self.dead_since) {
-            (true, _) => None,
-            (false, None) => Some(now),
-            (false, since) => since,
+        self.dead_since = match (present.is_dead, self.dead_since) {
+            (false, _) => None,
+            (true, None) => Some(now),
+            (true, since) => since,
         };
-        self.fewest = self.fewest.min(present.pages);
+        self.fewest = self.fewest.min(present.pins);
         if now.saturating_sub(self.window_since) >= WINDOW {
             let grew = self.fewest > self.fewest_before;
             self.grown = if grew { self.grown + 1 } else { 0 };
             self.fewest_before = self.fewest;
-            self.fewest = present.pages;
+            self.fewest = present.pins;
             self.window_since = now;
         }
         let dead = self
@@ -144,13 +151,13 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    fn present(pages: u64, oldest: u64, lives: bool) -> HashMap<u32, Present> {
+    fn present(pins: u64, oldest: u64, lives: bool) -> HashMap<u32, Present> {
         HashMap::from([(
             7,
             Present {
-                pages,
+                pins,
                 oldest: seconds(oldest),
-                lives,
+                is_dead: !lives,
             },
         )])
     }

@@ -8,9 +8,12 @@ use std::{
     time::Instant,
 };
 
-use probe_abi::{GUP_FUNCTIONS, Lost, Owner};
+use probe_abi::{Amendment, GUP_FUNCTIONS, Lost, Owner};
 
-use crate::kernel::maps::{Counters, LedgerView, OwnerTable};
+use crate::kernel::{
+    inspect::Inspector,
+    maps::{Counters, LedgerView, OwnerTable, Slot},
+};
 
 /// Pages taken, by function and flags.
 pub(super) type Taken = BTreeMap<(&'static str, u32), u64>;
@@ -21,6 +24,7 @@ pub(super) struct Witness<'a> {
     counters: &'a Counters,
     ledger: &'a LedgerView,
     owners: &'a OwnerTable,
+    inspector: &'a Inspector,
     comm: Vec<u8>,
     /// Clock ticks from boot to our start, and nanoseconds of one.
     start: u64,
@@ -32,6 +36,7 @@ impl<'a> Witness<'a> {
         counters: &'a Counters,
         ledger: &'a LedgerView,
         owners: &'a OwnerTable,
+        inspector: &'a Inspector,
     ) -> io::Result<Self> {
         // SAFETY: no precondition.
         let ticks = u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).unwrap_or(100);
@@ -39,8 +44,9 @@ impl<'a> Witness<'a> {
             counters,
             ledger,
             owners,
+            inspector,
             comm: fs::read("/proc/self/comm")?.trim_ascii_end().to_vec(),
-            start: start(&fs::read_to_string("/proc/self/stat")?)
+            start: start(&fs::read("/proc/self/stat")?)
                 .ok_or_else(|| Error::other("/proc/self/stat has another form"))?,
             tick_ns: 1_000_000_000 / ticks.max(1),
         })
@@ -72,22 +78,54 @@ impl<'a> Witness<'a> {
     /// Ledger keys of what we hold, or held and the ledger remembers. Looks through
     /// all of the ledger, or as far as it comes until then.
     pub(super) fn keys(&self, until: Instant) -> HashSet<u64> {
-        self.ledger.keys_of(&self.numbers(), until)
+        const BETWEEN_LOOKS_AT_THE_CLOCK: usize = 1024;
+        let numbers = self.numbers();
+        let mut keys = HashSet::new();
+        for bucket in 0..self.ledger.buckets() {
+            if bucket.is_multiple_of(BETWEEN_LOOKS_AT_THE_CLOCK) && Instant::now() > until {
+                break;
+            }
+            let ours = self.ledger.slots_in(bucket);
+            let ours = ours.filter(|it| numbers.contains(&it.owner()));
+            keys.extend(ours.map(|it| it.key()));
+        }
+        keys
     }
 
-    /// Entries that zaps took away during walks, on the folios of these keys.
+    /// Mapcount decrements by zaps that were noted on the folios of these keys.
     pub(super) fn zapped(&self, keys: &HashSet<u64>) -> u32 {
-        self.ledger.zapped(keys, &self.numbers())
+        let noted = self.ours_of(keys).map(|it| it.note.zaps);
+        noted.fold(0, u32::wrapping_add)
     }
 
     /// References that the ledger has in our name on the folios of these keys.
     pub(super) fn held(&self, keys: &HashSet<u64>) -> u64 {
-        self.ledger.held(keys, &self.numbers())
+        let slots = self.ours_of(keys);
+        slots.map(|it| u64::from(it.word.count())).sum()
     }
 
-    /// Takes them out: plain references whose release no hook sees.
+    /// Takes them out: plain references whose release no hook sees, and what is remembered.
+    /// One that changes just now stays: nothing is held by then.
     pub(super) fn forget(&self, keys: &HashSet<u64>) {
-        self.ledger.forget(keys, &self.numbers());
+        let mut amendments: Vec<Amendment> = self
+            .ours_of(keys)
+            .map(|slot| Amendment {
+                kind: Amendment::FORGET,
+                bucket: slot.bucket,
+                slot: slot.slot,
+                owner: slot.owner(),
+                word: slot.word.0,
+                ..Amendment::default()
+            })
+            .collect();
+        self.inspector.amend(&mut amendments);
+    }
+
+    /// Slots in our name on the folios of these keys.
+    fn ours_of(&self, keys: &HashSet<u64>) -> impl Iterator<Item = Slot> {
+        let numbers = self.numbers();
+        let slots = keys.iter().flat_map(|key| self.ledger.slots_of(*key));
+        slots.filter(move |it| numbers.contains(&it.owner()))
     }
 
     /// Samples of walks that the ring had no room for, whoever's.
@@ -108,9 +146,10 @@ impl<'a> Witness<'a> {
 }
 
 /// `starttime` of `/proc/PID/stat`; the name before it may contain anything.
-fn start(stat: &str) -> Option<u64> {
-    let (_, rest) = stat.rsplit_once(')')?;
-    rest.split_whitespace().nth(19)?.parse().ok()
+fn start(stat: &[u8]) -> Option<u64> {
+    let end = stat.iter().rposition(|it| *it == b')')?;
+    let rest = str::from_utf8(stat.get(end + 1..)?).ok()?;
+    rest.split_ascii_whitespace().nth(19)?.parse().ok()
 }
 
 #[cfg(test)]
@@ -119,7 +158,7 @@ mod tests {
 
     #[test]
     fn the_start_is_found_whatever_the_process_is_called() {
-        let stat = "7 (a) b (c) S 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4321 0 0";
+        let stat = b"7 (a) \xff (c) S 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4321 0 0";
         assert_eq!(start(stat), Some(4321));
     }
 }

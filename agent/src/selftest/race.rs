@@ -19,7 +19,7 @@ use super::{
     trials::Trials,
     walk::clean_one,
 };
-use crate::kernel::sys::{now, page_bytes};
+use crate::kernel::sys::{awake, page_bytes};
 
 const HOOKS: [&str; 2] = ["zap", "mapcount_decrement"];
 
@@ -173,9 +173,9 @@ fn unmap_until(pages: &MmapMut, begun: &AtomicBool, over: &AtomicBool) -> io::Re
         for page in pages.chunks(page_bytes() as usize) {
             std::hint::black_box(page[0]);
         }
-        let begin = now();
+        let begin = awake();
         unmap(pages)?;
-        unmaps.push((begin, now()));
+        unmaps.push((begin, awake()));
         begun.store(true, Ordering::Release);
     }
     Ok(unmaps)

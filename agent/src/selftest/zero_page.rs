@@ -5,7 +5,7 @@ use std::{collections::HashSet, fs::File, io, os::unix::fs::FileExt};
 use super::memory::{PAGES, read_across, zero_pages};
 use crate::kernel::{
     sys::page_bytes,
-    vmstat::{self, Vmstat},
+    vmstat::{self, PinCounts},
 };
 
 /// Keys of the ledger have as many bits, see [`probe_abi::folio_key`].
@@ -74,7 +74,7 @@ fn counts(pages: &[u8]) -> io::Result<bool> {
 /// Pages that the kernel counts as pinned, ever.
 pub(super) fn acquired() -> io::Result<u64> {
     vmstat::refresh();
-    Vmstat::read()
+    PinCounts::read()
         .map(|it| it.acquired)
         .map_err(io::Error::other)
 }

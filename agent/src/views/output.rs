@@ -7,7 +7,7 @@ use std::{
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
-use verdicts::Report;
+use verdicts::{Report, harmless};
 
 /// Form of what is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -30,8 +30,12 @@ impl Format {
     }
 }
 
-/// Prints the report and a newline. A closed pipe (`pinscope doctor | head`) is
-/// the reader's choice and no error.
+/// Prints the report and a newline; nothing in it that would do a terminal harm. A closed pipe
+/// (`pinscope doctor | head`) is the reader's choice and no error.
 pub(crate) fn print(report: &impl Display) {
-    let _ = writeln!(io::stdout().lock(), "{report}");
+    let text = report.to_string();
+    let mut out = io::stdout().lock();
+    for line in text.lines() {
+        let _ = writeln!(out, "{}", harmless(line));
+    }
 }

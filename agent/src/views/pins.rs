@@ -1,16 +1,10 @@
 //! Who holds pins, as a report: by process, cgroup, subsystem, file or call path.
 
-mod group;
 mod report;
-mod rows;
 mod text;
 
 use super::output::Format;
-pub(crate) use group::About;
-#[cfg(test)]
-pub(crate) use group::Cgroup;
 pub(crate) use report::{Report, Wanted};
-pub(crate) use rows::{Filter, Row, one_in, rows};
 
 /// The report, in the form that was asked for.
 pub(crate) fn format(report: &Report, format: Format) -> String {

@@ -8,7 +8,7 @@ use std::{
     io::{self, Read as _, Seek as _, Write as _},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::Duration,
 };
 
@@ -17,24 +17,26 @@ use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::{UnixListener, UnixStream},
+    sync::Semaphore,
     time::timeout,
 };
 use verdicts::Report;
 
 use super::{
+    clients,
     output::Format,
     pins::{self, Wanted},
 };
-use crate::{
-    collect::{self, State},
-    error::AgentError,
-};
+use crate::{collect::Snapshots, error::AgentError};
 
 /// Owner and group may ask.
 const MODE: u32 = 0o660;
 
 /// A client that says nothing for so long is let go.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Clients at once. Beyond them a client waits until one is answered.
+const MOST_CLIENTS: usize = 16;
 
 /// No request is longer.
 const MOST_REQUEST_BYTES: u64 = 1024;
@@ -74,12 +76,15 @@ impl Socket {
     }
 
     /// Answers until the task is dropped.
-    pub(crate) async fn serve(self, state: Arc<Mutex<State>>) -> io::Result<()> {
+    pub(crate) async fn serve(self, snapshots: Snapshots) {
+        let places = Arc::new(Semaphore::new(MOST_CLIENTS));
         loop {
-            let (client, _) = self.listener.accept().await?;
-            let state = Arc::clone(&state);
+            let place = clients::place(&places).await;
+            let client = clients::accept("socket", || self.listener.accept()).await.0;
+            let snapshots = snapshots.clone();
             tokio::spawn(async move {
-                match timeout(PATIENCE, answer(client, &state)).await {
+                let _place = place;
+                match timeout(PATIENCE, answer(client, &snapshots)).await {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => debug!("a client of the socket: {error}"),
                     Err(_) => debug!("a client of the socket was too slow"),
@@ -110,13 +115,13 @@ pub(crate) enum Request {
 /// First line of an answer that is a report.
 pub(crate) const OK: &str = "ok";
 
-async fn answer(mut client: UnixStream, state: &Mutex<State>) -> io::Result<()> {
-    let mut line = String::new();
+async fn answer(mut client: UnixStream, snapshots: &Snapshots) -> io::Result<()> {
+    let mut line = Vec::new();
     let (input, mut output) = client.split();
     BufReader::new(input.take(MOST_REQUEST_BYTES))
-        .read_line(&mut line)
+        .read_until(b'\n', &mut line)
         .await?;
-    let reply = match report(&line, state) {
+    let reply = match report(&line, snapshots).await {
         Ok(report) => format!("{OK}\n{report}\n"),
         Err(refusal) => format!("{refusal}\n"),
     };
@@ -124,15 +129,23 @@ async fn answer(mut client: UnixStream, state: &Mutex<State>) -> io::Result<()> 
     output.shutdown().await
 }
 
-fn report(line: &str, state: &Mutex<State>) -> Result<String, String> {
-    let request: Request =
-        serde_json::from_str(line).map_err(|it| format!("the request is not understood: {it}"))?;
-    let mut state = collect::lock(state);
+async fn report(line: &[u8], snapshots: &Snapshots) -> Result<String, String> {
+    let request: Request = serde_json::from_slice(line)
+        .map_err(|it| format!("the request is not understood: {it}"))?;
     match request {
-        Request::Verdicts { format } => Ok(format.verdicts(&Report::of(&state.head, &state.judge))),
-        Request::Pins { wanted, format } => pins::Report::of(&mut state, &wanted)
-            .map(|report| pins::format(&report, format))
-            .map_err(|error| crate::error::chain(&error)),
+        Request::Verdicts { format } => {
+            let now = snapshots.latest();
+            Ok(format.verdicts(&Report::of(&now.agent.head, &now.findings)))
+        }
+        Request::Pins { wanted, format } => {
+            let selected = match wanted.selection() {
+                None => None,
+                Some(it) => Some(snapshots.select(it).await.ok_or("the agent is ending")?),
+            };
+            let now = snapshots.latest();
+            let report = pins::Report::of(&now, selected.as_ref(), &wanted);
+            Ok(pins::format(&report, format))
+        }
     }
 }
 

@@ -8,39 +8,46 @@ use serde_json::{Map, Value, json};
 
 use super::output::{self, Format};
 use crate::{
-    collect::{Snapshot, State},
+    collect::{Cause, Snapshot},
     selftest::Tested,
 };
 
-pub(crate) fn print(state: &State, now: &Snapshot, ran: Duration, format: Format) {
+pub(crate) fn print(now: &Snapshot, ran: Duration, format: Format) {
     match format {
-        Format::Text => output::print(&text(state, now, ran)),
-        Format::Json => output::print(&as_json(state, now, ran)),
+        Format::Text => output::print(&text(now, ran)),
+        Format::Json => output::print(&as_json(now, ran)),
     }
 }
 
-fn text(state: &State, now: &Snapshot, ran: Duration) -> String {
+fn text(now: &Snapshot, ran: Duration) -> String {
     let totals = &now.totals;
-    let held = &now.outstanding;
     let mut lines = Vec::new();
     let mut line = |text: String| lines.push(text);
     line(format!("pinscope ran for {:.1} s", ran.as_secs_f64()));
     line(format!(
-        "  pins         {} pages pinned, {} unpinned, {} outstanding on {} folios",
-        totals.pages_pinned, totals.pages_unpinned, held.pinned_pages, held.pinned_folios
+        "  pins         {} acquired, {} released, {} rolled back, {} outstanding on {:.0} folios",
+        totals.pages_pinned,
+        totals.pages_unpinned,
+        totals.pages_undone,
+        now.outstanding.pins,
+        now.book.folios.value
     ));
     line(format!(
-        "  references   {} pages taken, {} seen given back",
+        "  references   {} acquired, {} seen released",
         totals.pages_referenced, totals.pages_unreferenced
     ));
     line(format!(
-        "  kernel       {} acquired, {} released by /proc/vmstat; difference {}; {} undone, {} rolled back",
-        now.vmstat.acquired,
-        now.vmstat.released,
-        now.unreconciled,
-        totals.pages_undone,
-        now.rolled_back
+        "  kernel       {} acquired, {} released by /proc/vmstat; {} from before; difference {}",
+        now.kernel_since_start.acquired,
+        now.kernel_since_start.released,
+        now.balance.preexisting,
+        now.balance.difference
     ));
+    let repaired: Vec<String> = Cause::ALL
+        .into_iter()
+        .map(|it| format!("{} {}", now.audited.of(it), it.name()))
+        .collect();
+    line(format!("  put right    {}", repaired.join(", ")));
     line(format!(
         "  mkclean      {} walks: {} unmapped, {} settled, {} sampled",
         totals.walks.iter().sum::<u64>(),
@@ -50,27 +57,27 @@ fn text(state: &State, now: &Snapshot, ran: Duration) -> String {
     ));
     line(format!(
         "  verdicts     {} samples judged",
-        state.judge.judged()
+        now.findings.judged
     ));
     line(format!(
         "    {:<16}{:>10}{:>12}{:>11}{:>8}{:>8}",
         "estimator", "pinned", "not pinned", "uncertain", "false+", "false-"
     ));
     for estimator in Estimator::ALL {
-        let tally = state.judge.scoreboard().tally(estimator, Truth::Kernel);
+        let tally = now.findings.scoreboard.tally(estimator, Truth::Kernel);
         line(format!(
             "    {:<16}{:>10}{:>12}{:>11}{:>8}{:>8}",
             estimator.name(),
-            count(state, estimator, Outcome::Pinned),
-            count(state, estimator, Outcome::NotPinned),
-            count(state, estimator, Outcome::Uncertain),
+            count(now, estimator, Outcome::Pinned),
+            count(now, estimator, Outcome::NotPinned),
+            count(now, estimator, Outcome::Uncertain),
             tally.false_positive,
             tally.false_negative
         ));
     }
     let lost: Vec<String> = Lost::NAMES
         .iter()
-        .zip(totals.lost)
+        .zip(now.lost)
         .filter(|(_, count)| *count > 0)
         .map(|(cause, count)| format!("{count} {cause}"))
         .collect();
@@ -80,7 +87,7 @@ fn text(state: &State, now: &Snapshot, ran: Duration) -> String {
         lost.join(", ")
     };
     line(format!("  lost         {lost}"));
-    for hook in &state.hooks {
+    for hook in &now.agent.hooks {
         if let Tested::Failed(why) = &hook.tested {
             line(format!(
                 "  blind        {} failed the self-test: {why}",
@@ -91,16 +98,16 @@ fn text(state: &State, now: &Snapshot, ran: Duration) -> String {
     lines.join("\n")
 }
 
-fn as_json(state: &State, now: &Snapshot, ran: Duration) -> Value {
+fn as_json(now: &Snapshot, ran: Duration) -> Value {
     let totals = &now.totals;
     let verdicts: Map<String, Value> = Estimator::ALL
         .iter()
         .map(|estimator| {
-            let tally = state.judge.scoreboard().tally(*estimator, Truth::Kernel);
+            let tally = now.findings.scoreboard.tally(*estimator, Truth::Kernel);
             let counts = json!({
-                "pinned": count(state, *estimator, Outcome::Pinned),
-                "not_pinned": count(state, *estimator, Outcome::NotPinned),
-                "uncertain": count(state, *estimator, Outcome::Uncertain),
+                "pinned": count(now, *estimator, Outcome::Pinned),
+                "not_pinned": count(now, *estimator, Outcome::NotPinned),
+                "uncertain": count(now, *estimator, Outcome::Uncertain),
                 "false_positive": tally.false_positive,
                 "false_negative": tally.false_negative,
             });
@@ -109,16 +116,22 @@ fn as_json(state: &State, now: &Snapshot, ran: Duration) -> Value {
         .collect();
     let lost: Map<String, Value> = Lost::NAMES
         .iter()
-        .zip(totals.lost)
+        .zip(now.lost)
         .map(|(cause, count)| ((*cause).to_owned(), json!(count)))
         .collect();
-    let self_test: Map<String, Value> = state
+    let repaired: Map<String, Value> = Cause::ALL
+        .into_iter()
+        .map(|it| (it.name().to_owned(), json!(now.audited.of(it))))
+        .collect();
+    let self_test: Map<String, Value> = now
+        .agent
         .hooks
         .iter()
         .filter(|it| it.state.attached.is_some())
         .map(|it| (it.state.name.to_owned(), json!(it.tested.outcome())))
         .collect();
-    let untested: Map<String, Value> = state
+    let untested: Map<String, Value> = now
+        .agent
         .hooks
         .iter()
         .filter(|it| it.state.attached.is_some())
@@ -129,39 +142,41 @@ fn as_json(state: &State, now: &Snapshot, ran: Duration) -> Value {
         .collect();
     json!({
         "seconds": ran.as_secs_f64(),
-        "pages_pinned": totals.pages_pinned,
-        "pages_unpinned": totals.pages_unpinned,
-        "pages_referenced": totals.pages_referenced,
-        "pages_unreferenced": totals.pages_unreferenced,
-        "pages_undone": totals.pages_undone,
-        "pinned_pages": now.outstanding.pinned_pages,
-        "pinned_folios": now.outstanding.pinned_folios,
-        "vmstat_acquired": now.vmstat.acquired,
-        "vmstat_released": now.vmstat.released,
-        "unreconciled_pages": now.unreconciled,
-        "rolled_back_pages": now.rolled_back,
+        "pins_acquired": totals.pages_pinned,
+        "pins_released": totals.pages_unpinned,
+        "pins_rolled_back": totals.pages_undone,
+        "references_acquired": totals.pages_referenced,
+        "references_released": totals.pages_unreferenced,
+        "pins": now.outstanding.pins,
+        "pinned_folios": now.book.folios.value.round() as u64,
+        "pinned_bytes": now.book.bytes.value.round() as u64,
+        "kernel_pins_acquired": now.kernel_since_start.acquired,
+        "kernel_pins_released": now.kernel_since_start.released,
+        "preexisting_pins": now.balance.preexisting,
+        "unreconciled_pins": now.balance.difference,
+        "pins_rolled_back_unseen": now.rolled_back_unseen(),
+        "repaired": repaired,
         "walks": {
             "unmapped": totals.walks[WalkKind::UNMAPPED],
             "settled": totals.walks[WalkKind::SETTLED],
             "sampled": totals.walks[WalkKind::SAMPLED],
         },
-        "samples_judged": state.judge.judged(),
+        "samples_judged": now.findings.judged,
         "verdicts": verdicts,
         "lost": lost,
         "self_test": self_test,
         "untested": untested,
-        "self_test_seconds": state.self_test.as_secs_f64(),
+        "self_test_seconds": now.agent.self_test.as_secs_f64(),
     })
 }
 
-fn count(state: &State, estimator: Estimator, verdict: Outcome) -> u64 {
+fn count(now: &Snapshot, estimator: Estimator, verdict: Outcome) -> u64 {
     Outcome::ALL
         .iter()
         .flat_map(|kernel| Outcome::ALL.iter().map(move |ledger| (kernel, ledger)))
         .map(|(kernel, ledger)| {
-            state
-                .judge
-                .scoreboard()
+            now.findings
+                .scoreboard
                 .count(estimator, verdict, *kernel, *ledger)
         })
         .sum()

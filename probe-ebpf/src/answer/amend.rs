@@ -15,7 +15,7 @@ use crate::{
         entries, settings,
         table::{Ledger, Long},
     },
-    verifier::repeat::{needs, repeat_here},
+    verifier::repeat::each,
 };
 
 const LEDGER: Long = Ledger;
@@ -29,17 +29,12 @@ static AMENDMENTS: Array<Amendment> =
 #[raw_tracepoint(tracepoint = "sys_enter")]
 fn amend(ctx: RawTracePointContext) -> i32 {
     let n: u64 = ctx.arg(0);
-    repeat_here(
-        n.min(AMENDMENTS_AT_ONCE as u64) as u32,
-        amend_one,
-        core::ptr::null_mut(),
-    );
+    each(n.min(AMENDMENTS_AT_ONCE as u64) as u32, amend_one);
     0
 }
 
 #[cfg_attr(feature = "baseline", unsafe(no_mangle), inline(never))]
-extern "C" fn amend_one(index: u64, _nothing: *mut core::ffi::c_void) -> i64 {
-    needs(index);
+extern "C" fn amend_one(index: u64) -> i64 {
     change(index);
     0
 }

@@ -12,7 +12,7 @@ use probe_abi::{FOLIOS_AT_ONCE, Folio as Fact};
 use crate::{
     book::settings,
     kernel::folio::Folio,
-    verifier::repeat::{needs, repeat_here},
+    verifier::repeat::each,
 };
 
 /// Questions and answers; the agent maps them.
@@ -23,17 +23,12 @@ static FOLIOS: Array<Fact> = Array::with_max_entries(FOLIOS_AT_ONCE as u32, BPF_
 #[raw_tracepoint(tracepoint = "sys_enter")]
 fn inspect(ctx: RawTracePointContext) -> i32 {
     let n: u64 = ctx.arg(0);
-    repeat_here(
-        n.min(FOLIOS_AT_ONCE as u64) as u32,
-        inspect_one,
-        core::ptr::null_mut(),
-    );
+    each(n.min(FOLIOS_AT_ONCE as u64) as u32, inspect_one);
     0
 }
 
 #[cfg_attr(feature = "baseline", unsafe(no_mangle), inline(never))]
-extern "C" fn inspect_one(index: u64, _nothing: *mut core::ffi::c_void) -> i64 {
-    needs(index);
+extern "C" fn inspect_one(index: u64) -> i64 {
     let Some(fact) = FOLIOS.get_ptr_mut(index as u32) else {
         return 1;
     };

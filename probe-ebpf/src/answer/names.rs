@@ -11,6 +11,7 @@ use aya_ebpf::{
 };
 use probe_abi::{ABSENT, Answer, NAME_BYTES, PATH_DEPTH, Query};
 
+use super::find::{leader_of, own_pid, pid_of};
 use crate::{
     book::settings,
     kernel::{layout::layout, read::member},
@@ -32,10 +33,10 @@ fn resolve(ctx: RawTracePointContext) -> i32 {
     let answer = unsafe { &mut *answer };
     answer.known = 0;
     let (query, first, second): (u64, u64, u64) = (ctx.arg(0), ctx.arg(1), ctx.arg(2));
-    let known = if query == Query::FILE {
-        file(first, second, answer)
-    } else {
-        memcg(first, answer)
+    let known = match query {
+        Query::FILE => file(first, second, answer),
+        Query::MEMCG => memcg(first, answer),
+        _ => cgroup_of(first as u32, second, answer),
     };
     answer.known = u64::from(known.is_some());
     0
@@ -71,30 +72,46 @@ fn file(key: u64, mapping: u64, answer: &mut Answer) -> Option<()> {
         // A file without a name.
         return Some(());
     }
+    follow(
+        alias - u64::from(layout!(dentry_alias)),
+        [layout!(dentry_name), layout!(dentry_parent)],
+        answer,
+    );
+    Some(())
+}
+
+/// Keeps the names on the way from an entry of a tree to its root, which is its own parent
+/// or has none.
+#[inline(always)]
+fn follow(entry: u64, [name, parent]: [u32; 2], answer: &mut Answer) {
     let mut trail = Trail {
-        dentry: alias - u64::from(layout!(dentry_alias)),
+        entry,
+        name,
+        parent,
         depth: 0,
     };
     repeat_here(PATH_DEPTH as u32, up, (&raw mut trail).cast());
     answer.depth = trail.depth as u32;
-    Some(())
 }
 
 #[repr(C)]
 struct Trail {
-    dentry: u64,
+    entry: u64,
     depth: u64,
+    /// Where an entry has the address of its name, and of its parent.
+    name: u32,
+    parent: u32,
 }
 
 /// Keeps one name, and goes to its parent.
 extern "C" fn up(at: u64, trail: *mut c_void) -> i64 {
-    // SAFETY: the pointer that `file` passed.
+    // SAFETY: the pointer that `follow` passed.
     let trail = unsafe { &mut *trail.cast::<Trail>() };
     let Some(answer) = ANSWER.get_ptr_mut(0) else {
         return 1;
     };
-    let name = member::<u64>(trail.dentry, layout!(dentry_name));
-    let parent = member::<u64>(trail.dentry, layout!(dentry_parent));
+    let name = member::<u64>(trail.entry, trail.name);
+    let parent = member::<u64>(trail.entry, trail.parent);
     let (Some(name), Some(parent)) = (name, parent) else {
         return 1;
     };
@@ -106,10 +123,10 @@ extern "C" fn up(at: u64, trail: *mut c_void) -> i64 {
         bpf_probe_read_kernel_str(cell.cast(), NAME_BYTES as u32, name as *const c_void);
     }
     trail.depth += 1;
-    if parent == trail.dentry {
+    if parent == trail.entry || parent == 0 {
         return 1;
     }
-    trail.dentry = parent;
+    trail.entry = parent;
     0
 }
 
@@ -118,20 +135,44 @@ extern "C" fn up(at: u64, trail: *mut c_void) -> i64 {
 #[inline(always)]
 fn memcg(data: u64, answer: &mut Answer) -> Option<()> {
     let pointer = data & !MEMCG_TAGS;
-    let direct = cgroup(pointer);
-    answer.cgroup = match direct {
-        Some(id) => id,
-        None => cgroup(member(pointer, layout!(objcg_memcg))?)?,
+    let cgroup = match cgroup_at(pointer) {
+        Some(cgroup) => cgroup,
+        None => cgroup_at(member(pointer, layout!(objcg_memcg))?)?,
     };
-    Some(())
+    name_cgroup(cgroup, answer)
 }
 
 #[inline(always)]
-fn cgroup(memcg: u64) -> Option<u64> {
+fn cgroup_at(memcg: u64) -> Option<u64> {
     let cgroup: u64 = member(memcg, layout!(memcg_cgroup))?;
-    if member::<u64>(cgroup, layout!(cgroup_self))? != cgroup {
+    (member::<u64>(cgroup, layout!(cgroup_self))? == cgroup).then_some(cgroup)
+}
+
+/// The cgroup of the unified hierarchy that a process is in.
+#[inline(always)]
+fn cgroup_of(tgid: u32, start_ns: u64, answer: &mut Answer) -> Option<()> {
+    let pid = pid_of(own_pid()?, tgid)?;
+    if pid == 0 {
         return None;
     }
+    let leader = leader_of(pid)?;
+    if leader == 0 || member::<u64>(leader, layout!(task_start))? != start_ns {
+        return None;
+    }
+    let set: u64 = member(leader, layout!(task_cgroups))?;
+    name_cgroup(member(set, layout!(css_set_default))?, answer)
+}
+
+/// Id and path of a cgroup: of its directory, which is there as long as the cgroup is,
+/// also when it has been removed.
+#[inline(always)]
+fn name_cgroup(cgroup: u64, answer: &mut Answer) -> Option<()> {
     let node: u64 = member(cgroup, layout!(cgroup_kn))?;
-    member(node, layout!(kn_id))
+    answer.cgroup = member(node, layout!(kn_id))?;
+    answer.depth = 0;
+    let offsets = [layout!(kn_name), layout!(kn_parent)];
+    if offsets[0] != ABSENT && offsets[1] != ABSENT {
+        follow(node, offsets, answer);
+    }
+    Some(())
 }

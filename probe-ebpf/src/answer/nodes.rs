@@ -8,99 +8,86 @@ use aya_ebpf::{
     maps::Array,
     programs::RawTracePointContext,
 };
-use probe_abi::{ABSENT, NODES as MOST, Node};
+use probe_abi::{ABSENT, Node};
 
 use crate::{
     kernel::{
         layout::layout,
         read::{member, read_kernel},
     },
-    verifier::repeat::{needs, repeat_here},
+    verifier::repeat::each,
 };
 
-/// Answers, by the node's number; the agent maps them.
+/// The answer; the agent maps it.
 #[map]
-static NODES: Array<Node> = Array::with_max_entries(MOST as u32, BPF_F_MMAPABLE);
-
-/// A node that is being read.
-#[repr(C)]
-struct Reading {
-    /// Address of its CPUs' pending counts, before each CPU's offset.
-    pending: u64,
-    acquired: u64,
-    released: u64,
-    readable: u64,
-}
+static NODE: Array<Node> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
 /// Arguments: the node's number, and how many CPUs there can be.
 #[raw_tracepoint(tracepoint = "sys_enter")]
 fn count_pins(ctx: RawTracePointContext) -> i32 {
     let (number, cpus): (u64, u64) = (ctx.arg(0), ctx.arg(1));
-    let Some(node) = NODES.get_ptr_mut(number as u32) else {
+    let Some(node) = answer() else {
         return 0;
     };
-    // SAFETY: a map value, aligned and alive; the agent waits for this run to end.
-    let node = unsafe { &mut *node };
-    let reading = read(number, cpus as u32);
-    node.known = u64::from(reading.is_some());
-    if let Some(reading) = reading {
-        node.acquired = reading.acquired;
-        node.released = reading.released;
+    node.known = u64::from(add_totals(node, number).is_some());
+    if node.known == 1 {
+        each(cpus as u32, add_pending);
     }
     0
 }
 
 #[inline(always)]
-fn read(number: u64, cpus: u32) -> Option<Reading> {
+fn answer() -> Option<&'static mut Node> {
+    let node = NODE.get_ptr_mut(0)?;
+    // SAFETY: a map value, aligned and alive; the agent waits for this run to end.
+    Some(unsafe { &mut *node })
+}
+
+/// `None` where this kernel does not show them.
+#[inline(always)]
+fn add_totals(node: &mut Node, number: u64) -> Option<()> {
     if layout!(node_data) == 0 || layout!(per_cpu_offset) == 0 {
         return None;
     }
     let data: u64 = read_kernel(layout!(node_data) + number * 8)?;
-    if data == 0 {
-        return None;
-    }
-    let (totals, per_cpu) = (layout!(node_vm_stat), layout!(node_per_cpu));
-    let items = [layout!(nr_acquired), layout!(nr_released)];
-    if totals == ABSENT || layout!(node_diff) == ABSENT || items[0] == ABSENT || items[1] == ABSENT
-    {
+    let (totals, differences) = (layout!(node_vm_stat), layout!(node_diff));
+    let (acquired, released) = (layout!(nr_acquired), layout!(nr_released));
+    let hidden = [totals, differences, acquired, released].contains(&ABSENT);
+    if data == 0 || hidden {
         return None;
     }
     let total = |item: u32| read_kernel::<u64>(data + u64::from(totals) + u64::from(item) * 8);
-    let mut reading = Reading {
-        pending: member(data, per_cpu)?,
-        acquired: total(items[0])?,
-        released: total(items[1])?,
-        readable: 1,
-    };
-    repeat_here(cpus, add_pending, (&raw mut reading).cast());
-    (reading.readable == 1).then_some(reading)
+    node.acquired = total(acquired)?;
+    node.released = total(released)?;
+    node.pending_at = member::<u64>(data, layout!(node_per_cpu))? + u64::from(differences);
+    Some(())
 }
 
-#[cfg_attr(feature = "baseline", inline(never))]
-extern "C" fn add_pending(cpu: u64, reading: *mut core::ffi::c_void) -> i64 {
-    needs(cpu);
-    // SAFETY: the pointer that `read` passed.
-    let reading = unsafe { &mut *reading.cast::<Reading>() };
-    let counts = |offset: u64, item: u32| -> Option<u64> {
-        let at = reading.pending.wrapping_add(offset) + u64::from(layout!(node_diff));
-        Some(read_kernel::<i8>(at + u64::from(item))? as i64 as u64)
+#[cfg_attr(feature = "baseline", unsafe(no_mangle), inline(never))]
+extern "C" fn add_pending(cpu: u64) -> i64 {
+    let Some(node) = answer() else {
+        return 1;
     };
-    let offset: Option<u64> = read_kernel(layout!(per_cpu_offset) + cpu * 8);
-    let pending = offset.and_then(|offset| {
-        Some((
-            counts(offset, layout!(nr_acquired))?,
-            counts(offset, layout!(nr_released))?,
-        ))
-    });
-    match pending {
-        Some((acquired, released)) => {
-            reading.acquired = reading.acquired.wrapping_add(acquired);
-            reading.released = reading.released.wrapping_add(released);
+    match pending(node.pending_at, cpu) {
+        Some([acquired, released]) => {
+            node.acquired = node.acquired.wrapping_add(acquired);
+            node.released = node.released.wrapping_add(released);
             0
         }
         None => {
-            reading.readable = 0;
+            node.known = 0;
             1
         }
     }
+}
+
+/// What a CPU has counted up or down since it handed in, acquired and released.
+#[inline(always)]
+fn pending(at: u64, cpu: u64) -> Option<[u64; 2]> {
+    let offset: u64 = read_kernel(layout!(per_cpu_offset) + cpu * 8)?;
+    let differences = at.wrapping_add(offset);
+    let of = |item: u32| read_kernel::<i8>(differences + u64::from(item));
+    let acquired = of(layout!(nr_acquired))? as i64 as u64;
+    let released = of(layout!(nr_released))? as i64 as u64;
+    Some([acquired, released])
 }

@@ -113,6 +113,10 @@ pub(crate) static LAYOUT: Layout = Layout {
     nr_acquired: ABSENT,
     nr_released: ABSENT,
     pg_swapcache: ABSENT,
+    kn_name: ABSENT,
+    kn_parent: ABSENT,
+    task_cgroups: ABSENT,
+    css_set_default: ABSENT,
 };
 
 /// Reads one field of the layout; volatile, because the compiler would

@@ -27,7 +27,7 @@ pub struct Disagreement {
 }
 
 /// Wrong verdicts so far.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Errors {
     counts: [[[u64; Race::COUNT]; WrongVerdict::COUNT]; Estimator::COUNT],
     last: [[VecDeque<Disagreement>; WrongVerdict::COUNT]; Estimator::COUNT],

@@ -14,7 +14,7 @@ use crate::histogram::{AGE_BOUNDS_NS, Histogram};
 
 /// The false positives of all estimators that no walk has ended yet.
 #[derive(Debug)]
-pub struct Heals {
+pub(super) struct Heals {
     open: HashMap<u64, Open, RandomState>,
     capacity: usize,
     ended: [Ended; Estimator::COUNT],
@@ -57,10 +57,9 @@ impl Heals {
         }
     }
 
-    /// Those of one estimator.
-    #[must_use]
-    pub fn of(&self, estimator: Estimator) -> &Ended {
-        &self.ended[estimator as usize]
+    /// How those of each estimator ended.
+    pub(super) fn ended(&self) -> &[Ended; Estimator::COUNT] {
+        &self.ended
     }
 
     /// Takes note of one walk. `guped` is whether a GUP came since the one before,

@@ -12,11 +12,14 @@ pub struct Inputs {
     pub zaps: bool,
 }
 
-/// What was lost since the agent started, as far as it touches verdicts.
+/// What was lost, as far as it touches verdicts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Losses {
-    /// Samples that never came: flags may be out of date.
+    /// Samples that never came since the agent started: flags may be out of date.
     pub samples: u64,
-    /// Pages that the ledger should hold and does not: lost, or pinned before the start.
+    /// Pages that the ledger lacks just now, or may lack: of which pins were lost that nothing
+    /// has accounted for since, and those that were pinned before the start.
     pub pages: u64,
+    /// When that was, see [`probe_abi::opened_at`]; 0 where it is not known.
+    pub at: u32,
 }

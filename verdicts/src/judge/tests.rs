@@ -125,7 +125,7 @@ fn after_lost_samples_a_flag_is_in_doubt_until_a_walk_settles_it() {
     judge.judge(&pinned());
     judge.lose(Losses {
         samples: 1,
-        pages: 0,
+        ..Losses::default()
     });
     let outcome = |judged: [Judgement; Estimator::COUNT]| {
         judged[Estimator::TwoWalk as usize].verdict.outcome()
@@ -183,9 +183,10 @@ fn the_age_of_a_false_positive_ends_with_the_walk_that_heals_it() {
     };
     let mut judge = Judge::new(16, INPUTS);
     judge.judge(&false_positive);
-    assert_eq!(judge.heals.of(Estimator::TwoWalk).open, 1);
+    assert_eq!(judge.findings().ended(Estimator::TwoWalk).open, 1);
     judge.judge(&healed);
-    let ended = judge.heals.of(Estimator::TwoWalk);
+    let findings = judge.findings();
+    let ended = findings.ended(Estimator::TwoWalk);
     assert_eq!((ended.open, ended.healed.count()), (0, 1));
     assert_eq!(ended.healed.sum_seconds(), 0.002);
 }
@@ -221,10 +222,81 @@ proptest::proptest! {
             });
         }
         for estimator in Estimator::ALL {
-            let healed = &judge.heals.of(estimator).healed;
+            let healed = &judge.findings().ended(estimator).healed.clone();
             // A negative age would have wrapped round to centuries.
             let most = healed.count() as f64 * latest as f64 / 1e9;
             proptest::prop_assert!(healed.sum_seconds() <= most + 1e-9);
         }
+    }
+}
+
+#[test]
+fn a_pin_that_the_kernel_does_not_hold_is_no_verdict_of_anybody() {
+    let missed = MkcleanSample {
+        refcount: 3,
+        ..pinned()
+    };
+    assert!(contradicts(&missed) && !contradicts(&pinned()));
+    let mut judge = Judge::new(16, INPUTS);
+    let judged = judge.judge(&missed);
+    let ledger = judged[Estimator::Ledger as usize].verdict.outcome();
+    assert_eq!(ledger, Outcome::Uncertain);
+    let errors = judge.findings().errors;
+    for estimator in Estimator::ALL {
+        for error in WrongVerdict::ALL {
+            let wrong = Race::ALL.map(|race| errors.count(estimator, error, race));
+            assert_eq!(wrong.iter().sum::<u64>(), 0, "{}", estimator.name());
+        }
+    }
+}
+
+#[test]
+fn many_mappings_are_no_pins_and_few_pins_are_not_too_many() {
+    let mapped = MkcleanSample {
+        mapcount_exit: 1200,
+        refcount: 1202,
+        ..pinned()
+    };
+    assert!(contradicts(&mapped));
+    let mapped = MkcleanSample {
+        refcount: 1202 + 1024,
+        ..mapped
+    };
+    assert!(!contradicts(&mapped));
+}
+
+/// Two-walk's verdict on a pinned folio that the judge does not remember, which the ledger has known
+/// since `opened`, after a sample was lost at `lost`.
+fn after_a_loss(opened: u32, lost: u32) -> Outcome {
+    let mut judge = Judge::new(16, INPUTS);
+    judge.lose(Losses {
+        samples: 1,
+        pages: 0,
+        at: lost,
+    });
+    let sample = MkcleanSample {
+        opened,
+        gups_entry: 7,
+        ..pinned()
+    };
+    judge.judge(&sample)[Estimator::TwoWalk as usize]
+        .verdict
+        .outcome()
+}
+
+#[test]
+fn a_lost_sample_is_a_doubt_about_what_the_ledger_knew_by_then_only() {
+    for (opened, lost, expected) in [
+        (101, 101, Outcome::Uncertain),
+        (99, 101, Outcome::Uncertain),
+        (103, 101, Outcome::Pinned),
+        // The clock wraps.
+        (1, u32::MAX, Outcome::Pinned),
+        (u32::MAX, 1, Outcome::Uncertain),
+        // What is not known is no excuse.
+        (0, 101, Outcome::Uncertain),
+        (103, 0, Outcome::Uncertain),
+    ] {
+        assert_eq!(after_a_loss(opened, lost), expected, "{opened} {lost}");
     }
 }

@@ -130,9 +130,9 @@ impl<R: Read> Reader<R> {
                 Ok(Some(Chunk::Samples(&self.samples)))
             }
             Kind::Losses => {
-                let [samples, pages] = bytemuck::try_pod_read_unaligned(&self.raw)
-                    .map_err(|_| damage(Fault::Block("of losses has another size")))?;
-                Ok(Some(Chunk::Losses(Losses { samples, pages })))
+                let losses = losses(&self.raw);
+                let losses = losses.ok_or(damage(Fault::Block("of losses has another size")))?;
+                Ok(Some(Chunk::Losses(losses)))
             }
             Kind::End => {
                 let count: u64 = bytemuck::try_pod_read_unaligned(&self.raw)
@@ -221,5 +221,16 @@ fn fill(input: &mut impl Read, buffer: &mut [u8]) -> Result<(), Fault> {
         } else {
             Fault::Io(error)
         }
+    })
+}
+
+/// Without the time, which not every recording has, it is not known.
+fn losses(raw: &[u8]) -> Option<Losses> {
+    let word = |at: usize| raw.get(at * 8..)?.first_chunk().copied().map(u64::from_le_bytes);
+    let is_whole = raw.len() == 16 || raw.len() == 24;
+    is_whole.then_some(Losses {
+        samples: word(0)?,
+        pages: word(1)?,
+        at: word(2).unwrap_or_default() as u32,
     })
 }

@@ -36,6 +36,7 @@ fn recording() -> Vec<u8> {
             let losses = Losses {
                 samples: 3,
                 pages: 1,
+                at: 7,
             };
             writer.losses(losses).unwrap();
         }

@@ -46,7 +46,8 @@ impl<W: Write> Writer<W> {
     /// Adds what was lost so far; it counts for the samples that follow.
     pub fn losses(&mut self, losses: Losses) -> io::Result<()> {
         self.flush_samples()?;
-        let raw: [u8; 16] = bytemuck::cast([losses.samples, losses.pages]);
+        let words = [losses.samples, losses.pages, u64::from(losses.at)];
+        let raw: [u8; 24] = bytemuck::cast(words.map(u64::to_le));
         self.block(Kind::Losses, &raw)
     }
 

@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 
 use crate::{
     histogram::Histogram,
-    judge::{Errors, Inputs, Judge, Race, WrongVerdict},
+    judge::{Errors, Findings, Inputs, Race, WrongVerdict},
     recording::Head,
 };
 
@@ -21,7 +21,7 @@ pub struct Report {
     pub(super) abi: u32,
     pub(super) inputs: Inputs,
     pub(super) samples: u64,
-    /// Samples and pages lost, as far as they touch verdicts.
+    /// Samples lost, and pages that the ledger may lack, as it was last told.
     pub(super) lost: Lost,
     pub(super) folios_forgotten: u64,
     pub(super) walks: Walks,
@@ -99,20 +99,20 @@ pub(super) struct Buckets {
 }
 
 impl Report {
-    /// The verdicts of `judge`.
+    /// The verdicts that a judge found.
     #[must_use]
-    pub fn of(head: &Head, judge: &Judge) -> Self {
-        let walks = judge.walks();
+    pub fn of(head: &Head, findings: &Findings) -> Self {
+        let walks = &findings.walks;
         Self {
             kernel: head.kernel.clone(),
             abi: probe_abi::ABI_VERSION,
-            inputs: judge.inputs(),
-            samples: judge.judged(),
+            inputs: findings.inputs,
+            samples: findings.judged,
             lost: Lost {
-                samples: judge.losses().samples,
-                pages: judge.losses().pages,
+                samples: findings.losses.samples,
+                pages: findings.losses.pages,
             },
-            folios_forgotten: judge.forgotten(),
+            folios_forgotten: findings.forgotten,
             walks: Walks {
                 seconds: Buckets::of(&walks.duration),
                 zapped: walks.zapped,
@@ -122,29 +122,29 @@ impl Report {
             },
             estimators: Estimator::ALL
                 .into_iter()
-                .map(|it| Scored::of(judge, it))
+                .map(|it| Scored::of(findings, it))
                 .collect(),
-            disagreements: disagreement::all(judge.errors()),
+            disagreements: disagreement::all(&findings.errors),
         }
     }
 }
 
 impl Scored {
-    fn of(judge: &Judge, estimator: Estimator) -> Self {
-        let board = judge.scoreboard();
+    fn of(findings: &Findings, estimator: Estimator) -> Self {
+        let board = &findings.scoreboard;
         let score = |truth| Score::of(&board.tally(estimator, truth));
-        let ended = judge.heals().of(estimator);
+        let ended = findings.ended(estimator);
         Self {
             estimator: estimator.name(),
             against_kernel: score(Truth::Kernel),
             against_ledger: score(Truth::Ledger),
-            matrix: matrix(judge, estimator),
+            matrix: matrix(findings, estimator),
             doubts: Doubt::ALL
                 .into_iter()
                 .map(|doubt| (doubt.name(), board.doubted(estimator, doubt)))
                 .filter(|(_, walks)| *walks > 0)
                 .collect(),
-            wrong: wrong(judge.errors(), estimator),
+            wrong: wrong(&findings.errors, estimator),
             false_positives: FalsePositives {
                 open: ended.open,
                 healed_seconds: Buckets::of(&ended.healed),
@@ -155,12 +155,12 @@ impl Scored {
     }
 }
 
-fn matrix(judge: &Judge, estimator: Estimator) -> Vec<Cell> {
+fn matrix(findings: &Findings, estimator: Estimator) -> Vec<Cell> {
     let mut cells = Vec::new();
     for verdict in Outcome::ALL {
         for kernel in Outcome::ALL {
             for ledger in Outcome::ALL {
-                let walks = judge.scoreboard().count(estimator, verdict, kernel, ledger);
+                let walks = findings.scoreboard.count(estimator, verdict, kernel, ledger);
                 if walks > 0 {
                     cells.push(Cell {
                         verdict: verdict.name(),

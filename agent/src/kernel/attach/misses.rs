@@ -6,19 +6,17 @@
 //! did (Linux 6.7). aya shows neither, so the kernel is asked directly.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fs, mem,
     os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd},
 };
 
 use aya::{Ebpf, programs::ProgramFd};
-use aya_obj::generated::bpf_prog_info;
+use aya_obj::generated::{bpf_attr, bpf_cmd, bpf_prog_info, bpf_stats_type};
 use hooks::is_fallback;
 
 use super::returns::Returns;
-
-/// `BPF_OBJ_GET_INFO_BY_FD`, include/uapi/linux/bpf.h.
-const GET_INFO: libc::c_long = 15;
+use crate::kernel::sys;
 
 /// `struct bpf_link_info` of a kprobe: `perf_event.kprobe`, up to its end.
 #[repr(C)]
@@ -41,50 +39,72 @@ struct KprobeLink {
 const PERF_EVENT: u32 = 7;
 const KPROBES: [u32; 2] = [3, 4];
 
-/// The `info` member of `union bpf_attr`.
-#[repr(C)]
-struct Attributes {
-    fd: u32,
-    length: u32,
-    info: u64,
-}
+/// Runs that the kernel skipped and nothing made up for, by hook.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Misses(BTreeMap<&'static str, u64>);
 
-/// `BPF_ENABLE_STATS` of `BPF_STATS_RUN_TIME`, include/uapi/linux/bpf.h.
-const ENABLE_STATS: libc::c_long = 32;
-static RUN_TIME: u32 = 0;
+impl Misses {
+    /// Of all hooks.
+    pub(crate) fn all(&self) -> u64 {
+        self.0.values().sum()
+    }
+
+    /// Of those hooks that `counts` picks.
+    pub(crate) fn of(&self, counts: impl Fn(&str) -> bool) -> u64 {
+        let counted = self.0.iter().filter(|(hook, _)| counts(hook));
+        counted.map(|(_, runs)| runs).sum()
+    }
+
+    /// Each by itself.
+    pub(crate) fn by_hook(self) -> BTreeMap<&'static str, u64> {
+        self.0
+    }
+}
 
 /// The loaded programs, to be asked again and again.
 pub(crate) struct Programs {
-    programs: Vec<ProgramFd>,
     /// Programs of each hook that something serves.
-    of_hooks: Vec<(&'static str, ProgramFd)>,
-    /// Open for as long as the object below, which keeps them to itself.
-    links: Vec<RawFd>,
+    of_hooks: Vec<OfHook>,
+    /// Links with the hook of each; open for as long as the object below, which keeps them to
+    /// itself.
+    links: Vec<(&'static str, RawFd)>,
     /// Detach on drop.
     _returns: Returns,
     _ebpf: Ebpf,
 }
 
+/// A program of a hook.
+struct OfHook {
+    hook: &'static str,
+    program: ProgramFd,
+    /// What it is kept from, the program before it has done.
+    is_fallback: bool,
+}
+
 impl Programs {
     /// `served`: hooks and the names of their programs.
     pub(super) fn new(ebpf: Ebpf, returns: Returns, served: &[(&'static str, String)]) -> Self {
-        let of_hooks = served
+        let of_hooks: Vec<OfHook> = served
             .iter()
             .filter_map(|(hook, name)| {
-                Some((*hook, ebpf.program(name)?.fd().ok()?.try_clone().ok()?))
+                Some(OfHook {
+                    hook,
+                    program: ebpf.program(name)?.fd().ok()?.try_clone().ok()?,
+                    is_fallback: is_fallback(name),
+                })
             })
             .collect();
-        // A program that was not loaded has no descriptor, and misses nothing.
-        // What a fallback is kept from, the program before it has done.
-        let programs = ebpf
-            .programs()
-            .filter(|(name, _)| !is_fallback(name))
-            .filter_map(|(_, program)| program.fd().ok()?.try_clone().ok())
-            .collect();
+        let hook_of = |id: u32| {
+            let mut programs = of_hooks.iter();
+            programs.find(|it| info(it.fd()).is_some_and(|it| it.id == id))
+        };
+        let links = links().into_iter().filter_map(|link| {
+            let kprobe = kprobe_link(link)?;
+            Some((hook_of(kprobe.program)?.hook, link))
+        });
         Self {
-            programs,
+            links: links.collect(),
             of_hooks,
-            links: links(),
             _returns: returns,
             _ebpf: ebpf,
         }
@@ -94,25 +114,43 @@ impl Programs {
     /// one that ran less.
     pub(crate) fn runs(&self) -> HashMap<&'static str, u64> {
         let mut runs = HashMap::new();
-        for (hook, fd) in &self.of_hooks {
-            let count = info(fd.as_fd().as_raw_fd()).map_or(0, |it| it.run_cnt);
-            let least = runs.entry(*hook).or_insert(count);
+        for it in &self.of_hooks {
+            let count = info(it.fd()).map_or(0, |it| it.run_cnt);
+            let least = runs.entry(it.hook).or_insert(count);
             *least = count.min(*least);
         }
         runs
     }
 
-    /// Runs skipped so far and not made up for, over all programs and links; those
-    /// that the kernel does not count are not in it.
+    /// Runs skipped so far and not made up for; those that the kernel does not count are not
+    /// among them.
     ///
-    /// `made_up`: read before, so that no run is made up for that was not skipped.
-    pub(crate) fn misses(&self, made_up: u64) -> u64 {
-        let programs = self
-            .programs
-            .iter()
-            .map(|fd| skipped(fd.as_fd().as_raw_fd()));
-        let links = self.links.iter().map(|fd| missed(*fd));
-        programs.chain(links).sum::<u64>().saturating_sub(made_up)
+    /// `made_up`: of releases, read before, so that no run is made up for that was not skipped.
+    pub(crate) fn misses(&self, made_up: u64) -> Misses {
+        let mut misses = BTreeMap::new();
+        let mut left = made_up;
+        for it in self.of_hooks.iter().filter(|it| !it.is_fallback) {
+            let skipped = info(it.fd()).map_or(0, |it| it.recursion_misses);
+            let has_fallback = |other: &OfHook| other.is_fallback && other.hook == it.hook;
+            let made_up = if self.of_hooks.iter().any(has_fallback) {
+                skipped.min(left)
+            } else {
+                0
+            };
+            left -= made_up;
+            *misses.entry(it.hook).or_default() += skipped - made_up;
+        }
+        for (hook, link) in &self.links {
+            let missed = kprobe_link(*link).map_or(0, |it| it.missed);
+            *misses.entry(*hook).or_default() += missed;
+        }
+        Misses(misses)
+    }
+}
+
+impl OfHook {
+    fn fd(&self) -> RawFd {
+        self.program.as_fd().as_raw_fd()
     }
 }
 
@@ -122,16 +160,11 @@ pub(crate) struct CountedRuns(#[expect(dead_code, reason = "it counts until clos
 impl CountedRuns {
     /// `None` where it does not do so for this process: that takes `CAP_SYS_ADMIN`.
     pub(crate) fn begin() -> Option<Self> {
-        // SAFETY: the kernel reads as many bytes as said.
-        let fd = unsafe {
-            libc::syscall(
-                libc::SYS_bpf,
-                ENABLE_STATS,
-                &raw const RUN_TIME,
-                size_of_val(&RUN_TIME),
-            )
-        };
-        let fd = i32::try_from(fd).ok().filter(|it| *it >= 0)?;
+        // SAFETY: plain integers, for which zero is a value.
+        let mut attributes: bpf_attr = unsafe { mem::zeroed() };
+        attributes.enable_stats.type_ = bpf_stats_type::BPF_STATS_RUN_TIME as u32;
+        let fd = sys::bpf(bpf_cmd::BPF_ENABLE_STATS, &mut attributes).ok()?;
+        let fd = i32::try_from(fd).ok()?;
         // SAFETY: the kernel has just given it to us alone.
         Some(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
@@ -151,41 +184,25 @@ fn links() -> Vec<RawFd> {
         .collect()
 }
 
-fn skipped(program: RawFd) -> u64 {
-    info(program).map_or(0, |it| it.recursion_misses)
-}
-
 fn info(program: RawFd) -> Option<bpf_prog_info> {
     // SAFETY: plain integers, for which zero is a value.
     let mut info: bpf_prog_info = unsafe { mem::zeroed() };
     ask(program, &mut info).then_some(info)
 }
 
-fn missed(link: RawFd) -> u64 {
+fn kprobe_link(link: RawFd) -> Option<KprobeLink> {
     let mut info = KprobeLink::default();
-    if ask(link, &mut info) && info.kind == PERF_EVENT && KPROBES.contains(&info.event) {
-        info.missed
-    } else {
-        0
-    }
+    let is_kprobe =
+        ask(link, &mut info) && info.kind == PERF_EVENT && KPROBES.contains(&info.event);
+    is_kprobe.then_some(info)
 }
 
 /// Fills `info`, plain integers all of it, as far as this kernel knows it.
 fn ask<T>(fd: RawFd, info: &mut T) -> bool {
-    let attributes = Attributes {
-        fd: fd as u32,
-        length: size_of::<T>() as u32,
-        info: (info as *mut T) as u64,
-    };
-    // SAFETY: the kernel writes at most `length` bytes at `info`, and both
-    // outlive the call.
-    let failed = unsafe {
-        libc::syscall(
-            libc::SYS_bpf,
-            GET_INFO,
-            &raw const attributes,
-            size_of::<Attributes>(),
-        )
-    };
-    failed == 0
+    // SAFETY: plain integers, for which zero is a value.
+    let mut attributes: bpf_attr = unsafe { mem::zeroed() };
+    attributes.info.bpf_fd = fd.cast_unsigned();
+    attributes.info.info_len = size_of::<T>() as u32;
+    attributes.info.info = (info as *mut T) as u64;
+    sys::bpf(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attributes).is_ok()
 }

@@ -1,7 +1,7 @@
 //! The probes' counters, mapped.
 
 use aya::maps::MapData;
-use probe_abi::{CpuCounters, STRATA};
+use probe_abi::CpuCounters;
 
 use super::mapped::Mapped;
 use crate::error::AgentError;
@@ -29,7 +29,7 @@ impl Counters {
         self.origin = CpuCounters::default();
         self.origin = CpuCounters {
             // What the kernel skipped counts from when the programs were loaded.
-            runs_made_up: 0,
+            fallback_runs: 0,
             ..self.totals()
         };
     }
@@ -42,7 +42,7 @@ impl Counters {
         for (index, bytes) in words.enumerate() {
             let offset = index * 8;
             let total = (0..self.cpus)
-                .map(|cpu| self.values.u64_at(cpu * size_of::<CpuCounters>() + offset))
+                .map(|cpu| self.values.read(cpu * size_of::<CpuCounters>() + offset))
                 // One counter may fall: only the sum over all CPUs has a meaning.
                 .fold(0, u64::wrapping_add);
             let begun = origin[offset..].first_chunk().copied().unwrap_or_default();
@@ -50,10 +50,4 @@ impl Counters {
         }
         totals
     }
-}
-
-/// Pages that are pinned and not in the ledger, by stratum; negative where more
-/// were released than the probes saw pinned.
-pub(crate) fn untracked(totals: &CpuCounters) -> [i64; STRATA] {
-    totals.untracked.map(u64::cast_signed)
 }

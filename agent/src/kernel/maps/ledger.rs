@@ -1,195 +1,81 @@
-//! The ledger, mapped: one pass over it, and what few slots hold.
+//! The ledger, mapped to be read. It is changed by the probes, and by the program that makes
+//! the agent's amendments.
 
-use std::{collections::HashSet, mem::offset_of, sync::atomic::Ordering, time::Instant};
+use std::mem::offset_of;
 
 use aya::maps::MapData;
 use probe_abi::{
-    BUCKET_SLOTS, Bucket, Kind, STRATA, SlotNote, Word, bucket_of, hash_of, ledger_shift,
-    second_hash_of, stratum,
+    BUCKET_SLOTS, Bucket, Kind, SlotNote, Word, bucket_of, hash_of, ledger_shift,
+    preferred_slot_of, second_hash_of, stratum,
 };
 
-use super::mapped::Shared;
+use super::mapped::Mapped;
 use crate::error::AgentError;
 
 /// The table.
 pub(crate) struct LedgerView {
-    table: Shared,
+    table: Mapped,
     buckets: usize,
 }
 
-/// Pins of one owner on one folio, not yet released.
+/// A slot in use, as it was at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct PinEntry {
-    /// The folio's key in the ledger.
-    pub(crate) key: u64,
-    /// Index of the owner's record.
-    pub(crate) owner: u32,
-    /// Pins, in pages.
-    pub(crate) pins: u32,
-    /// Pages of the folio.
-    pub(crate) pages: u32,
-    /// `bpf_ktime_get_ns` when this owner's count last left zero.
-    pub(crate) since_ns: u64,
-    /// `folio->mapping` then, tag bits included.
-    pub(crate) mapping: u64,
-    /// The memory cgroup charged for it, as the kernel keeps it.
-    pub(crate) memcg: u64,
+pub(crate) struct Slot {
+    pub(crate) bucket: u32,
+    pub(crate) slot: u32,
+    pub(crate) word: Word,
+    pub(crate) note: SlotNote,
 }
 
-impl PinEntry {
+impl Slot {
+    /// The folio's key.
+    pub(crate) fn key(&self) -> u64 {
+        self.word.key()
+    }
+
+    /// Index of the owner's record.
+    pub(crate) fn owner(&self) -> u32 {
+        u32::from(self.note.owner)
+    }
+
+    /// Pins that it counts.
+    pub(crate) fn pins(&self) -> u64 {
+        match self.word.kind() {
+            Kind::Pin => u64::from(self.word.count()),
+            Kind::Get => 0,
+        }
+    }
+
+    /// Plain references that it counts.
+    pub(crate) fn references(&self) -> u64 {
+        match self.word.kind() {
+            Kind::Get => u64::from(self.word.count()),
+            Kind::Pin => 0,
+        }
+    }
+
+    /// Pages of the folio.
+    pub(crate) fn pages(&self) -> u64 {
+        1 << (self.note.order & 31)
+    }
+
     /// The folio's stratum, see [`probe_abi::stratum`].
     pub(crate) fn stratum(&self) -> usize {
-        stratum(self.key) as usize
+        stratum(self.key()) as usize
     }
-}
-
-/// One pass over the ledger.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct LedgerSnapshot {
-    /// Pins outstanding, a line for each owner of a folio.
-    pub(crate) pins: Vec<PinEntry>,
-    /// By stratum, pages in slots of folios that sampling no longer keeps: what is
-    /// released of them is passed over, and the slot stays as it was.
-    pub(crate) stale: [u64; STRATA],
-    /// Plain references not yet seen released, on file folios.
-    pub(crate) references: u64,
-    /// Slots in use, those that only remember included.
-    pub(crate) slots_used: u64,
-    /// Every owner that a slot names, whatever its count.
-    pub(crate) owners: HashSet<u32>,
 }
 
 impl LedgerView {
     pub(crate) fn map(data: &MapData, buckets: usize) -> Result<Self, AgentError> {
         Ok(Self {
-            table: Shared::new(data, "LEDGER", buckets * size_of::<Bucket>())?,
+            table: Mapped::new(data, "LEDGER", buckets * size_of::<Bucket>())?,
             buckets,
         })
     }
 
-    /// Reads the ledger, which keeps the strata from `level` on.
-    pub(crate) fn snapshot(&self, level: u64) -> LedgerSnapshot {
-        let mut snapshot = LedgerSnapshot::default();
-        for (bucket, slot) in self.slots() {
-            let word = self.word(bucket, slot);
-            if word.is_empty() {
-                continue;
-            }
-            snapshot.slots_used += 1;
-            // A note may be a moment older than its word.
-            let note = self.note(bucket, slot);
-            snapshot.owners.insert(note.owner);
-            if word.count() == 0 || word.is_busy() {
-                continue;
-            }
-            if word.kind() == Kind::Get {
-                snapshot.references += u64::from(word.count());
-                continue;
-            }
-            let stratum = stratum(word.key());
-            if u64::from(stratum) < level {
-                snapshot.stale[stratum as usize] += u64::from(word.count());
-                continue;
-            }
-            snapshot.pins.push(PinEntry {
-                key: word.key(),
-                owner: note.owner,
-                pins: word.count(),
-                pages: note.pages,
-                since_ns: note.since_ns,
-                mapping: note.mapping,
-                memcg: note.memcg,
-            });
-        }
-        snapshot
-    }
-
-    /// Takes the pins of folios of one stratum out of the ledger; how many pages.
-    pub(crate) fn sweep(&self, swept: usize) -> u64 {
-        let mut pages = 0;
-        for (bucket, slot) in self.slots() {
-            let word = self.word(bucket, slot);
-            let mine = stratum(word.key()) as usize == swept && !word.is_busy();
-            if word.is_empty() || !mine {
-                continue;
-            }
-            let at = self.table.word(word_offset(bucket, slot));
-            let taken = at.compare_exchange(word.0, 0, Ordering::AcqRel, Ordering::Acquire);
-            if taken.is_ok() && word.kind() == Kind::Pin {
-                pages += u64::from(word.count());
-            }
-        }
-        pages
-    }
-
-    /// Keys of every slot that names one of these owners, whatever its count, of those
-    /// that were looked at by then: a large ledger takes a while.
-    pub(crate) fn keys_of(&self, owners: &HashSet<u32>, until: Instant) -> HashSet<u64> {
-        const BETWEEN_LOOKS_AT_THE_CLOCK: usize = 4096;
-        let mut keys = HashSet::new();
-        for place in self.slots() {
-            if place.0.is_multiple_of(BETWEEN_LOOKS_AT_THE_CLOCK) && Instant::now() > until {
-                break;
-            }
-            keys.extend(self.named(place, owners).map(Word::key));
-        }
-        keys
-    }
-
-    /// Mapcount decrements by zaps that were noted for these owners on the folios of
-    /// these keys.
-    pub(crate) fn zapped(&self, keys: &HashSet<u64>, owners: &HashSet<u32>) -> u32 {
-        let slots = self.slots_of(keys).filter(|place| {
-            let word = self.named(*place, owners);
-            word.is_some_and(|it| keys.contains(&it.key()))
-        });
-        slots
-            .map(|(bucket, slot)| self.note(bucket, slot).zaps)
-            .fold(0, u32::wrapping_add)
-    }
-
-    /// References of these owners on the folios of these keys.
-    pub(crate) fn held(&self, keys: &HashSet<u64>, owners: &HashSet<u32>) -> u64 {
-        self.slots_of(keys)
-            .filter_map(|place| self.named(place, owners))
-            .filter(|word| keys.contains(&word.key()))
-            .map(|word| u64::from(word.count()))
-            .sum()
-    }
-
-    /// Takes these owners off the folios of these keys. The caller knows that
-    /// nothing is held by then.
-    pub(crate) fn forget(&self, keys: &HashSet<u64>, owners: &HashSet<u32>) {
-        for place in self.slots_of(keys) {
-            if let Some(word) = self.named(place, owners)
-                && keys.contains(&word.key())
-            {
-                let at = self.table.word(word_offset(place.0, place.1));
-                // One that changes just now is another's, by the caller's word.
-                let _ = at.compare_exchange(word.0, 0, Ordering::AcqRel, Ordering::Acquire);
-            }
-        }
-    }
-
-    /// The word of a slot in use by one of these owners.
-    fn named(&self, (bucket, slot): (usize, usize), owners: &HashSet<u32>) -> Option<Word> {
-        let word = self.word(bucket, slot);
-        let is_theirs =
-            !word.is_empty() && !word.is_busy() && owners.contains(&self.note(bucket, slot).owner);
-        is_theirs.then_some(word)
-    }
-
-    /// Every slot in which one of these keys may be, once.
-    fn slots_of(&self, keys: &HashSet<u64>) -> impl Iterator<Item = (usize, usize)> {
-        let shift = ledger_shift(self.buckets as u32);
-        let buckets: HashSet<u32> = keys
-            .iter()
-            .flat_map(|key| [hash_of(*key), second_hash_of(*key)])
-            .map(|hash| bucket_of(hash, shift))
-            .collect();
-        buckets
-            .into_iter()
-            .flat_map(|bucket| (0..BUCKET_SLOTS).map(move |slot| (bucket as usize, slot)))
+    /// Buckets there are.
+    pub(crate) fn buckets(&self) -> usize {
+        self.buckets
     }
 
     /// Slots there are.
@@ -197,21 +83,95 @@ impl LedgerView {
         (self.buckets * BUCKET_SLOTS) as u64
     }
 
-    fn slots(&self) -> impl Iterator<Item = (usize, usize)> {
-        (0..self.buckets).flat_map(|bucket| (0..BUCKET_SLOTS).map(move |slot| (bucket, slot)))
+    /// Whether a slot is the one that its folio prefers, and nobody says that the folio may
+    /// have another: then it has none.
+    pub(crate) fn is_alone(&self, slot: &Slot) -> bool {
+        slot.word.0 & Word::HINT == 0 && self.preferred(slot.key()) == (slot.bucket, slot.slot)
     }
 
-    fn word(&self, bucket: usize, slot: usize) -> Word {
-        let at = self.table.word(word_offset(bucket, slot));
-        Word(at.load(Ordering::Acquire))
+    /// The place that a key prefers.
+    pub(crate) fn preferred(&self, key: u64) -> (u32, u32) {
+        let hash = hash_of(key);
+        let bucket = bucket_of(hash, ledger_shift(self.buckets as u32));
+        (bucket, preferred_slot_of(hash) as u32)
     }
 
-    fn note(&self, bucket: usize, slot: usize) -> SlotNote {
-        let notes = bucket * size_of::<Bucket>() + offset_of!(Bucket, notes);
-        self.table.copy(notes + slot * size_of::<SlotNote>())
+    /// Every slot in use.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = Slot> {
+        (0..self.buckets).flat_map(|bucket| self.slots_in(bucket))
+    }
+
+    /// The slots in use of one bucket.
+    pub(crate) fn slots_in(&self, bucket: usize) -> impl Iterator<Item = Slot> {
+        (0..BUCKET_SLOTS).filter_map(move |slot| self.read(bucket, slot))
+    }
+
+    /// The slots in use of a folio.
+    pub(crate) fn slots_of(&self, key: u64) -> impl Iterator<Item = Slot> {
+        let shift = ledger_shift(self.buckets as u32);
+        let [first, second] = [hash_of(key), second_hash_of(key)].map(|it| bucket_of(it, shift));
+        let second = (second != first).then_some(second);
+        [Some(first), second]
+            .into_iter()
+            .flatten()
+            .flat_map(|bucket| self.slots_in(bucket as usize))
+            .filter(move |slot| slot.key() == key)
+    }
+
+    /// A number that nearly always changes when any slot of these buckets does.
+    pub(crate) fn digest(&self, buckets: std::ops::Range<usize>) -> u64 {
+        /// Word of a note that has its number of GUPs, which every pin changes.
+        const GUPS: usize = offset_of!(SlotNote, gups);
+        let mut digest = 0_u64;
+        for bucket in buckets {
+            for slot in 0..BUCKET_SLOTS {
+                let word = self.word(bucket, slot);
+                digest = digest.rotate_left(7) ^ word.0;
+                if !word.is_empty() {
+                    let gups = self.table.read(note_offset(bucket, slot) + GUPS);
+                    digest = digest.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ gups;
+                }
+            }
+        }
+        digest
+    }
+
+    /// A place without a folio, or with one: its word.
+    pub(crate) fn word(&self, bucket: usize, slot: usize) -> Word {
+        Word(self.table.read(word_offset(bucket, slot)))
+    }
+
+    /// A slot if it is in use: its word, and the note that goes with it. Where the probes
+    /// change it all the time, the last look counts.
+    fn read(&self, bucket: usize, slot: usize) -> Option<Slot> {
+        const LOOKS: u32 = 3;
+        let mut word = self.word(bucket, slot);
+        let mut note = SlotNote::default();
+        for _ in 0..LOOKS {
+            if word.is_empty() || word.is_busy() {
+                return None;
+            }
+            note = self.table.copy(note_offset(bucket, slot));
+            let again = self.word(bucket, slot);
+            if again == word {
+                break;
+            }
+            word = again;
+        }
+        let in_use = !word.is_empty() && !word.is_busy();
+        in_use.then_some(Slot {
+            bucket: bucket as u32,
+            slot: slot as u32,
+            word,
+            note,
+        })
     }
 }
 
 fn word_offset(bucket: usize, slot: usize) -> usize {
     bucket * size_of::<Bucket>() + offset_of!(Bucket, words) + slot * 8
+}
+
+fn note_offset(bucket: usize, slot: usize) -> usize {
+    bucket * size_of::<Bucket>() + offset_of!(Bucket, notes) + slot * size_of::<SlotNote>()
 }

@@ -1,5 +1,5 @@
 //! A BPF array mapped into the agent. The kernel reads and writes on meanwhile,
-//! so every access is to one atomic word.
+//! so every access is to one atomic word, and nobody makes a reference to its bytes.
 
 use std::{
     io,
@@ -8,15 +8,16 @@ use std::{
 };
 
 use aya::maps::MapData;
-use memmap2::{Mmap, MmapOptions, MmapRaw};
+use bytemuck::Pod;
+use memmap2::{MmapOptions, MmapRaw};
 
 use crate::error::AgentError;
 
 /// The array's values, side by side, to be read.
-pub(crate) struct Mapped(Mmap);
+pub(crate) struct Mapped(MmapRaw);
 
 /// The same, to be changed as well.
-pub(crate) struct Shared(MmapRaw);
+pub(crate) struct Shared(Mapped);
 
 fn unmapped(name: &'static str, error: &io::Error) -> AgentError {
     AgentError::Map {
@@ -32,21 +33,34 @@ impl Mapped {
         bytes: usize,
     ) -> Result<Self, AgentError> {
         let fd = data.fd().as_fd().as_raw_fd();
-        // SAFETY: the kernel backs the mapping, nothing truncates a BPF map, and
-        // its bytes are read as atomics only.
-        unsafe { MmapOptions::new().len(bytes).map(fd) }
+        MmapOptions::new()
+            .len(bytes)
+            .map_raw_read_only(fd)
             .map(Self)
             .map_err(|it| unmapped(name, &it))
     }
 
-    /// The word at a byte offset, which the caller computes from the array's own
-    /// type: a multiple of 8 inside it.
-    pub(crate) fn u64_at(&self, offset: usize) -> u64 {
-        let bytes = &self.0[offset..offset + size_of::<u64>()];
-        // SAFETY: in bounds; the mapping is page-aligned and the offset a
-        // multiple of 8, which every field of the array's types is.
-        let word = unsafe { AtomicU64::from_ptr(bytes.as_ptr().cast_mut().cast()) };
-        word.load(Ordering::Acquire)
+    /// The word at a byte offset, a multiple of 8 inside the array.
+    pub(crate) fn read(&self, offset: usize) -> u64 {
+        self.word(offset).load(Ordering::Acquire)
+    }
+
+    /// A value of the array, each of its words read by itself.
+    pub(crate) fn copy<T: Pod>(&self, offset: usize) -> T {
+        let mut value = T::zeroed();
+        let words = bytemuck::bytes_of_mut(&mut value).chunks_exact_mut(8);
+        for (index, bytes) in words.enumerate() {
+            bytes.copy_from_slice(&self.read(offset + index * 8).to_ne_bytes());
+        }
+        value
+    }
+
+    fn word(&self, offset: usize) -> &AtomicU64 {
+        assert!(offset.is_multiple_of(8) && offset + 8 <= self.0.len());
+        let at = self.0.as_mut_ptr().wrapping_add(offset);
+        // SAFETY: in bounds and aligned, see above; mapped for as long as `self`
+        // lives. Of memory that is mapped to be read only, words are only loaded.
+        unsafe { AtomicU64::from_ptr(at.cast()) }
     }
 }
 
@@ -60,27 +74,25 @@ impl Shared {
         MmapOptions::new()
             .len(bytes)
             .map_raw(fd)
-            .map(Self)
+            .map(|it| Self(Mapped(it)))
             .map_err(|it| unmapped(name, &it))
     }
 
     /// The word at a byte offset, a multiple of 8 inside the array.
     pub(crate) fn word(&self, offset: usize) -> &AtomicU64 {
-        assert!(offset.is_multiple_of(8) && offset + 8 <= self.0.len());
-        let at = self.0.as_mut_ptr().wrapping_add(offset);
-        // SAFETY: in bounds and aligned, see above; mapped for as long as `self`
-        // lives, and nobody makes a reference to its bytes.
-        unsafe { AtomicU64::from_ptr(at.cast()) }
+        self.0.word(offset)
     }
 
     /// A value of the array, each of its words read by itself.
-    pub(crate) fn copy<T: bytemuck::Pod>(&self, offset: usize) -> T {
-        let mut value = T::zeroed();
-        let words = bytemuck::bytes_of_mut(&mut value).chunks_exact_mut(8);
-        for (index, bytes) in words.enumerate() {
-            let word = self.word(offset + index * 8).load(Ordering::Acquire);
-            bytes.copy_from_slice(&word.to_ne_bytes());
+    pub(crate) fn copy<T: Pod>(&self, offset: usize) -> T {
+        self.0.copy(offset)
+    }
+
+    /// Writes a value, each of its words by itself.
+    pub(crate) fn write<T: Pod>(&self, offset: usize, value: &T) {
+        for (index, bytes) in bytemuck::bytes_of(value).chunks_exact(8).enumerate() {
+            let word = u64::from_ne_bytes(bytes.try_into().unwrap_or_default());
+            self.word(offset + index * 8).store(word, Ordering::Release);
         }
-        value
     }
 }

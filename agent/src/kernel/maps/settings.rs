@@ -23,6 +23,13 @@ impl Settings {
             .store(zero_page, Ordering::Release);
     }
 
+    /// The value of `FOLL_LONGTERM`, where BTF does not tell the probes.
+    pub(crate) fn learn_longterm_flag(&self, flag: u32) {
+        self.0
+            .word(offset_of!(probe_abi::Settings, longterm_flag))
+            .store(u64::from(flag), Ordering::Release);
+    }
+
     /// The first stratum that the ledger keeps; 0 is all of them.
     pub(crate) fn level(&self) -> u64 {
         self.0

@@ -1,19 +1,17 @@
-//! Who holds pins, as metrics. Labels are bounded: subsystems are a fixed list,
-//! of cgroups the largest are named and the rest is added up as `other`.
+//! Who holds pins. Labels are bounded: subsystems are a fixed list, of cgroups the largest are
+//! named and the rest is added up as `other`.
 
 use std::collections::BTreeMap;
 
-use prometheus::{GaugeVec, IntGauge, IntGaugeVec, Registry};
 use verdicts::Histogram;
 
 use super::{
-    durations::Durations,
-    register::{float_gauges, gauge, gauges, histograms},
+    blind::Input,
+    family::{Metric, Samples, counter, gauge, histogram},
 };
 use crate::{
-    collect::Snapshot,
-    owners::{By, HoldTimes, OwnerRegistry, subsystems, suspects::Reason},
-    views::pins::{self, About, Filter, Row},
+    collect::{About, Row, Snapshot},
+    owners::{By, subsystems},
 };
 
 /// Cgroups that have a series of their own.
@@ -22,182 +20,203 @@ const MOST_CGROUPS: usize = 20;
 /// The name under which the others are added up.
 const OTHER: &str = "other";
 
-pub(super) struct OwnerMetrics {
-    subsystem_bytes: IntGaugeVec,
-    subsystem_oldest: GaugeVec,
-    hold: Durations,
-    cgroup_bytes: IntGaugeVec,
-    memcg_bytes: IntGaugeVec,
-    suspects: IntGaugeVec,
-    one_in: IntGauge,
-    untracked: IntGauge,
-    owners: IntGauge,
-    owner_capacity: IntGauge,
-}
+/// How a cgroup is called of which not even the path is known.
+const UNKNOWN: &str = "unknown";
 
-impl OwnerMetrics {
-    pub(super) fn new(it: &Registry) -> prometheus::Result<Self> {
-        let metrics = Self {
-            subsystem_bytes: gauges(
-                it,
-                "subsystem_pinned_bytes",
-                "Pins outstanding by the part of the kernel that they are held for; where the \
-                 ledger samples, an estimate.",
-                &["subsystem"],
-            )?,
-            subsystem_oldest: float_gauges(
-                it,
-                "subsystem_oldest_pin_seconds",
-                "Age of the oldest pin that is held for a part of the kernel; 0 without any.",
-                &["subsystem"],
-            )?,
-            hold: histograms(
-                it,
-                "hold_seconds",
-                "How long owners held folios without a break, by the part of the kernel.",
-                &["subsystem"],
-            )?,
-            cgroup_bytes: gauges(
-                it,
-                "cgroup_pinned_bytes",
-                "Pins outstanding by the cgroup of the process that pinned: the largest, and \
-                 the rest as other.",
-                &["cgroup"],
-            )?,
-            memcg_bytes: gauges(
-                it,
-                "memcg_pinned_bytes",
-                "Pins outstanding by the memory cgroup that is charged for the memory: the \
-                 largest, and the rest as other.",
-                &["cgroup"],
-            )?,
-            suspects: gauges(
-                it,
-                "leak_suspects",
-                "Owners whose pins look forgotten: their process has ended, they are held for \
-                 long, or they only grow.",
-                &["reason"],
-            )?,
-            one_in: gauge(
-                it,
-                "ledger_sampled_one_in",
-                "One folio in so many is in the ledger; 1 is all of them.",
-            )?,
-            untracked: gauge(
-                it,
-                "untracked_pages",
-                "Pages pinned that sampling keeps out of the ledger; they are in pinned_pages.",
-            )?,
-            owners: gauge(it, "owners", "Owners that are told apart now.")?,
-            owner_capacity: gauge(it, "owners_limit", "Owners that can be told apart.")?,
-        };
-        for subsystem in subsystems::names() {
-            metrics.subsystem_bytes.with_label_values(&[subsystem]);
-            metrics.subsystem_oldest.with_label_values(&[subsystem]);
-            metrics
-                .hold
-                .show(&[subsystem], &histogram(&HoldTimes::default()));
-        }
-        for reason in Reason::ALL {
-            metrics.suspects.with_label_values(&[reason.name()]);
-        }
-        Ok(metrics)
-    }
+const OUTSTANDING: &[Input] = &[Input::Pins, Input::Releases];
 
-    pub(super) fn update(&self, owners: &mut OwnerRegistry, now: &Snapshot) {
-        let total = now.outstanding.pinned_pages;
-        let mut by_subsystem: BTreeMap<String, (u64, f64)> = subsystems::names()
-            .map(|it| (it.to_owned(), (0, 0.0)))
-            .collect();
-        for row in rows(owners, By::Subsystem, total) {
-            if let About::Subsystem(subsystem) = row.about {
-                by_subsystem.insert(subsystem, (row.bytes, row.oldest_seconds));
+pub(super) const OWNERS: &[Metric] = &[
+    gauge(
+        "subsystem_pinned_bytes",
+        "Memory of pinned folios by the part of the kernel that holds them, a folio that several \
+         hold divided among them; an estimate where the ledger samples.",
+        |it, out| subsystems(it, out, |row| row.bytes.value),
+    )
+    .by(&["subsystem"])
+    .from(OUTSTANDING),
+    gauge(
+        "subsystem_pins",
+        "Pins outstanding by the part of the kernel that holds them; an estimate where the ledger \
+         samples.",
+        |it, out| subsystems(it, out, |row| row.pins.value),
+    )
+    .by(&["subsystem"])
+    .from(OUTSTANDING),
+    gauge(
+        "subsystem_oldest_pin_seconds",
+        "Age of the oldest pin that a part of the kernel holds; 0 without any.",
+        |it, out| {
+            let now = it.at.as_nanos() as u64;
+            subsystems(it, out, |row| now.saturating_sub(row.since_ns) as f64 / 1e9);
+        },
+    )
+    .by(&["subsystem"])
+    .from(OUTSTANDING),
+    histogram(
+        "hold_seconds",
+        "How long owners held folios without a break, by the part of the kernel.",
+        |it, out| {
+            for subsystem in subsystems::names() {
+                let times = it.hold_times.get(subsystem).copied().unwrap_or_default();
+                let histogram = Histogram::of_holds(&times.counts, times.sum_ns);
+                out.histogram(&[subsystem], &histogram);
             }
+        },
+    )
+    .by(&["subsystem"])
+    .from(OUTSTANDING),
+    gauge(
+        "cgroup_pinned_bytes",
+        "Memory of pinned folios by the cgroup of the process that pinned, a folio that several \
+         hold divided among them: the largest, and the rest as other.",
+        |it, out| largest(out, it.book.rows(By::Cgroup)),
+    )
+    .by(&["cgroup"])
+    .from(OUTSTANDING),
+    gauge(
+        "memcg_pinned_bytes",
+        "Memory of pinned folios by the memory cgroup that is charged for it: the largest, and \
+         the rest as other.",
+        |it, out| largest(out, it.book.rows(By::Memcg)),
+    )
+    .by(&["cgroup"])
+    .from(OUTSTANDING),
+    gauge(
+        "leak_suspects",
+        "Owners whose pins look forgotten: their process has ended, they are held for long, or \
+         they only grow.",
+        |it, out| {
+            for (reason, owners) in &it.suspects {
+                out.count(&[reason.name()], *owners as u64);
+            }
+        },
+    )
+    .by(&["reason"])
+    .from(OUTSTANDING),
+    gauge(
+        "guessed_pins",
+        "Pins outstanding of which it is a guess whose they are: who gave others on the same folio \
+         back is not known.",
+        |it, out| {
+            let rows = it.book.rows(By::Process).iter();
+            out.one(rows.map(|it| it.guessed).sum());
+        },
+    )
+    .from(OUTSTANDING),
+    gauge(
+        "ledger_sampling_ratio",
+        "Part of the folios that the ledger keeps: 1 is all of them, and then all figures are \
+         exact.",
+        |it, out| out.add(&[], 1.0 / it.book.one_in.max(1) as f64),
+    ),
+    gauge(
+        "passed_over_pins",
+        "Pins outstanding that sampling keeps out of the ledger; they are in pinscope_pins.",
+        |it, out| out.one(it.outstanding.passed_over),
+    )
+    .from(OUTSTANDING),
+    gauge("owners", "Owners that are told apart now.", |it, out| {
+        out.one(it.owners as u64);
+    }),
+    gauge(
+        "owners_limit",
+        "Owners that can be told apart.",
+        |it, out| out.one(it.agent.owners_limit as u64),
+    ),
+    gauge("ledger_slots", "Slots that the ledger has.", |it, out| {
+        out.one(it.agent.ledger_slots);
+    }),
+    gauge(
+        "ledger_slots_used",
+        "Slots of the ledger in use.",
+        |it, out| out.one(it.outstanding.slots_used),
+    ),
+    counter(
+        "repaired_total",
+        "References that the ledger's audit put right, by cause: pins taken off whose release was \
+         not seen (release_missed), pins entered that were not seen (pin_missed), plain references \
+         taken off whose release no hook sees (reference_gone).",
+        |it, out| {
+            for cause in crate::collect::Cause::ALL {
+                out.count(&[cause.name()], it.audited.of(cause));
+            }
+        },
+    )
+    .by(&["cause"]),
+    counter(
+        "audited_folios_total",
+        "Folios of the ledger that were held against the kernel's own count.",
+        |it, out| out.one(it.audited.folios),
+    ),
+    counter(
+        "audit_rounds_total",
+        "Rounds of that audit through the whole ledger.",
+        |it, out| out.one(it.audited.rounds),
+    ),
+];
+
+/// A figure of each subsystem; 0 of those that hold nothing.
+fn subsystems(snapshot: &Snapshot, out: &mut Samples, figure: impl Fn(&Row) -> f64) {
+    let mut figures: BTreeMap<&str, f64> = subsystems::names().map(|it| (it, 0.0)).collect();
+    for row in snapshot.book.rows(By::Subsystem) {
+        if let About::Subsystem(subsystem) = row.about {
+            figures.insert(subsystem, figure(row));
         }
-        for (subsystem, (bytes, oldest)) in by_subsystem {
-            let labels = [subsystem.as_str()];
-            self.subsystem_bytes
-                .with_label_values(&labels)
-                .set(bytes as i64);
-            self.subsystem_oldest.with_label_values(&labels).set(oldest);
-        }
-        for (subsystem, times) in owners.hold_times() {
-            self.hold.show(&[subsystem], &histogram(&times));
-        }
-        largest(&self.cgroup_bytes, rows(owners, By::Cgroup, total));
-        largest(&self.memcg_bytes, rows(owners, By::Memcg, total));
-        for reason in Reason::ALL {
-            self.suspects
-                .with_label_values(&[reason.name()])
-                .set(owners.suspects.count(reason) as i64);
-        }
-        self.one_in.set(pins::one_in(owners) as i64);
-        self.untracked.set(now.outstanding.untracked_pages as i64);
-        self.owners.set(owners.owner_count() as i64);
-        self.owner_capacity.set(owners.owner_capacity() as i64);
+    }
+    for (subsystem, figure) in figures {
+        out.add(&[subsystem], figure);
     }
 }
 
-fn rows(owners: &mut OwnerRegistry, by: By, total: u64) -> Vec<Row> {
-    let all = Filter {
-        by,
-        older_ms: 0,
-        suspects: false,
-    };
-    pins::rows(owners, all, total)
-}
-
-/// Names the largest, adds up the rest, and forgets who was named before.
-fn largest(gauges: &IntGaugeVec, rows: Vec<Row>) {
-    gauges.reset();
-    let mut other = 0;
-    for (place, row) in rows.into_iter().enumerate() {
-        match &row.about {
-            About::Cgroup(it) | About::Memcg(it) if place < MOST_CGROUPS => gauges
-                .with_label_values(&[it.path.as_str()])
-                .set(row.bytes as i64),
-            _ => other += row.bytes as i64,
-        }
+/// Names the largest, and adds up the rest.
+fn largest(out: &mut Samples, rows: &[Row]) {
+    let mut named: BTreeMap<&str, f64> = BTreeMap::new();
+    for (place, row) in rows.iter().enumerate() {
+        let name = match &row.about {
+            About::Cgroup(it) | About::Memcg(it) if place < MOST_CGROUPS => {
+                it.path.as_deref().unwrap_or(UNKNOWN)
+            }
+            _ => OTHER,
+        };
+        *named.entry(name).or_default() += row.bytes.value;
     }
-    gauges.with_label_values(&[OTHER]).set(other);
-}
-
-fn histogram(times: &HoldTimes) -> Histogram {
-    Histogram::of_holds(&times.counts, times.sum_ns)
+    named.entry(OTHER).or_default();
+    for (name, bytes) in named {
+        out.add(&[name], bytes);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::views::pins::Cgroup;
-    use prometheus::Opts;
-
-    fn row(path: String, bytes: u64) -> Row {
-        Row {
-            about: About::Cgroup(Cgroup {
-                path,
-                container: None,
-            }),
-            pages: bytes / 4096,
-            bytes,
-            error_bytes: None,
-            folios: 1,
-            oldest_seconds: 0.0,
-            suspected: Vec::new(),
-        }
-    }
+    use crate::collect::fixtures::row_of_cgroup;
 
     #[test]
     fn however_many_cgroups_there_are_the_series_are_few_and_add_up() {
-        let gauges = IntGaugeVec::new(Opts::new("test", "test"), &["cgroup"]).unwrap();
-        for _ in 0..2 {
-            let rows: Vec<Row> = (0..1_000).map(|at| row(format!("/{at}"), 4096)).collect();
-            largest(&gauges, rows);
-        }
-        let families = prometheus::core::Collector::collect(&gauges);
-        let metrics = families[0].get_metric();
+        let rows: Vec<Row> = (0..1_000)
+            .map(|at| row_of_cgroup(at, Some(&format!("/{at}")), 4096))
+            .collect();
+        let metric = OWNERS.iter().find(|it| it.name == "cgroup_pinned_bytes");
+        let mut out = Samples::of(metric.unwrap());
+        largest(&mut out, &rows);
+        let family = out.family().unwrap();
+        let metrics = family.get_metric();
         assert_eq!(metrics.len(), MOST_CGROUPS + 1);
         let sum: f64 = metrics.iter().map(|it| it.get_gauge().get_value()).sum();
         assert!((sum - 4_096_000.0).abs() < 1.0);
+    }
+
+    /// One was removed and another made in its place.
+    #[test]
+    fn two_cgroups_of_one_path_are_one_series() {
+        let rows = [
+            row_of_cgroup(1, Some("/a"), 8192),
+            row_of_cgroup(2, Some("/a"), 4096),
+        ];
+        let metric = OWNERS.iter().find(|it| it.name == "cgroup_pinned_bytes");
+        let mut out = Samples::of(metric.unwrap());
+        largest(&mut out, &rows);
+        let family = out.family().unwrap();
+        assert_eq!(family.get_metric().len(), 2);
     }
 }

@@ -1,16 +1,20 @@
-//! The report as data. Leaves out how its rows come about.
+//! The report as data.
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::rows::{Filter, Row, one_in, rows};
-use crate::{collect::State, error::AgentError, kernel::sys::page_bytes, owners::By};
+use crate::{
+    collect::{About, Book, CallUnderWay, Estimate, Row, Selection, Snapshot},
+    owners::{By, suspects::Reason},
+};
 
 /// What a report is to show.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Wanted {
     pub(crate) by: By,
     /// Only what is held for at least this long.
-    pub(crate) older_ms: u64,
+    pub(crate) min_age_ms: u64,
     /// Rows at most; the rest is added up.
     pub(crate) top: usize,
     /// Only owners that are suspected of a leak.
@@ -18,71 +22,133 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
-    fn filter(&self) -> Filter {
-        Filter {
-            by: self.by,
-            older_ms: self.older_ms,
+    /// Which pins are asked for; `None` where it is all of them.
+    pub(crate) fn selection(&self) -> Option<Selection> {
+        let selection = Selection {
+            min_age: Duration::from_millis(self.min_age_ms),
             suspects: self.suspects,
-        }
+        };
+        (selection != Selection::default()).then_some(selection)
     }
 }
 
 /// The report.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
+    /// When the agent read it, since 1970.
+    pub(super) taken_unix_seconds: f64,
     pub(super) by: By,
-    /// Pages pinned and not released, of whatever age.
-    pub(super) pinned_pages: u64,
-    pub(super) pinned_bytes: u64,
-    /// The kernel's own count of pins since the agent started: acquired less
-    /// released in `/proc/vmstat`.
-    pub(super) vmstat_pages: i64,
-    /// Pages that were pinned before, and are not known to be released.
-    pub(super) pinned_before_start_pages: u64,
-    /// One folio in so many is in the ledger: 1 is every one, and then the rows
-    /// are exact.
-    pub(super) sampled_one_in: u64,
-    pub(super) rows: Vec<Row>,
+    /// Pins outstanding, of whatever age.
+    pub(super) pins: u64,
+    /// The folios that they hold, and their memory, each once.
+    pub(super) folios: Figure,
+    pub(super) bytes: Figure,
+    /// Pins that the kernel counts: acquired less released in `/proc/vmstat`.
+    pub(super) kernel_pins: i64,
+    /// Of those, pins that were held when the agent started, or were not seen.
+    pub(super) preexisting_pins: u64,
+    /// What nothing explains of the difference.
+    pub(super) unreconciled_pins: i64,
+    /// Calls under way that pin and sleep.
+    pub(super) in_flight: InFlight,
+    /// Part of the folios that the ledger keeps: 1 is every one, and then all figures are exact.
+    pub(super) sampling_ratio: f64,
+    pub(super) rows: Vec<Line>,
     /// Rows that were asked not to be shown, added up.
     pub(super) other: Option<Rest>,
 }
 
+/// A figure, and half the width of its 95 % confidence interval where it is an estimate.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub(super) struct Figure {
+    pub(super) value: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) error: Option<u64>,
+}
+
+/// Calls under way.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(super) struct InFlight {
+    pub(super) calls: u64,
+    pub(super) pages: u64,
+    pub(super) oldest_seconds: f64,
+    /// The oldest of them.
+    pub(super) oldest: Vec<CallUnderWay>,
+}
+
+/// A row.
+#[derive(Debug, Serialize)]
+pub(super) struct Line {
+    #[serde(flatten)]
+    pub(super) about: About,
+    pub(super) pins: Figure,
+    /// Memory of its folios; one that others hold too is divided evenly among them.
+    pub(super) bytes: Figure,
+    /// Its folios, those that others hold too included.
+    pub(super) folios: Figure,
+    /// Of the pins that were seen, those of which it is a guess that they are this row's.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(super) guessed_pins: u64,
+    pub(super) oldest_seconds: f64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) suspected: Vec<Reason>,
+}
+
 /// What is left.
 #[derive(Debug, Serialize)]
-pub(crate) struct Rest {
-    pub(crate) rows: usize,
-    pub(crate) pages: u64,
-    pub(crate) bytes: u64,
+pub(super) struct Rest {
+    pub(super) rows: usize,
+    pub(super) pins: u64,
+    pub(super) bytes: u64,
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 impl Report {
-    /// Makes it from what the agent knows now.
-    pub(crate) fn of(state: &mut State, wanted: &Wanted) -> Result<Self, AgentError> {
-        let snapshot = state.snapshot()?;
-        let owners = &mut state.owners;
-        let total = snapshot.outstanding.pinned_pages;
-        let rows = rows(owners, wanted.filter(), total);
-        let (rows, other) = cut(rows, wanted.top);
-        Ok(Self {
+    /// Of a snapshot; with the rows of a selection, if one was asked for.
+    pub(crate) fn of(snapshot: &Snapshot, selected: Option<&Book>, wanted: &Wanted) -> Self {
+        let rows = selected.unwrap_or(&snapshot.book).rows(wanted.by);
+        let is_exact = snapshot.book.one_in <= 1;
+        let figure = |it: Estimate| Figure {
+            value: it.value.round() as u64,
+            error: (!is_exact).then(|| it.error.round() as u64),
+        };
+        let now = snapshot.at.as_nanos() as u64;
+        let line = |row: &Row| Line {
+            about: row.about.clone(),
+            pins: figure(row.pins),
+            bytes: figure(row.bytes),
+            folios: figure(row.folios),
+            guessed_pins: row.guessed,
+            oldest_seconds: now.saturating_sub(row.since_ns) as f64 / 1e9,
+            suspected: row.suspected.iter().copied().collect(),
+        };
+        let (shown, cut) = rows.split_at(wanted.top.min(rows.len()));
+        let sum = |figure: fn(&Row) -> f64| cut.iter().map(figure).sum::<f64>().round() as u64;
+        Self {
+            taken_unix_seconds: snapshot.at_unix.as_secs_f64(),
             by: wanted.by,
-            pinned_pages: total,
-            pinned_bytes: total * page_bytes(),
-            vmstat_pages: snapshot.vmstat_pages,
-            pinned_before_start_pages: snapshot.from_before,
-            sampled_one_in: one_in(owners),
-            rows,
-            other,
-        })
+            pins: snapshot.outstanding.pins,
+            folios: figure(snapshot.book.folios),
+            bytes: figure(snapshot.book.bytes),
+            kernel_pins: snapshot.kernel.outstanding(),
+            preexisting_pins: snapshot.balance.preexisting,
+            unreconciled_pins: snapshot.balance.difference,
+            in_flight: InFlight {
+                calls: snapshot.calls.count,
+                pages: snapshot.calls.pages,
+                oldest_seconds: snapshot.calls.oldest_age(snapshot.at).as_secs_f64(),
+                oldest: snapshot.calls.oldest.clone(),
+            },
+            sampling_ratio: 1.0 / snapshot.book.one_in.max(1) as f64,
+            rows: shown.iter().map(line).collect(),
+            other: (!cut.is_empty()).then(|| Rest {
+                rows: cut.len(),
+                pins: sum(|it| it.pins.value),
+                bytes: sum(|it| it.bytes.value),
+            }),
+        }
     }
-}
-
-/// Keeps the first rows, and adds the others up.
-fn cut(mut rows: Vec<Row>, top: usize) -> (Vec<Row>, Option<Rest>) {
-    let cut = rows.split_off(top.min(rows.len()));
-    let rest = Rest {
-        rows: cut.len(),
-        pages: cut.iter().map(|it| it.pages).sum(),
-        bytes: cut.iter().map(|it| it.bytes).sum(),
-    };
-    (rows, (rest.rows > 0).then_some(rest))
 }

@@ -1,114 +1,187 @@
 //! The report for people.
 
-use super::{group::About, report::Report, rows::Row};
-use crate::owners::{By, suspects::Reason};
+use super::report::{Figure, Line, Report};
+use crate::{
+    collect::About,
+    owners::{By, processes::Life, suspects::Reason},
+    views::{
+        table::{Column, number, table, text as words},
+        units::{age, bytes},
+    },
+};
+
+/// What is not known.
+const UNKNOWN: &str = "(unknown)";
 
 pub(super) fn text(report: &Report) -> String {
-    let mut lines = vec![format!(
-        "{} pinned ({} pages); /proc/vmstat: {} pages since the agent started",
-        bytes(report.pinned_bytes),
-        report.pinned_pages,
-        report.vmstat_pages
-    )];
-    if report.pinned_before_start_pages > 0 {
-        lines.push(format!(
-            "{} pages more were pinned before it, nobody knows by whom",
-            report.pinned_before_start_pages
-        ));
-    }
-    if report.sampled_one_in > 1 {
-        lines.push(format!(
-            "the ledger was full: one folio in {} is known, rows are estimates with their 95 % error",
-            report.sampled_one_in
-        ));
-    }
-    let mut table: Vec<Vec<String>> = vec![head(report.by)];
-    table.extend(report.rows.iter().map(line));
+    let mut lines = head(report);
+    let mut rows: Vec<Vec<String>> = report.rows.iter().map(row).collect();
     if let Some(other) = &report.other {
-        table.push(vec![
-            bytes(other.bytes),
-            other.pages.to_string(),
+        rows.push(vec![
+            bytes(other.bytes as f64),
+            other.pins.to_string(),
             String::new(),
             String::new(),
             format!("{} more, added up", other.rows),
         ]);
     }
-    if report.rows.is_empty() {
+    if rows.is_empty() {
         lines.push("nothing to show".to_owned());
     } else {
         lines.push(String::new());
-        lines.extend(aligned(&table));
+        lines.extend(table(&columns(report.by), &rows));
     }
     lines.join("\n")
 }
 
-fn head(by: By) -> Vec<String> {
-    let mut head = vec!["PINNED", "PAGES", "FOLIOS", "OLDEST"];
-    match by {
-        By::Process => head.extend(["VMPIN", "VMLCK", "LIMIT", "PID", "UID", "PROCESS", "CGROUP"]),
-        By::Cgroup | By::Memcg => head.extend(["CGROUP"]),
-        By::Subsystem => head.extend(["SUBSYSTEM"]),
-        By::File => head.extend(["FILE"]),
-        By::Stack => head.extend(["SUBSYSTEM", "PROCESS", "CALL", "CALLED FROM"]),
+fn head(report: &Report) -> Vec<String> {
+    let mut lines = vec![format!(
+        "{} pinned on {} folios by {} pins; the kernel counts {}",
+        size(report.bytes),
+        count(report.folios),
+        report.pins,
+        report.kernel_pins
+    )];
+    if report.preexisting_pins > 0 {
+        lines.push(format!(
+            "{} of those were pinned before the agent started: whose they are is not known",
+            report.preexisting_pins
+        ));
     }
-    head.into_iter().map(str::to_owned).collect()
+    let calls = &report.in_flight;
+    if calls.calls > 0 {
+        let mut line = format!(
+            "{} calls for {} pages are under way, the oldest for {}",
+            calls.calls,
+            calls.pages,
+            age(calls.oldest_seconds)
+        );
+        if let Some(oldest) = calls.oldest.first() {
+            line += &format!(" by {} (process {})", oldest.comm, oldest.pid);
+        }
+        lines.push(line);
+    }
+    if report.unreconciled_pins != 0 {
+        lines.push(format!(
+            "{} pins more than the kernel counts, and nothing explains it",
+            report.unreconciled_pins
+        ));
+    }
+    if report.sampling_ratio < 1.0 {
+        lines.push(format!(
+            "the ledger keeps one folio in {:.0}: figures are estimates with their 95 % error",
+            1.0 / report.sampling_ratio
+        ));
+    }
+    lines
 }
 
-fn line(row: &Row) -> Vec<String> {
-    let pinned = match row.error_bytes {
-        None => bytes(row.bytes),
-        Some(error) => format!("{} ±{}", bytes(row.bytes), bytes(error)),
-    };
-    let mut line = vec![
-        pinned,
-        row.pages.to_string(),
-        row.folios.to_string(),
-        age(row.oldest_seconds),
+fn columns(by: By) -> Vec<Column> {
+    let mut columns = ["MEMORY", "PINS", "FOLIOS", "OLDEST"].map(number).to_vec();
+    match by {
+        By::Process => {
+            columns.extend(["VMPIN", "VMLCK", "LIMIT", "PID", "UID"].map(number));
+            columns.extend(["PROCESS", "CGROUP"].map(words));
+        }
+        By::Cgroup | By::Memcg => columns.push(words("CGROUP")),
+        By::Subsystem => columns.push(words("SUBSYSTEM")),
+        By::File => columns.push(words("FILE")),
+        By::Stack => {
+            columns.extend(["SUBSYSTEM", "PROCESS", "CALL", "CALLED FROM"].map(words));
+        }
+    }
+    columns
+}
+
+fn size(figure: Figure) -> String {
+    match figure.error {
+        None => bytes(figure.value as f64),
+        Some(error) => format!("{} ±{}", bytes(figure.value as f64), bytes(error as f64)),
+    }
+}
+
+fn count(figure: Figure) -> String {
+    match figure.error {
+        None => figure.value.to_string(),
+        Some(error) => format!("{} ±{error}", figure.value),
+    }
+}
+
+fn row(line: &Line) -> Vec<String> {
+    let mut cells = vec![
+        size(line.bytes),
+        count(line.pins),
+        count(line.folios),
+        age(line.oldest_seconds),
     ];
-    match &row.about {
+    match &line.about {
         About::Process(it) => {
             let accounts = it.accounts.as_ref();
-            let known = |value: Option<u64>| value.map_or_else(|| "-".to_owned(), bytes);
-            line.push(known(accounts.map(|it| it.vm_pin_bytes)));
-            line.push(known(accounts.map(|it| it.vm_lck_bytes)));
-            line.push(match accounts {
+            let known =
+                |value: Option<u64>| value.map_or_else(|| "-".to_owned(), |it| bytes(it as f64));
+            cells.push(known(accounts.map(|it| it.vm_pin_bytes)));
+            cells.push(known(accounts.map(|it| it.vm_lck_bytes)));
+            cells.push(match accounts {
                 None => "-".to_owned(),
                 Some(it) => it
                     .memlock_limit_bytes
-                    .map_or_else(|| "unlimited".to_owned(), bytes),
+                    .map_or_else(|| "unlimited".to_owned(), |it| bytes(it as f64)),
             });
-            line.push(it.pid.to_string());
-            line.push(it.uid.to_string());
-            let ended = if it.lives { "" } else { " (ended)" };
-            line.push(format!("{}{ended}", it.comm));
-            line.push(it.cgroup.clone());
+            cells.push(it.pid.to_string());
+            cells.push(it.uid.to_string());
+            cells.push(format!("{}{}", it.comm, state(it.life)));
+            cells.push(it.cgroup.clone().unwrap_or_else(|| UNKNOWN.to_owned()));
         }
-        About::Cgroup(it) | About::Memcg(it) => line.push(match &it.container {
-            Some(container) => format!("{} ({container})", it.path),
-            None => it.path.clone(),
-        }),
-        About::Subsystem(it) => line.push(it.clone()),
-        About::File(it) => line.push(it.text()),
-        About::Stack(it) => {
-            line.push(it.subsystem.clone());
-            line.push(it.comm.clone());
-            let longterm = if it.longterm == Some(true) {
-                ", longterm"
-            } else {
-                ""
+        About::Cgroup(it) | About::Memcg(it) => {
+            let path = match (&it.path, it.id) {
+                (Some(path), _) => path.clone(),
+                (None, 0) => UNKNOWN.to_owned(),
+                (None, id) => format!("(cgroup {id})"),
             };
-            let write = if it.write { "write" } else { "read" };
-            line.push(format!("{} ({write}{longterm})", it.function));
-            line.push(it.path());
+            cells.push(match &it.container {
+                Some(container) => format!("{path} ({container})"),
+                None => path,
+            });
+        }
+        About::Subsystem(it) => cells.push((*it).to_owned()),
+        About::File(it) => cells.push(it.text()),
+        About::Stack(it) => {
+            let stack = &it.stack;
+            cells.push(stack.subsystem.to_owned());
+            cells.push(it.comm.clone());
+            let longterm = match stack.longterm {
+                Some(true) => ", longterm",
+                Some(false) | None => "",
+            };
+            let write = if stack.write { "write" } else { "read" };
+            cells.push(format!("{} ({write}{longterm})", stack.function));
+            cells.push(stack.path());
         }
     }
-    if !row.suspected.is_empty() {
-        let reasons: Vec<&str> = row.suspected.iter().map(|it| explain(*it)).collect();
-        if let Some(last) = line.last_mut() {
-            *last = format!("{last}  <- suspect: {}", reasons.join(", "));
-        }
+    let mut notes = Vec::new();
+    if line.guessed_pins > 0 {
+        notes.push(format!(
+            "{} pins may be others' on the same folios",
+            line.guessed_pins
+        ));
     }
-    line
+    if !line.suspected.is_empty() {
+        let reasons: Vec<&str> = line.suspected.iter().map(|it| explain(*it)).collect();
+        notes.push(format!("suspect: {}", reasons.join(", ")));
+    }
+    if let Some(last) = cells.last_mut().filter(|_| !notes.is_empty()) {
+        *last = format!("{last}  <- {}", notes.join("; "));
+    }
+    cells
+}
+
+fn state(life: Life) -> &'static str {
+    match life {
+        Life::Alive => "",
+        Life::Exiting => " (exiting)",
+        Life::Ended => " (ended)",
+        Life::Unknown => " (not visible)",
+    }
 }
 
 fn explain(reason: Reason) -> &'static str {
@@ -119,109 +192,67 @@ fn explain(reason: Reason) -> &'static str {
     }
 }
 
-/// Columns of one width each, numbers to the right; the last one as it is.
-fn aligned(table: &[Vec<String>]) -> Vec<String> {
-    let columns = table.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| {
-        table
-            .iter()
-            .filter_map(|row| row.get(column))
-            .map(|it| it.chars().count())
-            .max()
-            .unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    let numeric = 4;
-    table
-        .iter()
-        .map(|row| {
-            let cells = row.iter().enumerate().map(|(column, cell)| {
-                let width = widths[column];
-                if column < numeric {
-                    format!("{cell:>width$}")
-                } else if column + 1 == row.len() {
-                    cell.clone()
-                } else {
-                    format!("{cell:<width$}")
-                }
-            });
-            cells.collect::<Vec<_>>().join("  ")
-        })
-        .collect()
-}
-
-/// Bytes with a unit, exact where it is a whole number of it.
-fn bytes(bytes: u64) -> String {
-    const UNITS: [(&str, u64); 4] = [
-        ("TiB", 1 << 40),
-        ("GiB", 1 << 30),
-        ("MiB", 1 << 20),
-        ("KiB", 1 << 10),
-    ];
-    let Some((unit, size)) = UNITS.iter().find(|(_, size)| bytes >= *size) else {
-        return format!("{bytes} B");
-    };
-    if bytes.is_multiple_of(*size) {
-        format!("{} {unit}", bytes / size)
-    } else {
-        format!("{:.1} {unit}", bytes as f64 / *size as f64)
-    }
-}
-
-fn age(seconds: f64) -> String {
-    let whole = seconds as u64;
-    match whole {
-        0 => format!("{:.0}ms", seconds * 1e3),
-        1..60 => format!("{seconds:.1}s"),
-        60..3_600 => format!("{}m{:02}s", whole / 60, whole % 60),
-        3_600..86_400 => format!("{}h{:02}m", whole / 3_600, whole / 60 % 60),
-        _ => format!("{}d{:02}h", whole / 86_400, whole / 3_600 % 24),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::report::Rest;
+    use super::super::report::{InFlight, Rest};
     use super::*;
-    use crate::kernel::sys::page_bytes;
 
-    #[test]
-    fn sizes_and_ages_are_short() {
-        assert_eq!(bytes(page_bytes() * 512), "2 MiB");
-        assert_eq!(bytes(6_000_000), "5.7 MiB");
-        assert_eq!(bytes(0), "0 B");
-        assert_eq!(age(0.25), "250ms");
-        assert_eq!(age(75.0), "1m15s");
-        assert_eq!(age(90_000.0), "1d01h");
+    fn exact(value: u64) -> Figure {
+        Figure { value, error: None }
     }
 
-    #[test]
-    fn a_report_shows_what_was_cut_off() {
-        let report = Report {
+    fn report() -> Report {
+        Report {
+            taken_unix_seconds: 0.0,
             by: By::Subsystem,
-            pinned_pages: 3,
-            pinned_bytes: 3 * page_bytes(),
-            vmstat_pages: 3,
-            pinned_before_start_pages: 7,
-            sampled_one_in: 1,
-            rows: vec![Row {
-                about: About::Subsystem("rdma".to_owned()),
-                pages: 2,
-                bytes: 2 * page_bytes(),
-                error_bytes: None,
-                folios: 2,
+            pins: 3,
+            folios: exact(3),
+            bytes: exact(3 * 4096),
+            kernel_pins: 10,
+            preexisting_pins: 7,
+            unreconciled_pins: 0,
+            in_flight: InFlight::default(),
+            sampling_ratio: 1.0,
+            rows: vec![Line {
+                about: About::Subsystem("rdma"),
+                pins: exact(2),
+                bytes: exact(2 * 4096),
+                folios: exact(2),
+                guessed_pins: 0,
                 oldest_seconds: 1.5,
                 suspected: vec![Reason::Old],
             }],
             other: Some(Rest {
                 rows: 1,
-                pages: 1,
-                bytes: page_bytes(),
+                pins: 1,
+                bytes: 4096,
             }),
-        };
-        let text = text(&report);
+        }
+    }
+
+    #[test]
+    fn a_report_shows_what_was_cut_off() {
+        let text = text(&report());
         assert!(text.contains("rdma  <- suspect: held for long"), "{text}");
         assert!(text.contains("1 more, added up"), "{text}");
-        assert!(text.contains("7 pages more were pinned before"), "{text}");
+        assert!(text.contains("7 of those were pinned before"), "{text}");
+    }
+
+    #[test]
+    fn a_guess_is_said_to_be_one() {
+        let mut report = report();
+        report.rows[0].guessed_pins = 2;
+        let text = text(&report);
+        assert!(text.contains("2 pins may be others'"), "{text}");
+    }
+
+    #[test]
+    fn an_estimate_is_shown_with_its_error() {
+        let mut report = report();
+        report.sampling_ratio = 0.125;
+        report.rows[0].bytes.error = Some(1024);
+        let text = text(&report);
+        assert!(text.contains("one folio in 8"), "{text}");
+        assert!(text.contains("8 KiB ±1 KiB"), "{text}");
     }
 }

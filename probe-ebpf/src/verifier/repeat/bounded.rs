@@ -4,6 +4,7 @@
 
 use core::ffi::c_void;
 
+use super::ends;
 use crate::verifier::scratch::Raw;
 
 /// Work that one call of a step does.
@@ -35,6 +36,21 @@ pub(crate) fn repeat_here(
         if step(u64::from(round), with) != 0 {
             return;
         }
+    }
+}
+
+/// Calls `step` with 0, 1, .. until it returns 1, or there is an end to what the verifier
+/// walks.
+#[inline(always)]
+pub(crate) fn each(times: u32, step: extern "C" fn(u64) -> i64) {
+    /// `CONFIG_NR_CPUS` of the largest machines.
+    const MOST: u32 = 8192;
+    let mut round = 0;
+    while round < MOST && round < times {
+        if ends(step(u64::from(round))) == 1 {
+            return;
+        }
+        round += 1;
     }
 }
 

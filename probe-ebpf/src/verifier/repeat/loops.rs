@@ -27,6 +27,13 @@ pub(crate) fn repeat_here(
     repeat(times, step, with);
 }
 
+/// Calls `step` with 0, 1, .. until it returns 1.
+#[inline(always)]
+pub(crate) fn each(times: u32, step: extern "C" fn(u64) -> i64) {
+    // SAFETY: as above; a callback need not take the second argument.
+    unsafe { bpf_loop(times, step as *mut c_void, core::ptr::null_mut(), 0) };
+}
+
 /// How many calls of a step get through `n` pieces of work, of which each call
 /// does one at least.
 #[inline(always)]

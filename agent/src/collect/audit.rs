@@ -1,0 +1,322 @@
+//! Holding the ledger against the kernel's own count of a folio's pins.
+//!
+//! A pin is in the kernel's count before it is in the ledger, and a release leaves the
+//! ledger before it leaves that count: a ledger that saw everything never has more than
+//! the kernel. So what it has more is of releases that no probe saw. It stays that much
+//! whatever is pinned and released meanwhile, and is taken off. What it has less may be
+//! on its way in; where a folio rests, and no call is under way, it is of pins that no
+//! probe saw, and is entered without an owner.
+//!
+//! Leaves out asking the kernel and changing the ledger: here it is decided.
+
+use std::collections::HashMap;
+
+use probe_abi::{Amendment, Folio, Word};
+
+use crate::kernel::maps::Slot;
+
+/// `GUP_PIN_COUNTING_BIAS`, Linux 5.6: one pin of a small folio in its reference count.
+const BIAS: i64 = 1024;
+
+/// Bits of `page.flags` that explain references of a folio; what this kernel has not is 64 or
+/// more.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FlagBits {
+    /// `PG_private`.
+    pub(crate) private: u32,
+    /// `PG_swapcache`, which means that of anonymous and shared memory only.
+    pub(crate) swap_cache: u32,
+}
+
+/// Looks at which a folio must have been found to lack pins before they are entered.
+const LOOKS_BEFORE_ENTERING: u32 = 3;
+
+/// Folios that are remembered as wrong, at most: the others are found again.
+const MOST_SUSPICIONS: usize = 1 << 16;
+
+/// What is remembered from one look to the next.
+#[derive(Debug, Default)]
+pub(crate) struct Audit {
+    suspicions: HashMap<u64, Suspicion>,
+}
+
+/// What was found of a folio.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Suspicion {
+    /// The ledger has at least so many pins more than the kernel.
+    Excess(u64),
+    /// So many fewer, and at how many looks; the folio's slots looked like that.
+    Lack { pins: u64, looks: u32, slots: u64 },
+    /// So many plain references more than the count has room for.
+    References(u64),
+}
+
+/// What is to be changed, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Repair {
+    /// `None` for what counts nothing.
+    pub(crate) cause: Option<Cause>,
+    pub(crate) amendment: Amendment,
+}
+
+/// Why the ledger was put right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Cause {
+    /// Pins whose release was not seen are taken off.
+    ReleaseMissed,
+    /// Pins that were not seen are entered.
+    PinMissed,
+    /// Plain references whose release no hook sees are taken off.
+    ReferenceGone,
+}
+
+impl Cause {
+    /// All of them.
+    pub(crate) const ALL: [Self; 3] = [Self::ReleaseMissed, Self::PinMissed, Self::ReferenceGone];
+
+    /// Label value.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::ReleaseMissed => "release_missed",
+            Self::PinMissed => "pin_missed",
+            Self::ReferenceGone => "reference_gone",
+        }
+    }
+}
+
+/// What is known of the owners and calls around a folio.
+#[derive(Clone, Copy)]
+pub(crate) struct Around<'a> {
+    /// Whether an owner's process has ended: what it holds too much is its own first.
+    pub(crate) has_ended: &'a dyn Fn(u32) -> bool,
+    /// Whether a call that pins may be asleep: then what a folio lacks may be on its way.
+    pub(crate) calls_sleep: bool,
+    pub(crate) bits: FlagBits,
+}
+
+impl Audit {
+    /// Compares one folio. `before` and `after` are its slots when the kernel was about to be
+    /// asked and when it had answered: only what was the same at both can be compared with
+    /// what it said in between.
+    pub(crate) fn compare(
+        &mut self,
+        folio: &Folio,
+        before: &[Slot],
+        after: &[Slot],
+        around: Around<'_>,
+    ) -> Vec<Repair> {
+        if before != after {
+            self.suspicions.remove(&folio.key);
+            return Vec::new();
+        }
+        let pins = after.iter().map(Slot::pins).sum::<u64>();
+        let found = match kernels(folio, after, around.bits) {
+            None => None,
+            Some(kernel) if pins > kernel.pins => Some(Suspicion::Excess(pins - kernel.pins)),
+            Some(kernel) if pins < kernel.pins && pins > 0 && is_of_something(folio) => {
+                Some(Suspicion::Lack {
+                    pins: kernel.pins - pins,
+                    looks: 1,
+                    slots: digest(after),
+                })
+            }
+            Some(kernel) => {
+                let held = after.iter().map(Slot::references).sum::<u64>();
+                let gone = kernel.room.map_or(0, |room| held.saturating_sub(room));
+                (gone > 0).then_some(Suspicion::References(gone))
+            }
+        };
+        let Some(found) = found else {
+            self.suspicions.remove(&folio.key);
+            return tombstones(folio, after);
+        };
+        let known = self.suspicions.remove(&folio.key);
+        match (known, found) {
+            (Some(Suspicion::Excess(first)), Suspicion::Excess(second)) => {
+                let n = first.min(second);
+                write_off(after, n, Cause::ReleaseMissed, around.has_ended, Slot::pins)
+            }
+            (Some(Suspicion::References(first)), Suspicion::References(second)) => {
+                let n = first.min(second);
+                write_off(after, n, Cause::ReferenceGone, &|_| false, Slot::references)
+            }
+            (
+                Some(Suspicion::Lack { pins, looks, slots }),
+                Suspicion::Lack {
+                    pins: now,
+                    slots: same,
+                    ..
+                },
+            ) if slots == same && !around.calls_sleep => {
+                let (pins, looks) = (pins.min(now), looks + 1);
+                if looks >= LOOKS_BEFORE_ENTERING {
+                    return vec![enter(folio, after, pins)];
+                }
+                self.remember(folio.key, Suspicion::Lack { pins, looks, slots });
+                Vec::new()
+            }
+            (_, found) => {
+                self.remember(folio.key, found);
+                Vec::new()
+            }
+        }
+    }
+
+    /// Folios that have to be looked at again.
+    pub(crate) fn suspicious(&self) -> impl Iterator<Item = u64> {
+        self.suspicions.keys().copied()
+    }
+
+    fn remember(&mut self, key: u64, suspicion: Suspicion) {
+        if self.suspicions.len() < MOST_SUSPICIONS {
+            self.suspicions.insert(key, suspicion);
+        }
+    }
+}
+
+/// What the kernel has of a folio.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Kernels {
+    pins: u64,
+    /// References that neither pins nor anything else explain; `None` where that is not known.
+    room: Option<u64>,
+}
+
+/// `None` where it cannot be told.
+fn kernels(folio: &Folio, slots: &[Slot], bits: FlagBits) -> Option<Kernels> {
+    match folio.state {
+        // Whatever was pinned as this folio is not any more.
+        Folio::TAIL => {
+            return Some(Kernels {
+                pins: 0,
+                room: Some(0),
+            });
+        }
+        Folio::SMALL | Folio::LARGE => {}
+        _ => return None,
+    }
+    let explained = explained(folio, bits);
+    if folio.state == Folio::LARGE {
+        let left = explained.map(|it| i64::from(folio.refcount) - it);
+        let room = left.map(|it| (it - i64::from(folio.pincount)).max(0).cast_unsigned());
+        return Some(Kernels {
+            pins: u64::from(folio.pincount),
+            room,
+        });
+    }
+    let left = i64::from(folio.refcount) - explained?;
+    // References that the ledger knows are no part of a pin; of the others, which come and
+    // go, there are never so many.
+    let known: u64 = slots.iter().map(Slot::references).sum();
+    let known = i64::try_from(known).unwrap_or(i64::MAX).min(left.max(0));
+    let pins = ((left - known + BIAS / 2) / BIAS).max(0);
+    Some(Kernels {
+        pins: pins.cast_unsigned(),
+        room: Some((left - pins * BIAS).max(0).cast_unsigned()),
+    })
+}
+
+/// Whether it is memory of a process or of a file. What is neither may be a driver's or the
+/// network's, which take references by the thousand (`page_frag_alloc_align()`).
+fn is_of_something(folio: &Folio) -> bool {
+    folio.mapping != 0 || folio.mapcount != 0
+}
+
+/// References that mappings and caches explain; `None` where mappings are not known.
+fn explained(folio: &Folio, bits: FlagBits) -> Option<i64> {
+    const ANONYMOUS: u64 = 1;
+    const TAGS: u64 = 3;
+    let has = |bit: u32| bit < 64 && folio.flags >> bit & 1 == 1;
+    if folio.mapcount == u32::MAX {
+        return None;
+    }
+    let cached = folio.mapping & TAGS == 0 && folio.mapping != 0
+        || folio.mapping & ANONYMOUS != 0 && has(bits.swap_cache);
+    let pages = i64::from(folio.pages.max(1));
+    Some(
+        i64::from(folio.mapcount)
+            + if cached { pages } else { 0 }
+            + i64::from(has(bits.private) && folio.mapping & TAGS == 0),
+    )
+}
+
+fn digest(slots: &[Slot]) -> u64 {
+    slots.iter().fold(0, |digest: u64, slot| {
+        let gups = u64::from(slot.note.gups) << 16 | u64::from(slot.note.owner);
+        (digest.rotate_left(9) ^ slot.word.0).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ gups
+    })
+}
+
+/// Takes `n` off the slots: of owners that have ended first, then of the newest, as a
+/// release would.
+fn write_off(
+    slots: &[Slot],
+    mut n: u64,
+    cause: Cause,
+    has_ended: &dyn Fn(u32) -> bool,
+    count: impl Fn(&Slot) -> u64,
+) -> Vec<Repair> {
+    let mut slots: Vec<&Slot> = slots.iter().filter(|it| count(it) > 0).collect();
+    slots.sort_by_key(|it| (!has_ended(it.owner()), std::cmp::Reverse(it.note.since_ns)));
+    let mut repairs = Vec::new();
+    for slot in slots {
+        let taken = n.min(count(slot));
+        if taken == 0 {
+            break;
+        }
+        n -= taken;
+        repairs.push(Repair {
+            cause: Some(cause),
+            amendment: Amendment {
+                kind: Amendment::WRITE_OFF,
+                n: taken,
+                word: slot.word.0 & Word::IDENTITY,
+                ..at(slot)
+            },
+        });
+    }
+    repairs
+}
+
+/// Pins that the kernel holds on a folio of the ledger, of nobody in particular.
+fn enter(folio: &Folio, slots: &[Slot], n: u64) -> Repair {
+    let memcg = slots.first().map_or(0, |it| it.note.memcg);
+    Repair {
+        cause: Some(Cause::PinMissed),
+        amendment: Amendment {
+            kind: Amendment::ENTER,
+            word: folio.key << Word::KEY_SHIFT,
+            n,
+            mapping: folio.mapping,
+            memcg,
+            order: folio.pages.max(1).ilog2(),
+            ..Amendment::default()
+        },
+    }
+}
+
+/// Tombstones of what is another file's now: no walk will come for them.
+fn tombstones(folio: &Folio, slots: &[Slot]) -> Vec<Repair> {
+    let is_another = |it: &&Slot| it.word.is_tombstone() && it.note.mapping != folio.mapping;
+    let forget = |slot: &Slot| Repair {
+        cause: None,
+        amendment: Amendment {
+            kind: Amendment::FORGET,
+            word: slot.word.0,
+            ..at(slot)
+        },
+    };
+    slots.iter().filter(is_another).map(forget).collect()
+}
+
+fn at(slot: &Slot) -> Amendment {
+    Amendment {
+        bucket: slot.bucket,
+        slot: slot.slot,
+        owner: slot.owner(),
+        ..Amendment::default()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,86 @@
+//! Calls under way that pin and sleep: their pins are in the kernel's count already, and in the
+//! ledger when they return.
+
+use std::{collections::HashSet, time::Duration};
+
+use serde::Serialize;
+
+use crate::{
+    kernel::maps::CallTable,
+    owners::{directory::Directory, processes::ProcessId},
+};
+
+/// Those that are named, oldest first.
+const NAMED: usize = 8;
+
+/// Calls under way.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Calls {
+    pub(crate) count: u64,
+    /// Pages that they were asked for.
+    pub(crate) pages: u64,
+    /// The oldest of them.
+    pub(crate) oldest: Vec<CallUnderWay>,
+}
+
+/// One of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct CallUnderWay {
+    pub(crate) pid: u32,
+    pub(crate) tid: u32,
+    pub(crate) comm: String,
+    /// Pages that it was asked for.
+    pub(crate) pages: u64,
+    /// When it began, nanoseconds since boot.
+    pub(crate) since_ns: u64,
+    #[serde(skip)]
+    pub(crate) process: ProcessId,
+}
+
+impl Calls {
+    /// As they are now, without names.
+    pub(crate) fn read(table: &CallTable) -> Self {
+        let mut calls = Self::default();
+        for call in table.under_way() {
+            calls.count += 1;
+            calls.pages += call.pages;
+            let pid = (call.thread >> 32) as u32;
+            calls.oldest.push(CallUnderWay {
+                pid,
+                tid: call.thread as u32,
+                comm: String::new(),
+                pages: call.pages,
+                since_ns: call.since_ns,
+                process: ProcessId {
+                    tgid: pid,
+                    start_ns: call.start_ns,
+                },
+            });
+        }
+        calls.oldest.sort_by_key(|it| (it.since_ns, it.tid));
+        calls.oldest.truncate(NAMED);
+        calls
+    }
+
+    /// Whose they are.
+    pub(crate) fn callers(&self) -> HashSet<ProcessId> {
+        self.oldest.iter().map(|it| it.process).collect()
+    }
+
+    /// Names them, as far as they have names.
+    pub(crate) fn name(&mut self, directory: &Directory) {
+        for call in &mut self.oldest {
+            if let Some(process) = directory.process(call.process) {
+                call.comm.clone_from(&process.comm);
+            }
+        }
+    }
+
+    /// For how long the oldest has been under way.
+    pub(crate) fn oldest_age(&self, now: Duration) -> Duration {
+        let since = self.oldest.first().map(|it| it.since_ns);
+        since.map_or(Duration::ZERO, |it| {
+            now.saturating_sub(Duration::from_nanos(it))
+        })
+    }
+}

@@ -1,0 +1,173 @@
+//! The collector's thread: what it waits for, and what it is asked.
+
+use std::{io, os::fd::AsRawFd, sync::Arc, thread, time::Duration};
+
+use aya::maps::{MapData, RingBuf};
+use aya_log::EbpfLogger;
+use log::warn;
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    runtime,
+    sync::{mpsc, oneshot, watch},
+    time::{MissedTickBehavior, interval, sleep},
+};
+
+use super::{
+    book::Book,
+    collector::{Collector, Selection},
+    snapshot::Snapshot,
+};
+use crate::error::{AgentError, chain};
+
+/// Between two snapshots.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Between two looks into the ring, which holds far more than comes in so long.
+const BETWEEN_DRAINS: Duration = Duration::from_millis(10);
+
+/// Questions that wait for an answer.
+const QUESTIONS: usize = 16;
+
+/// What comes from the probes.
+pub(crate) struct Source {
+    pub(crate) samples: RingBuf<MapData>,
+    pub(crate) logger: EbpfLogger<&'static dyn log::Log>,
+}
+
+/// What the thread is asked.
+enum Question {
+    Select(Selection, oneshot::Sender<Book>),
+    Finish,
+}
+
+/// What is given to whoever shows something.
+#[derive(Clone)]
+pub(crate) struct Snapshots {
+    latest: watch::Receiver<Arc<Snapshot>>,
+    questions: mpsc::Sender<Question>,
+}
+
+impl Snapshots {
+    /// The last snapshot.
+    pub(crate) fn latest(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.latest.borrow())
+    }
+
+    /// Rows of a selection; `None` if the collector has ended.
+    pub(crate) async fn select(&self, selection: Selection) -> Option<Book> {
+        let (answer, answered) = oneshot::channel();
+        let question = Question::Select(selection, answer);
+        self.questions.send(question).await.ok()?;
+        answered.await.ok()
+    }
+}
+
+/// A collector at work.
+pub(crate) struct Collecting {
+    pub(crate) snapshots: Snapshots,
+    ended: oneshot::Receiver<Result<(), AgentError>>,
+}
+
+impl Collecting {
+    /// Comes back if the collector ends by itself: why it did.
+    pub(crate) async fn failed(&mut self) -> AgentError {
+        match (&mut self.ended).await {
+            Ok(Err(error)) => error,
+            Ok(Ok(())) | Err(_) => stopped(io::Error::other("it ended by itself")),
+        }
+    }
+
+    /// Takes a last snapshot, ends the recording, and detaches.
+    pub(crate) async fn finish(self) -> Result<Arc<Snapshot>, AgentError> {
+        let Self { snapshots, ended } = self;
+        // If it is gone by now, it says why below.
+        let _ = snapshots.questions.send(Question::Finish).await;
+        match ended.await {
+            Ok(outcome) => outcome.map(|()| snapshots.latest()),
+            Err(_) => Err(stopped(io::Error::other("it ended by itself"))),
+        }
+    }
+}
+
+fn stopped(source: io::Error) -> AgentError {
+    AgentError::System {
+        what: "the collector stopped",
+        source,
+    }
+}
+
+/// Starts the thread. The first snapshot is there when this returns.
+pub(crate) fn start(mut collector: Collector, source: Source) -> Result<Collecting, AgentError> {
+    let first = collector.tick()?;
+    let (publish, latest) = watch::channel(Arc::new(first));
+    let (questions, asked) = mpsc::channel(QUESTIONS);
+    let (end, ended) = oneshot::channel();
+    let work = move || {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build();
+        let outcome = runtime
+            .map_err(stopped)
+            .and_then(|it| it.block_on(run(collector, source, &publish, asked)));
+        // Nobody listens any more if the agent is ending for another reason.
+        let _ = end.send(outcome);
+    };
+    let thread = thread::Builder::new().name("collector".to_owned());
+    thread.spawn(work).map_err(|source| AgentError::System {
+        what: "cannot start the collector's thread",
+        source,
+    })?;
+    Ok(Collecting {
+        snapshots: Snapshots { latest, questions },
+        ended,
+    })
+}
+
+async fn run(
+    mut collector: Collector,
+    source: Source,
+    publish: &watch::Sender<Arc<Snapshot>>,
+    mut asked: mpsc::Receiver<Question>,
+) -> Result<(), AgentError> {
+    let mut samples = readable(source.samples).map_err(stopped)?;
+    let mut logger = readable(source.logger).map_err(stopped)?;
+    let mut clock = interval(EVERY);
+    clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            ready = samples.readable_mut() => {
+                let mut ready = ready.map_err(stopped)?;
+                collector.drain(ready.get_inner_mut()).map_err(stopped)?;
+                ready.clear_ready();
+                sleep(BETWEEN_DRAINS).await;
+            }
+            ready = logger.readable_mut() => {
+                let mut ready = ready.map_err(stopped)?;
+                ready.get_inner_mut().flush();
+                ready.clear_ready();
+            }
+            _ = clock.tick() => match collector.tick() {
+                Ok(snapshot) => {
+                    publish.send_replace(Arc::new(snapshot));
+                }
+                // What cannot be read now may be read in a second: the age of the snapshot tells.
+                Err(error) => warn!("no snapshot: {}", chain(&error)),
+            },
+            question = asked.recv() => match question {
+                Some(Question::Select(selection, answer)) => {
+                    let _ = answer.send(collector.select(selection));
+                }
+                Some(Question::Finish) | None => break,
+            },
+        }
+    }
+    collector.drain(samples.get_mut()).map_err(stopped)?;
+    publish.send_replace(Arc::new(collector.tick()?));
+    collector.finish().map_err(stopped)
+}
+
+/// Lets the runtime wait until a ring has something to read.
+fn readable<T: AsRawFd>(ring: T) -> io::Result<AsyncFd<T>> {
+    // SAFETY: the ring owns its descriptor and moves in with it, so it is open
+    // for as long as it is registered.
+    let registered = unsafe { AsyncFd::register_with_interest(ring, Interest::READABLE) };
+    registered.map_err(io::Error::from)
+}

@@ -1,0 +1,86 @@
+//! Loads the programs that are attached to nothing and answer questions.
+
+use aya::{Ebpf, maps::Map, programs::Program};
+use bytemuck::Pod;
+use log::warn;
+use probe_abi::{AMENDMENTS_AT_ONCE, FOLIOS_AT_ONCE, PROCESSES_AT_ONCE};
+
+use super::{map_data, missing};
+use crate::{
+    error::{AgentError, chain},
+    kernel::inspect::{Inspector, Question},
+};
+
+/// Their names in the object.
+pub(super) const PROGRAMS: [&str; 5] = ["resolve", "inspect", "look_up", "count_pins", "amend"];
+
+/// All of them, as far as the kernel takes them; of the others it is said what is not known.
+pub(super) fn inspector(ebpf: &mut Ebpf, cpus: u32) -> Inspector {
+    let [names, folios, processes, nodes, amendments] = PROGRAMS;
+    Inspector {
+        names: question(ebpf, names, "ANSWER", 1, "files and cgroups have no names"),
+        folios: question(
+            ebpf,
+            folios,
+            "FOLIOS",
+            FOLIOS_AT_ONCE,
+            "the ledger cannot be held against the kernel's count of a folio",
+        ),
+        processes: question(
+            ebpf,
+            processes,
+            "PROCESSES",
+            PROCESSES_AT_ONCE,
+            "whether a process is alive is asked of /proc",
+        ),
+        nodes: question(
+            ebpf,
+            nodes,
+            "NODE",
+            1,
+            "the kernel's count of pins is that of /proc/vmstat, which may be old",
+        ),
+        amendments: question(
+            ebpf,
+            amendments,
+            "AMENDMENTS",
+            AMENDMENTS_AT_ONCE,
+            "the ledger cannot be put right",
+        ),
+        cpus,
+    }
+}
+
+fn question<T: Pod>(
+    ebpf: &mut Ebpf,
+    program: &'static str,
+    map: &'static str,
+    count: usize,
+    without: &str,
+) -> Option<Question<T>> {
+    load(ebpf, program, map, count)
+        .inspect_err(|error| warn!("{without}: {}", chain(error)))
+        .ok()
+}
+
+fn load<T: Pod>(
+    ebpf: &mut Ebpf,
+    name: &'static str,
+    map: &'static str,
+    count: usize,
+) -> Result<Question<T>, AgentError> {
+    let refused = |it: &dyn std::error::Error| AgentError::Map {
+        name: map,
+        reason: chain(it),
+    };
+    let Some(Program::RawTracePoint(program)) = ebpf.program_mut(name) else {
+        return Err(missing(name));
+    };
+    program.load().map_err(|it| refused(&it))?;
+    let fd = program.fd().and_then(|it| Ok(it.try_clone()?));
+    let fd = fd.map_err(|it| refused(&it))?;
+    let Some(Map::Array(_)) = ebpf.map(map) else {
+        return Err(missing(map));
+    };
+    Question::new(fd, map_data(ebpf, map)?, map, count)
+}

@@ -1,0 +1,263 @@
+//! The probes' records of owners, by name, and their end.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
+
+use log::{debug, info};
+use probe_abi::{GUP_FUNCTIONS, HOLD_BUCKETS, Owner, OwnerTag};
+use serde::Serialize;
+use verdicts::shown;
+
+use super::{
+    names::until_zero,
+    processes::ProcessId,
+    subsystems,
+    symbols::{self, Frame, Symbols},
+};
+use crate::kernel::maps::OwnerTable;
+
+/// Seconds for which an owner took nothing and holds nothing before its record
+/// is taken away; when records run short, the second figure counts.
+const IDLE_SECONDS: [u32; 2] = [60, 5];
+
+/// Seconds between the announcement and the deed: no probe run lasts so long.
+const RETIRING_SECONDS: u32 = 10;
+
+/// `FOLL_WRITE`, include/linux/mm_types.h; the same on every kernel.
+const FOLL_WRITE: u32 = 1;
+
+/// Every owner that has a record.
+pub(crate) struct Registry {
+    named: HashMap<u32, OwnerInfo>,
+    /// Hold times of owners whose records are gone, by subsystem.
+    past: BTreeMap<&'static str, HoldTimes>,
+    symbols: Symbols,
+    symbols_wanted: bool,
+    /// `FOLL_LONGTERM`, where its value is known.
+    longterm_flag: Option<u32>,
+    /// Hold times of what has no known owner.
+    nobodys: HoldTimes,
+}
+
+/// An owner.
+#[derive(Clone, Debug)]
+pub(crate) struct OwnerInfo {
+    pub(crate) record: Owner,
+    pub(crate) process: ProcessId,
+    /// What its process was called when it first pinned, as text that can be shown.
+    pub(crate) comm: String,
+    pub(crate) subsystem: &'static str,
+    pub(crate) stack: Arc<Stack>,
+    /// Seconds without a pin taken or held.
+    idle: u32,
+    /// Seconds since it was announced that the record goes.
+    retiring: Option<u32>,
+}
+
+/// A call path.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub(crate) struct Stack {
+    pub(crate) subsystem: &'static str,
+    pub(crate) function: &'static str,
+    /// Whether the call said that it would hold on (`FOLL_LONGTERM`); absent
+    /// where the flag's value is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) longterm: Option<bool>,
+    pub(crate) write: bool,
+    /// Callers, innermost first.
+    pub(crate) frames: Vec<Frame>,
+}
+
+impl Stack {
+    /// The callers in one line.
+    pub(crate) fn path(&self) -> String {
+        let name = |frame: &Frame| match &frame.module {
+            Some(module) => format!("{} [{module}]", frame.function),
+            None => frame.function.clone(),
+        };
+        let names: Vec<String> = self.frames.iter().map(name).collect();
+        names.join(" < ")
+    }
+}
+
+/// Hold times, in the probes' buckets.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct HoldTimes {
+    pub(crate) counts: [u64; HOLD_BUCKETS],
+    pub(crate) sum_ns: u64,
+}
+
+impl HoldTimes {
+    fn add(&mut self, record: &Owner) {
+        for (sum, count) in self.counts.iter_mut().zip(record.holds) {
+            *sum += count;
+        }
+        self.sum_ns += record.held_ns;
+    }
+}
+
+impl Registry {
+    pub(crate) fn new(longterm_flag: Option<u32>) -> Self {
+        Self {
+            named: HashMap::new(),
+            past: BTreeMap::new(),
+            symbols: Symbols::default(),
+            symbols_wanted: true,
+            longterm_flag,
+            nobodys: HoldTimes::default(),
+        }
+    }
+
+    /// Reads the records anew. Whether owners have come or gone.
+    pub(crate) fn refresh(&mut self, table: &OwnerTable) -> bool {
+        let mut before = std::mem::take(&mut self.named);
+        let mut is_changed = false;
+        let records: Vec<(u32, Owner)> = table.in_use().collect();
+        self.nobodys = HoldTimes::default();
+        self.nobodys.add(&table.nobody());
+        for (index, record) in records {
+            let known = before.remove(&index);
+            let named = match known.filter(|it| same_owner(&it.record, &record)) {
+                Some(mut known) => {
+                    if known.record.pages_taken != record.pages_taken {
+                        known.idle = 0;
+                    }
+                    known.record = record;
+                    known
+                }
+                None => {
+                    is_changed = true;
+                    self.name(record)
+                }
+            };
+            self.named.insert(index, named);
+        }
+        is_changed || !before.is_empty()
+    }
+
+    fn name(&mut self, record: Owner) -> OwnerInfo {
+        let stack = self.stack(&record);
+        OwnerInfo {
+            record,
+            process: ProcessId {
+                tgid: record.tgid,
+                start_ns: record.start_ns,
+            },
+            comm: shown(until_zero(&record.comm)),
+            subsystem: stack.subsystem,
+            stack: Arc::new(stack),
+            idle: 0,
+            retiring: None,
+        }
+    }
+
+    /// The call path of an owner, from the function that it called outwards.
+    fn stack(&mut self, record: &Owner) -> Stack {
+        let count = (record.frame_count as usize).min(record.frames.len());
+        let frames: Vec<Option<Frame>> = record.frames[..count]
+            .iter()
+            .map(|address| self.symbols.frame(*address))
+            .collect();
+        let function = GUP_FUNCTIONS.get(record.function as usize);
+        let function = function.copied().unwrap_or_default();
+        let begin = symbols::outside_of(function, &frames);
+        self.symbols_wanted |= frames[begin..].iter().any(Option::is_none);
+        let frames: Vec<Frame> = frames[begin..].iter().flatten().cloned().collect();
+        Stack {
+            subsystem: subsystems::of(&frames),
+            function,
+            longterm: self.longterm_flag.map(|flag| record.flags & flag != 0),
+            write: record.flags & FOLL_WRITE != 0,
+            frames,
+        }
+    }
+
+    /// Whether there are addresses that the list of functions does not have:
+    /// there is none yet, or a module was loaded.
+    pub(crate) fn wants_symbols(&self) -> bool {
+        self.symbols_wanted
+    }
+
+    /// A new list of functions: names what had none.
+    pub(crate) fn learn_symbols(&mut self, symbols: Symbols) {
+        if symbols.is_empty() {
+            info!("the kernel hides the addresses of its functions: call paths have no names");
+        }
+        self.symbols = symbols;
+        let records: Vec<(u32, Owner)> = self
+            .named
+            .iter()
+            .map(|(index, named)| (*index, named.record))
+            .collect();
+        for (index, record) in records {
+            let stack = self.stack(&record);
+            if let Some(named) = self.named.get_mut(&index) {
+                named.subsystem = stack.subsystem;
+                named.stack = Arc::new(stack);
+            }
+        }
+        // What is still unknown now will not become known by asking again.
+        self.symbols_wanted = false;
+    }
+
+    /// Takes away records that nobody needs: a second has passed, and these are named by slots.
+    pub(crate) fn retire(&mut self, table: &OwnerTable, in_use: &HashSet<u32>) {
+        let short = self.named.len() * 4 > table.capacity() * 3;
+        let patience = IDLE_SECONDS[usize::from(short)];
+        let mut gone = Vec::new();
+        for (index, named) in &mut self.named {
+            let needed = in_use.contains(index);
+            if OwnerTag(named.record.tag).state() == OwnerTag::LIVE {
+                named.retiring = None;
+                named.idle = if needed { 0 } else { named.idle + 1 };
+                if named.idle >= patience && table.retire(*index) {
+                    named.retiring = Some(0);
+                }
+                continue;
+            }
+            let seconds = named.retiring.map_or(0, |it| it + 1);
+            named.retiring = Some(seconds);
+            if seconds < RETIRING_SECONDS || needed {
+                continue;
+            }
+            if let Some(record) = table.free(*index) {
+                debug!("owner {index} ({}) is forgotten", named.comm);
+                self.past.entry(named.subsystem).or_default().add(&record);
+                gone.push(*index);
+            }
+        }
+        for index in gone {
+            self.named.remove(&index);
+        }
+    }
+
+    /// An owner by its index in the table.
+    pub(crate) fn owner(&self, index: u32) -> Option<&OwnerInfo> {
+        self.named.get(&index)
+    }
+
+    /// Owners there are.
+    pub(crate) fn count(&self) -> usize {
+        self.named.len()
+    }
+
+    /// Hold times by subsystem, ever since the start.
+    pub(crate) fn hold_times(&self) -> BTreeMap<&'static str, HoldTimes> {
+        let mut times = self.past.clone();
+        for named in self.named.values() {
+            times.entry(named.subsystem).or_default().add(&named.record);
+        }
+        let unknown = times.entry(subsystems::UNKNOWN).or_default();
+        for (sum, count) in unknown.counts.iter_mut().zip(self.nobodys.counts) {
+            *sum += count;
+        }
+        unknown.sum_ns += self.nobodys.sum_ns;
+        times
+    }
+}
+
+fn same_owner(one: &Owner, other: &Owner) -> bool {
+    OwnerTag(one.tag).same_identity(OwnerTag(other.tag)) && one.since_ns == other.since_ns
+}

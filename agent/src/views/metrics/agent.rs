@@ -1,0 +1,74 @@
+//! The agent itself: what it lost, which hooks it has, and how old what it shows is.
+
+use hooks::Method;
+use probe_abi::Lost;
+
+use super::family::{Metric, counter, gauge};
+
+pub(super) const AGENT: &[Metric] = &[
+    counter(
+        "lost_total",
+        "What was lost, by cause; in pages, except ring_full (samples), threads_full and \
+         return_missed (calls), hook_missed (runs of a program), tombstones_evicted (folios).",
+        |it, out| {
+            for (cause, count) in Lost::NAMES.iter().zip(it.lost) {
+                out.count(&[cause], count);
+            }
+        },
+    )
+    .by(&["cause"]),
+    counter(
+        "hook_runs_missed_total",
+        "Runs of a hook's programs that the kernel skipped and nothing made up for.",
+        |it, out| {
+            for (hook, runs) in &it.missed {
+                out.count(&[hook], *runs);
+            }
+        },
+    )
+    .by(&["hook"]),
+    gauge(
+        "hook_attached",
+        "1 for the kernel symbol that serves a hook; 0 for a hook that is blind: that nothing \
+         serves, or that failed the self-test.",
+        |it, out| {
+            for hook in it.agent.hooks.iter().filter(|it| !it.state.not_needed) {
+                let (symbol, method) = hook
+                    .state
+                    .attached
+                    .map_or(("", ""), |(symbol, method)| (symbol, Method::name(method)));
+                let labels = [hook.state.name, symbol, method];
+                out.count(&labels, u64::from(hook.sees()));
+            }
+        },
+    )
+    .by(&["hook", "symbol", "method"]),
+    gauge(
+        "hook_selftest",
+        "Always 1; the outcome says what the self-test at start found of a hook that is attached: \
+         passed, failed, or untested.",
+        |it, out| {
+            let attached = it.agent.hooks.iter();
+            for hook in attached.filter(|it| it.state.attached.is_some()) {
+                out.count(&[hook.state.name, hook.tested.outcome()], 1);
+            }
+        },
+    )
+    .by(&["hook", "outcome"]),
+    gauge(
+        "selftest_seconds",
+        "How long the self-test at start took.",
+        |it, out| out.add(&[], it.agent.self_test.as_secs_f64()),
+    ),
+    gauge(
+        "snapshot_timestamp_seconds",
+        "When what is shown here was read, since 1970: once a second.",
+        |it, out| out.add(&[], it.at_unix.as_secs_f64()),
+    ),
+    gauge(
+        "build_info",
+        "Always 1; its labels say what runs.",
+        |_, out| out.count(&[env!("CARGO_PKG_VERSION")], 1),
+    )
+    .by(&["version"]),
+];

@@ -1,0 +1,154 @@
+//! Pins and releases as the probes count them, what is outstanding, and the kernel's own counts.
+
+use probe_abi::WalkKind;
+
+use super::{
+    blind::Input,
+    family::{Metric, counter, gauge},
+};
+
+const OUTSTANDING: &[Input] = &[Input::Pins, Input::Releases];
+
+pub(super) const PINS: &[Metric] = &[
+    counter(
+        "pins_acquired_total",
+        "Pins that were taken (FOLL_PIN), one a page.",
+        |it, out| out.one(it.totals.pages_pinned),
+    )
+    .from(&[Input::Pins]),
+    counter(
+        "pins_released_total",
+        "Pins that were given back.",
+        |it, out| out.one(it.totals.pages_unpinned),
+    )
+    .from(&[Input::Releases]),
+    counter(
+        "pins_rolled_back_total",
+        "Pins that the kernel took and gave back inside a call, in neither total above, where a \
+         hook saw it.",
+        |it, out| out.one(it.totals.pages_undone),
+    ),
+    counter(
+        "references_acquired_total",
+        "Plain references that get_user_pages*() took (FOLL_GET), one a page.",
+        |it, out| out.one(it.totals.pages_referenced),
+    )
+    .from(&[Input::References]),
+    counter(
+        "references_released_total",
+        "Plain references that were given back where a hook sees it: direct I/O before Linux 6.3.",
+        |it, out| out.one(it.totals.pages_unreferenced),
+    )
+    .from(&[Input::ReferenceReleases]),
+    counter(
+        "gup_calls_total",
+        "Calls of get_user_pages*() and pin_user_pages*() that took at least one page.",
+        |it, out| out.one(it.totals.gup_calls),
+    ),
+    counter(
+        "release_calls_total",
+        "Calls that give pins back.",
+        |it, out| out.one(it.totals.unpin_calls),
+    )
+    .from(&[Input::Releases]),
+    gauge("pins", "Pins outstanding.", |it, out| {
+        out.one(it.outstanding.pins);
+    })
+    .from(OUTSTANDING),
+    gauge(
+        "pinned_folios",
+        "Folios with at least one pin; an estimate where the ledger samples.",
+        |it, out| out.add(&[], it.book.folios.value),
+    )
+    .from(OUTSTANDING),
+    gauge(
+        "pinned_bytes",
+        "Memory of the folios that are pinned, each once; an estimate where the ledger samples.",
+        |it, out| out.add(&[], it.book.bytes.value),
+    )
+    .from(OUTSTANDING),
+    gauge(
+        "references",
+        "Plain references on file folios that are not known to be given back.",
+        |it, out| out.one(it.outstanding.references),
+    )
+    .from(&[Input::References, Input::ReferenceReleases]),
+    gauge(
+        "in_flight_calls",
+        "Calls under way that pin and sleep: what they pinned is in no other figure yet.",
+        |it, out| out.one(it.calls.count),
+    ),
+    gauge(
+        "in_flight_pages",
+        "Pages that those calls were asked for.",
+        |it, out| out.one(it.calls.pages),
+    ),
+    gauge(
+        "in_flight_oldest_seconds",
+        "For how long the oldest of those calls has been under way; 0 without any.",
+        |it, out| out.add(&[], it.calls.oldest_age(it.at).as_secs_f64()),
+    ),
+    counter(
+        "mkclean_walks_total",
+        "Walks of folio_mkclean() or page_mkclean(): of a folio that nothing maps (unmapped), with \
+         nothing to judge (settled), sampled, or of a folio that the ledger does not keep \
+         (untracked).",
+        |it, out| {
+            for (outcome, kind) in [
+                ("unmapped", WalkKind::UNMAPPED),
+                ("settled", WalkKind::SETTLED),
+                ("sampled", WalkKind::SAMPLED),
+                ("untracked", WalkKind::UNTRACKED),
+            ] {
+                out.count(&[outcome], it.totals.walks[kind]);
+            }
+        },
+    )
+    .by(&["outcome"])
+    .from(&[Input::Walks]),
+    counter(
+        "zaps_in_walk_total",
+        "Mapcount decrements of folios in the ledger by a zap, while a walk of mkclean was under \
+         way somewhere.",
+        |it, out| out.one(it.totals.zaps_in_walk),
+    )
+    .from(&[Input::Zaps]),
+    counter(
+        "gups_in_writeback_total",
+        "Runs of references that a GUP took on a file folio under writeback.",
+        |it, out| out.one(it.totals.gups_in_writeback),
+    ),
+];
+
+pub(super) const KERNEL: &[Metric] = &[
+    counter(
+        "kernel_pins_acquired_total",
+        "The kernel's nr_foll_pin_acquired, since boot.",
+        |it, out| out.one(it.kernel.acquired),
+    ),
+    counter(
+        "kernel_pins_released_total",
+        "The kernel's nr_foll_pin_released, since boot.",
+        |it, out| out.one(it.kernel.released),
+    ),
+    gauge(
+        "preexisting_pins",
+        "Pins that were held when the agent started, or were not seen, and are not known to be \
+         given back: whose they are is not known, and verdicts on folios that are not in the \
+         ledger are uncertain while there are any.",
+        |it, out| out.one(it.balance.preexisting),
+    ),
+    gauge(
+        "unreconciled_pins",
+        "Pins outstanding here, those from before the start included, less those that the kernel \
+         counts, as far as calls under way do not explain it; 0 is agreement.",
+        |it, out| out.add(&[], it.balance.difference as f64),
+    ),
+    gauge(
+        "pins_rolled_back_unseen",
+        "Pins that the kernel counted as taken and as given back while no call told of them: given \
+         back inside a call, because the page had to migrate before a long pin or a fast pin lost \
+         a race. For a moment what is under way, too.",
+        |it, out| out.one(it.rolled_back_unseen()),
+    ),
+];
