@@ -76,7 +76,7 @@ pub fn program_names(candidate: &Candidate, method: Method, entries: Entries) ->
 mod tests {
     use super::*;
     use crate::{
-        catalogue::{HOOKS, hook},
+        catalogue::{HOOKS, MKCLEAN, ROLLBACK, hook},
         hook::{Family, Hook},
     };
 
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn what_rolls_back_in_itself_is_seen_at_its_entry_too() {
-        for hook in ["memfd_pin_folios", "pins_undone", "mkclean"] {
+        for hook in ["memfd_pin_folios", ROLLBACK, MKCLEAN] {
             assert_eq!(programs(hook, Method::Fentry, Entries::Elided).len(), 2);
         }
     }

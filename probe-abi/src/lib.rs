@@ -10,6 +10,7 @@ extern crate std;
 
 mod cast;
 mod counters;
+mod functions;
 mod layout;
 mod ledger;
 mod owner;
@@ -20,14 +21,13 @@ mod strata;
 
 pub use cast::{CAST_CALL, CAST_CALL_CODE};
 pub use counters::{CpuCounters, Lost, RELEASE_FUNCTIONS, WALK_KINDS, WalkKind};
+pub use functions::{GUP_FUNCTIONS, RELEASE_FUNCTION_NAMES, place};
 pub use layout::{ABSENT, Layout};
 pub use ledger::{
     BUCKET_SLOTS, Bucket, Kind, SlotNote, Word, bucket_of, folio_key, hash_of, ledger_shift,
     page_high, preferred_slot_of, second_hash_of,
 };
-pub use owner::{
-    CALL_FRAMES, GUP_FUNCTIONS, HOLD_BUCKETS, Owner, OwnerTag, hold_bucket, owner_slot,
-};
+pub use owner::{CALL_FRAMES, HOLD_BUCKETS, Owner, OwnerTag, hold_bucket, owner_slot};
 pub use query::{Answer, NAME_BYTES, PATH_DEPTH, Query};
 pub use sample::{MkcleanSample, SampleFlags};
 pub use settings::Settings;

@@ -7,7 +7,7 @@ use aya_ebpf::{
     programs::{FEntryContext, ProbeContext},
 };
 use pastey::paste;
-use probe_abi::CpuCounters;
+use probe_abi::{CpuCounters, RELEASE_FUNCTION_NAMES, place, release_functions};
 
 #[cfg(not(feature = "baseline"))]
 use crate::relief;
@@ -143,7 +143,7 @@ macro_rules! unpin {
 /// The entries of one that releases one folio and that interrupts call too, and
 /// its place among those.
 macro_rules! unpin_one {
-    ($place:literal, $symbol:ident, $shape:expr) => {
+    ($place:expr, $symbol:ident, $shape:expr) => {
         paste! {
             #[kprobe]
             fn [<$symbol _kprobe>](ctx: ProbeContext) -> u32 {
@@ -180,10 +180,46 @@ macro_rules! unpin_one {
     };
 }
 
-unpin_one!(0, unpin_user_page, Shape::One);
-unpin_one!(1, unpin_user_folio, Shape::Times);
-unpin!(unpin_folio, Shape::One);
-unpin!(unpin_user_pages, Shape::Array);
-unpin!(unpin_user_pages_dirty_lock, Shape::DirtyArray);
-unpin!(unpin_user_page_range_dirty_lock, Shape::Range);
-unpin!(unpin_folios, Shape::Array);
+/// What the shape of a row is here.
+macro_rules! shape {
+    (Page) => {
+        Shape::One
+    };
+    (Folio) => {
+        Shape::One
+    };
+    (FolioTimes) => {
+        Shape::Times
+    };
+    (PageArray) => {
+        Shape::Array
+    };
+    (FolioArray) => {
+        Shape::Array
+    };
+    (DirtyPageArray) => {
+        Shape::DirtyArray
+    };
+    (PageRange) => {
+        Shape::Range
+    };
+}
+
+/// The entries of every function.
+macro_rules! programs {
+    ($({ $symbol:ident, $shape:ident, $callers:ident, $test:expr })*) => {
+        $(programs!(@$callers $symbol, shape!($shape));)*
+    };
+    (@Tasks $symbol:ident, $shape:expr) => {
+        unpin!($symbol, $shape);
+    };
+    (@Interrupts $symbol:ident, $shape:expr) => {
+        unpin_one!(
+            const { place(stringify!($symbol), &RELEASE_FUNCTION_NAMES) },
+            $symbol,
+            $shape
+        );
+    };
+}
+
+release_functions!(programs);

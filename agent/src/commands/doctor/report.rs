@@ -5,8 +5,6 @@ use serde::Serialize;
 
 use hooks::{Reject, Step};
 
-use crate::selftest::way;
-
 /// Everything that the doctor says.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
@@ -133,7 +131,7 @@ impl HookLine {
                 (false, Some(_)) => HookState::Served,
                 (false, None) => HookState::Blind,
             },
-            self_test: choice.as_ref().map(|_| way(step.hook.name).to_string()),
+            self_test: choice.as_ref().map(|_| step.hook.test.to_string()),
             choice,
             passed_over: passed_over.collect(),
         }

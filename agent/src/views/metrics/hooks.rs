@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use hooks::{Family, HOOKS, Method};
+use hooks::{Feeds, Method};
 use prometheus::{Gauge, IntGaugeVec, Registry};
 
 use super::register::{float_gauge, gauges};
@@ -44,21 +44,14 @@ const WALKS: &[&str] = &[
 
 /// Metrics that a hook feeds, in two parts.
 fn fed_by(hook: &str) -> [&'static [&'static str]; 2] {
-    let family = HOOKS.iter().find(|it| it.name == hook).map(|it| it.family);
-    match (family, hook) {
-        (Some(Family::Gup), _) if hook.starts_with("get_") => {
-            [&["pages_referenced_total", "referenced_pages"], &[]]
-        }
-        (Some(Family::Gup), "pins_undone") => [&[], &[]],
-        (Some(Family::Gup), _) => [&["pages_pinned_total"], OUTSTANDING],
-        (Some(Family::Release), "bio_release") => {
-            [&["pages_unreferenced_total", "referenced_pages"], &[]]
-        }
-        (Some(Family::Release), _) => [&["pages_unpinned_total", "unpin_calls_total"], OUTSTANDING],
-        (Some(Family::Mkclean), "mkclean") => [WALKS, &["zaps_in_walk_total"]],
-        (Some(Family::Zap), _) => [&["zaps_in_walk_total"], &[]],
-        // Without it verdicts are uncertain, and say so themselves.
-        (Some(Family::Mkclean) | None, _) => [&[], &[]],
+    match hooks::hook(hook).map_or(Feeds::Nothing, |it| it.feeds) {
+        Feeds::Pins => [&["pages_pinned_total"], OUTSTANDING],
+        Feeds::References => [&["pages_referenced_total", "referenced_pages"], &[]],
+        Feeds::PinsReleased => [&["pages_unpinned_total", "unpin_calls_total"], OUTSTANDING],
+        Feeds::ReferencesReleased => [&["pages_unreferenced_total", "referenced_pages"], &[]],
+        Feeds::Walks => [WALKS, &["zaps_in_walk_total"]],
+        Feeds::Zaps => [&["zaps_in_walk_total"], &[]],
+        Feeds::Nothing => [&[], &[]],
     }
 }
 
@@ -149,6 +142,8 @@ impl HookMetrics {
 
 #[cfg(test)]
 mod tests {
+    use hooks::HOOKS;
+
     use super::*;
     use crate::kernel::attach::HookState;
 
