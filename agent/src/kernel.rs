@@ -3,7 +3,9 @@
 
 pub(crate) mod attach;
 pub(crate) mod facts;
+pub(crate) mod kallsyms;
 pub(crate) mod maps;
+pub(crate) mod process;
 pub(crate) mod resolver;
 pub(crate) mod sys;
 pub(crate) mod vmstat;

@@ -1,7 +1,12 @@
-//! What is asked of the kernel by system calls, each in one place.
+//! What is asked of the kernel by system calls that no crate has: each in one place.
+
+pub(crate) mod bpf;
+mod call;
+pub(crate) mod perf;
 
 use std::time::Duration;
 
+pub(crate) use call::{ioctl, owned};
 use rustix::time::{ClockId, clock_gettime};
 
 /// Bytes of a page: the page size is the kernel's, and never changes.

@@ -5,8 +5,7 @@ use std::fs;
 
 use serde::Serialize;
 
-/// Clock ticks of `/proc/PID/stat` a second: `USER_HZ`, the same everywhere.
-const TICKS: u64 = 100;
+use crate::kernel::process::{Stat, TICKS_A_SECOND};
 
 /// What a process is charged for, and may be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -22,20 +21,12 @@ pub(crate) struct Accounts {
 
 /// Whether process `tgid` runs and began `start_ns` after boot: ids come again.
 pub(crate) fn lives(tgid: u32, start_ns: u64) -> bool {
-    fs::read_to_string(format!("/proc/{tgid}/stat")).is_ok_and(|stat| is_it(&stat, start_ns))
+    fs::read(format!("/proc/{tgid}/stat")).is_ok_and(|stat| is_it(&stat, start_ns))
 }
 
-fn is_it(stat: &str, start_ns: u64) -> bool {
-    // The name, in brackets, may hold anything.
-    let Some((_, rest)) = stat.rsplit_once(')') else {
-        return false;
-    };
-    let mut words = rest.split_whitespace();
-    let state = words.next().unwrap_or("X");
-    // Field 22; the state is field 3.
-    let started = words.nth(18).and_then(|it| it.parse::<u64>().ok());
-    let ended = state == "Z" || state == "X";
-    !ended && started == Some(start_ns / (1_000_000_000 / TICKS))
+fn is_it(stat: &[u8], start_ns: u64) -> bool {
+    let start_ticks = start_ns / (1_000_000_000 / TICKS_A_SECOND);
+    Stat::parse(stat).is_some_and(|it| !it.has_ended() && it.start_ticks == start_ticks)
 }
 
 /// The kernel's accounts of a live process.
@@ -62,8 +53,9 @@ fn kilobytes(status: &str, field: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn stat(state: &str, ticks: u64) -> String {
+    fn stat(state: &str, ticks: u64) -> Vec<u8> {
         format!("77 (a) b) {state} 1 77 77 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 {ticks} 2 3")
+            .into_bytes()
     }
 
     #[test]

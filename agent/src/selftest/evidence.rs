@@ -10,7 +10,13 @@ use std::{
 
 use probe_abi::{GUP_FUNCTIONS, Lost, Owner};
 
-use crate::kernel::maps::{Counters, LedgerView, OwnerTable};
+use crate::kernel::{
+    maps::{Counters, LedgerView, OwnerTable},
+    process::{Stat, TICKS_A_SECOND},
+};
+
+/// Nanoseconds of a clock tick.
+const TICK_NS: u64 = 1_000_000_000 / TICKS_A_SECOND;
 
 /// Pages taken, by function and flags.
 pub(super) type Taken = BTreeMap<(&'static str, u32), u64>;
@@ -22,9 +28,8 @@ pub(super) struct Witness<'a> {
     ledger: &'a LedgerView,
     owners: &'a OwnerTable,
     comm: Vec<u8>,
-    /// Clock ticks from boot to our start, and nanoseconds of one.
+    /// Clock ticks from boot to our start.
     start: u64,
-    tick_ns: u64,
 }
 
 impl<'a> Witness<'a> {
@@ -33,16 +38,14 @@ impl<'a> Witness<'a> {
         ledger: &'a LedgerView,
         owners: &'a OwnerTable,
     ) -> io::Result<Self> {
-        // SAFETY: no precondition.
-        let ticks = u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).unwrap_or(100);
         Ok(Self {
             counters,
             ledger,
             owners,
             comm: fs::read("/proc/self/comm")?.trim_ascii_end().to_vec(),
-            start: start(&fs::read_to_string("/proc/self/stat")?)
+            start: Stat::parse(&fs::read("/proc/self/stat")?)
+                .map(|it| it.start_ticks)
                 .ok_or_else(|| Error::other("/proc/self/stat has another form"))?,
-            tick_ns: 1_000_000_000 / ticks.max(1),
         })
     }
 
@@ -102,24 +105,7 @@ impl<'a> Witness<'a> {
     fn ours(&self) -> impl Iterator<Item = (u32, Owner)> {
         self.owners.in_use().filter(|(_, owner)| {
             let name = owner.comm.split(|it| *it == 0).next().unwrap_or_default();
-            name == self.comm && owner.start_ns / self.tick_ns == self.start
+            name == self.comm && owner.start_ns / TICK_NS == self.start
         })
-    }
-}
-
-/// `starttime` of `/proc/PID/stat`; the name before it may contain anything.
-fn start(stat: &str) -> Option<u64> {
-    let (_, rest) = stat.rsplit_once(')')?;
-    rest.split_whitespace().nth(19)?.parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_start_is_found_whatever_the_process_is_called() {
-        let stat = "7 (a) b (c) S 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4321 0 0";
-        assert_eq!(start(stat), Some(4321));
     }
 }

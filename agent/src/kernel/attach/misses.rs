@@ -5,70 +5,29 @@
 //! program counts what its own entry skipped, the link what the kprobe below it
 //! did (Linux 6.7). aya shows neither, so the kernel is asked directly.
 
-use std::{
-    collections::HashMap,
-    fs, mem,
-    os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd},
-};
+use std::{collections::HashMap, os::fd::OwnedFd};
 
 use aya::{Ebpf, programs::ProgramFd};
-use aya_obj::generated::bpf_prog_info;
+use aya_obj::generated::{bpf_link_type, bpf_perf_event_type};
 use hooks::is_fallback;
 
-use super::returns::Returns;
-
-/// `BPF_OBJ_GET_INFO_BY_FD`, include/uapi/linux/bpf.h.
-const GET_INFO: libc::c_long = 15;
-
-/// `struct bpf_link_info` of a kprobe: `perf_event.kprobe`, up to its end.
-#[repr(C)]
-#[derive(Default)]
-struct KprobeLink {
-    kind: u32,
-    id: u32,
-    program: u32,
-    padding: u32,
-    event: u32,
-    padding_too: u32,
-    name: u64,
-    name_length: u32,
-    offset: u32,
-    address: u64,
-    missed: u64,
-}
-
-/// `BPF_LINK_TYPE_PERF_EVENT`, and its events that are kprobes.
-const PERF_EVENT: u32 = 7;
-const KPROBES: [u32; 2] = [3, 4];
-
-/// The `info` member of `union bpf_attr`.
-#[repr(C)]
-struct Attributes {
-    fd: u32,
-    length: u32,
-    info: u64,
-}
-
-/// `BPF_ENABLE_STATS` of `BPF_STATS_RUN_TIME`, include/uapi/linux/bpf.h.
-const ENABLE_STATS: libc::c_long = 32;
-static RUN_TIME: u32 = 0;
+use super::kprobes::Kprobes;
+use crate::kernel::sys::bpf;
 
 /// The loaded programs, to be asked again and again.
 pub(crate) struct Programs {
     programs: Vec<ProgramFd>,
-    /// Programs of each hook that something serves.
+    /// Programs of each hook that is attached.
     of_hooks: Vec<(&'static str, ProgramFd)>,
-    /// Open for as long as the object below, which keeps them to itself.
-    links: Vec<RawFd>,
-    /// Detach on drop.
-    _returns: Returns,
+    /// Detached on drop, as what the object has attached.
+    kprobes: Kprobes,
     _ebpf: Ebpf,
 }
 
 impl Programs {
-    /// `served`: hooks and the names of their programs.
-    pub(super) fn new(ebpf: Ebpf, returns: Returns, served: &[(&'static str, String)]) -> Self {
-        let of_hooks = served
+    /// `attached`: hooks and the names of their programs.
+    pub(super) fn new(ebpf: Ebpf, kprobes: Kprobes, attached: &[(&'static str, String)]) -> Self {
+        let of_hooks = attached
             .iter()
             .filter_map(|(hook, name)| {
                 Some((*hook, ebpf.program(name)?.fd().ok()?.try_clone().ok()?))
@@ -84,8 +43,7 @@ impl Programs {
         Self {
             programs,
             of_hooks,
-            links: links(),
-            _returns: returns,
+            kprobes,
             _ebpf: ebpf,
         }
     }
@@ -95,7 +53,7 @@ impl Programs {
     pub(crate) fn runs(&self) -> HashMap<&'static str, u64> {
         let mut runs = HashMap::new();
         for (hook, fd) in &self.of_hooks {
-            let count = info(fd.as_fd().as_raw_fd()).map_or(0, |it| it.run_cnt);
+            let count = bpf::program_info(fd).map_or(0, |it| it.run_cnt);
             let least = runs.entry(*hook).or_insert(count);
             *least = count.min(*least);
         }
@@ -107,11 +65,9 @@ impl Programs {
     ///
     /// `made_up`: read before, so that no run is made up for that was not skipped.
     pub(crate) fn misses(&self, made_up: u64) -> u64 {
-        let programs = self
-            .programs
-            .iter()
-            .map(|fd| skipped(fd.as_fd().as_raw_fd()));
-        let links = self.links.iter().map(|fd| missed(*fd));
+        let skipped = |fd| bpf::program_info(fd).map_or(0, |it| it.recursion_misses);
+        let programs = self.programs.iter().map(skipped);
+        let links = self.kprobes.links().map(missed);
         programs.chain(links).sum::<u64>().saturating_sub(made_up)
     }
 }
@@ -122,70 +78,28 @@ pub(crate) struct CountedRuns(#[expect(dead_code, reason = "it counts until clos
 impl CountedRuns {
     /// `None` where it does not do so for this process: that takes `CAP_SYS_ADMIN`.
     pub(crate) fn begin() -> Option<Self> {
-        // SAFETY: the kernel reads as many bytes as said.
-        let fd = unsafe {
-            libc::syscall(
-                libc::SYS_bpf,
-                ENABLE_STATS,
-                &raw const RUN_TIME,
-                size_of_val(&RUN_TIME),
-            )
-        };
-        let fd = i32::try_from(fd).ok().filter(|it| *it >= 0)?;
-        // SAFETY: the kernel has just given it to us alone.
-        Some(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
+        bpf::count_runs().ok().map(Self)
     }
 }
 
-/// Descriptors of this process that are BPF links.
-fn links() -> Vec<RawFd> {
-    let Ok(entries) = fs::read_dir("/proc/self/fd") else {
-        return Vec::new();
+/// Calls that the kprobe below a link was kept from.
+fn missed(link: &OwnedFd) -> u64 {
+    const KPROBES: [u32; 2] = [
+        bpf_perf_event_type::BPF_PERF_EVENT_KPROBE as u32,
+        bpf_perf_event_type::BPF_PERF_EVENT_KRETPROBE as u32,
+    ];
+    let Some(info) = bpf::link_info(link) else {
+        return 0;
     };
-    entries
-        .flatten()
-        .filter(|it| {
-            fs::read_link(it.path()).is_ok_and(|it| it.to_string_lossy().contains("bpf_link"))
-        })
-        .filter_map(|it| it.file_name().to_str()?.parse().ok())
-        .collect()
-}
-
-fn skipped(program: RawFd) -> u64 {
-    info(program).map_or(0, |it| it.recursion_misses)
-}
-
-fn info(program: RawFd) -> Option<bpf_prog_info> {
-    // SAFETY: plain integers, for which zero is a value.
-    let mut info: bpf_prog_info = unsafe { mem::zeroed() };
-    ask(program, &mut info).then_some(info)
-}
-
-fn missed(link: RawFd) -> u64 {
-    let mut info = KprobeLink::default();
-    if ask(link, &mut info) && info.kind == PERF_EVENT && KPROBES.contains(&info.event) {
-        info.missed
+    if info.type_ != bpf_link_type::BPF_LINK_TYPE_PERF_EVENT as u32 {
+        return 0;
+    }
+    // SAFETY: the part of the union that a link of this type has, plain integers.
+    let event = unsafe { info.__bindgen_anon_1.perf_event };
+    if KPROBES.contains(&event.type_) {
+        // SAFETY: the same of an event of this type.
+        unsafe { event.__bindgen_anon_1.kprobe.missed }
     } else {
         0
     }
-}
-
-/// Fills `info`, plain integers all of it, as far as this kernel knows it.
-fn ask<T>(fd: RawFd, info: &mut T) -> bool {
-    let attributes = Attributes {
-        fd: fd as u32,
-        length: size_of::<T>() as u32,
-        info: (info as *mut T) as u64,
-    };
-    // SAFETY: the kernel writes at most `length` bytes at `info`, and both
-    // outlive the call.
-    let failed = unsafe {
-        libc::syscall(
-            libc::SYS_bpf,
-            GET_INFO,
-            &raw const attributes,
-            size_of::<Attributes>(),
-        )
-    };
-    failed == 0
 }

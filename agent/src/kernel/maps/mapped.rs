@@ -8,15 +8,23 @@ use std::{
 };
 
 use aya::maps::MapData;
-use memmap2::{Mmap, MmapOptions, MmapRaw};
+use memmap2::{MmapOptions, MmapRaw};
 
 use crate::error::AgentError;
 
 /// The array's values, side by side, to be read.
-pub(crate) struct Mapped(Mmap);
+pub(crate) struct Mapped(MmapRaw);
 
 /// The same, to be changed as well.
 pub(crate) struct Shared(MmapRaw);
+
+fn word(mapping: &MmapRaw, offset: usize) -> &AtomicU64 {
+    assert!(offset.is_multiple_of(8) && offset + 8 <= mapping.len());
+    let at = mapping.as_ptr().wrapping_add(offset);
+    // SAFETY: in bounds and aligned, see above; mapped for as long as `mapping` lives, and nobody
+    // makes a reference to its bytes. What may only be read is only read.
+    unsafe { AtomicU64::from_ptr(at.cast_mut().cast()) }
+}
 
 fn unmapped(name: &'static str, error: &io::Error) -> AgentError {
     AgentError::Map {
@@ -32,9 +40,9 @@ impl Mapped {
         bytes: usize,
     ) -> Result<Self, AgentError> {
         let fd = data.fd().as_fd().as_raw_fd();
-        // SAFETY: the kernel backs the mapping, nothing truncates a BPF map, and
-        // its bytes are read as atomics only.
-        unsafe { MmapOptions::new().len(bytes).map(fd) }
+        MmapOptions::new()
+            .len(bytes)
+            .map_raw_read_only(fd)
             .map(Self)
             .map_err(|it| unmapped(name, &it))
     }
@@ -42,11 +50,7 @@ impl Mapped {
     /// The word at a byte offset, which the caller computes from the array's own
     /// type: a multiple of 8 inside it.
     pub(crate) fn u64_at(&self, offset: usize) -> u64 {
-        let bytes = &self.0[offset..offset + size_of::<u64>()];
-        // SAFETY: in bounds; the mapping is page-aligned and the offset a
-        // multiple of 8, which every field of the array's types is.
-        let word = unsafe { AtomicU64::from_ptr(bytes.as_ptr().cast_mut().cast()) };
-        word.load(Ordering::Acquire)
+        word(&self.0, offset).load(Ordering::Acquire)
     }
 }
 
@@ -66,11 +70,7 @@ impl Shared {
 
     /// The word at a byte offset, a multiple of 8 inside the array.
     pub(crate) fn word(&self, offset: usize) -> &AtomicU64 {
-        assert!(offset.is_multiple_of(8) && offset + 8 <= self.0.len());
-        let at = self.0.as_mut_ptr().wrapping_add(offset);
-        // SAFETY: in bounds and aligned, see above; mapped for as long as `self`
-        // lives, and nobody makes a reference to its bytes.
-        unsafe { AtomicU64::from_ptr(at.cast()) }
+        word(&self.0, offset)
     }
 
     /// A value of the array, each of its words read by itself.
