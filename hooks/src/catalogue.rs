@@ -30,9 +30,9 @@ pub const MAPCOUNT_DECREMENT: &str = "mapcount_decrement";
 /// The catalogue.
 pub const HOOKS: &[Hook] = &joined::<{ GUP.len() + RELEASE.len() + OTHERS.len() + 1 }>();
 
-/// The kernel's own way of releasing pins in a longterm call, where the folios have to move. By
-/// that argument, which came with `memfd_pin_folios()`, it is of Linux 6.11 or later; by the call
-/// graphs of 6.12 and later, functions of the GUP family do not call each other.
+/// The kernel's own way of releasing pins in a longterm call, where the folios have to move. Where
+/// it is hooked, and functions of the GUP family do not call each other, the return of a call tells
+/// all that there is to know of it. Whether they do is found out by the self-test.
 const ROLLED_BACK: Hook = Hook {
     name: ROLLBACK,
     family: Family::Gup,

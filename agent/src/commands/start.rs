@@ -18,7 +18,7 @@ use crate::{
     collect::{Hook, Recorder, State},
     error::AgentError,
     kernel::{
-        attach::{self, Attached, Sizes},
+        attach::{self, Attached, Sizes, Wanted, kernel_btf},
         facts::{self, Privileges},
     },
     owners::{OwnerRegistry, file::Files},
@@ -129,7 +129,15 @@ fn attach(facts: &Facts, options: &RunOptions) -> Result<(Attached, Findings), A
         ledger_slots: options.ledger_folios,
         owners: options.owners,
     };
-    let mut attached = attach::attach(facts, &steps, layout, sizes)?;
+    let btf = kernel_btf()?;
+    let mut attached = attach::attach(&Wanted {
+        facts,
+        steps: &steps,
+        layout: &layout,
+        sizes,
+        btf: &btf,
+        nested: selftest::calls_nest(facts, &btf),
+    })?;
     let findings = selftest::run(&mut attached);
     if let Some(key) = findings.uncounted_zero_page {
         attached.settings.leave_out(key);

@@ -3,6 +3,7 @@
 //! Walks the plan, and goes on to the next way where the kernel refuses one.
 
 mod cast;
+mod entry_counter;
 mod hook;
 mod kprobes;
 mod loading;
@@ -17,16 +18,16 @@ use aya::{
     programs::Program,
 };
 use aya_log::EbpfLogger;
+pub(crate) use entry_counter::EntryCounter;
 pub(crate) use hook::HookState;
 use hook::{attach_hook, programs_of};
-use hooks::{Entries, Facts, Need, NoHook, Step, entries};
+use hooks::{Entries, Need, NoHook, entries};
 use kprobes::Kprobes;
 use loading::Loader;
 use log::warn;
 pub(crate) use misses::{CountedRuns, Programs};
-pub(crate) use object::Sizes;
-use object::{Object, array, kernel_btf, missing, unusable};
-use probe_abi::Layout;
+use object::{Object, array, missing, unusable};
+pub(crate) use object::{Sizes, Wanted, kernel_btf};
 pub(crate) use verify::load_all;
 
 use super::{
@@ -49,18 +50,20 @@ pub(crate) struct Attached {
     pub(crate) resolver: Option<Resolver>,
 }
 
-/// Loads and attaches what `steps` allow.
-pub(crate) fn attach(
-    facts: &Facts,
-    steps: &[Step],
-    layout: Layout,
-    sizes: Sizes,
-) -> Result<Attached, AgentError> {
+/// Loads and attaches what the steps allow.
+pub(crate) fn attach(wanted: &Wanted<'_>) -> Result<Attached, AgentError> {
+    let Wanted {
+        facts,
+        steps,
+        sizes,
+        btf,
+        ..
+    } = *wanted;
     let Object {
         mut ebpf,
         cpus,
         buckets,
-    } = object::load(facts, steps, layout, sizes)?;
+    } = object::load(wanted)?;
     let logger = EbpfLogger::init(&mut ebpf).map_err(|it| unusable("AYA_LOGS", &it))?;
     let counters = Counters::map(array(&ebpf, "COUNTERS")?, cpus as usize)?;
     let ledger = LedgerView::map(array(&ebpf, "LEDGER")?, buckets as usize)?;
@@ -80,13 +83,12 @@ pub(crate) fn attach(
             None
         }
     };
-    let btf = kernel_btf()?;
 
     let mut kprobes = Kprobes::new(cpus);
     let mut hooks = Vec::new();
     // Releases and walks before pins: a pin that is seen must not be released
     // unseen. And what elides the entries of pins before them.
-    let mut loader = Loader::new(&mut ebpf, steps, entries(steps), &btf);
+    let mut loader = Loader::new(&mut ebpf, steps, entries(steps, wanted.calls_nest()), btf);
     for step in steps.iter().rev() {
         let state = match (step.hook.need, loader.entries) {
             // Entries are seen by all means: there is nothing to elide.

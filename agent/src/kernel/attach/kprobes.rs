@@ -42,7 +42,7 @@ pub(super) struct Kprobes {
 }
 
 /// A probe with its program, which runs for as long as this lives. Closed in this order.
-struct Attached {
+pub(super) struct Attached {
     /// It tells what was missed; before Linux 5.15 there is none.
     link: Option<OwnedFd>,
     _event: OwnedFd,
@@ -50,7 +50,7 @@ struct Attached {
 }
 
 /// An event of ours in tracefs, gone with this.
-struct Made {
+pub(super) struct Made {
     tracefs: PathBuf,
     name: String,
 }
@@ -105,7 +105,7 @@ impl Kprobes {
 }
 
 impl Attached {
-    fn new(program: impl AsFd, event: OwnedFd, made: Option<Made>) -> io::Result<Self> {
+    pub(super) fn new(program: impl AsFd, event: OwnedFd, made: Option<Made>) -> io::Result<Self> {
         let link = bpf::link_perf_event(&program, &event).ok();
         if link.is_none() {
             perf::set_program(&event, &program)?;

@@ -20,6 +20,24 @@ pub(super) static MODERN: &[u8] = aya::include_bytes_aligned!(env!("PINSCOPE_EBP
 /// The object for those that have neither.
 pub(super) static BASELINE: &[u8] = aya::include_bytes_aligned!(env!("PINSCOPE_EBPF_BASELINE"));
 
+/// What is to be loaded.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) facts: &'a Facts,
+    pub(crate) steps: &'a [Step],
+    pub(crate) layout: &'a Layout,
+    pub(crate) sizes: Sizes,
+    pub(crate) btf: &'a Btf,
+    /// Whether a function of the GUP family was seen to call another, if that is known.
+    pub(crate) nested: Option<bool>,
+}
+
+impl Wanted<'_> {
+    pub(super) fn calls_nest(&self) -> bool {
+        calls_nest(self.steps, self.nested)
+    }
+}
+
 /// Sizes that the operator chooses.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sizes {
@@ -38,18 +56,21 @@ pub(super) struct Object {
 }
 
 /// Loads it.
-pub(super) fn load(
-    facts: &Facts,
-    steps: &[Step],
-    mut layout: Layout,
-    sizes: Sizes,
-) -> Result<Object, AgentError> {
+pub(super) fn load(wanted: &Wanted<'_>) -> Result<Object, AgentError> {
+    let Wanted {
+        facts,
+        steps,
+        sizes,
+        btf,
+        ..
+    } = *wanted;
+    let mut layout = *wanted.layout;
     let buckets = (sizes.ledger_slots / BUCKET_SLOTS as u32).max(1);
     let cpus = possible_cpus()?;
     layout.ledger_shift = ledger_shift(buckets);
     layout.owners_mask = sizes.owners - 1;
     layout.ptes_hooked = u32::from(planned(steps, PTES_FOUND));
-    layout.calls_nest = u32::from(calls_nest(steps));
+    layout.calls_nest = u32::from(wanted.calls_nest());
     let zap = steps
         .iter()
         .find(|it| it.hook.name == ZAP)
@@ -64,7 +85,7 @@ pub(super) fn load(
         info!("the kernel's BPF has no bpf_loop: the baseline object does without");
         memlock::raise();
     }
-    let cast = Cast::find(&kernel_btf()?);
+    let cast = Cast::find(btf);
     layout.page_type = cast.map_or(0, |it| it.page);
     let image = with_calls(if baseline { BASELINE } else { MODERN }, cast);
     let ebpf = EbpfLoader::new()
@@ -108,7 +129,7 @@ fn gup_arguments(facts: &Facts) -> [u32; GUP_FUNCTIONS.len()] {
 }
 
 /// The kernel's types, by which programs are loaded.
-pub(super) fn kernel_btf() -> Result<Btf, AgentError> {
+pub(crate) fn kernel_btf() -> Result<Btf, AgentError> {
     Btf::from_sys_fs().map_err(|it| AgentError::NotTraceable(it.to_string()))
 }
 

@@ -2,12 +2,11 @@
 
 use std::collections::HashMap;
 
-use hooks::{Entries, Facts, Step};
-use probe_abi::Layout;
+use hooks::Entries;
 
 use super::{
     loading::{Loading, load_together, programs_for},
-    object::{self, Sizes, kernel_btf},
+    object::{self, Wanted},
 };
 use crate::error::{AgentError, chain};
 
@@ -21,27 +20,23 @@ pub(crate) struct Loaded {
 
 /// Loads the programs that `steps` would attach, attaches none, and reports each.
 pub(crate) fn load_all(
-    facts: &Facts,
-    steps: &[Step],
-    layout: Layout,
-    sizes: Sizes,
+    wanted: &Wanted<'_>,
     mut report: impl FnMut(Loaded),
 ) -> Result<(), AgentError> {
-    let mut ebpf = object::load(facts, steps, layout, sizes)?.ebpf;
-    let btf = kernel_btf()?;
+    let mut ebpf = object::load(wanted)?.ebpf;
     let mut order = Vec::new();
-    let mut wanted = HashMap::new();
-    for (candidate, methods) in steps.iter().flat_map(|step| &step.usable) {
+    let mut symbols = HashMap::new();
+    for (candidate, methods) in wanted.steps.iter().flat_map(|step| &step.usable) {
         for name in methods
             .iter()
             .flat_map(|method| programs_for(&ebpf, candidate, *method, Entries::Needed))
         {
-            if wanted.insert(name.clone(), candidate.symbol).is_none() {
+            if symbols.insert(name.clone(), candidate.symbol).is_none() {
                 order.push(name);
             }
         }
     }
-    let mut loaded = load_together(&mut ebpf, &btf, &wanted);
+    let mut loaded = load_together(&mut ebpf, wanted.btf, &symbols);
     for name in order {
         let Some((program, Loading { result, took })) = loaded.remove(name.as_str()) else {
             continue;

@@ -6,7 +6,8 @@ use std::{
 };
 
 use aya_obj::generated::{
-    bpf_attach_type, bpf_attr, bpf_cmd, bpf_link_info, bpf_prog_info, bpf_prog_type, bpf_stats_type,
+    BPF_F_MMAPABLE, bpf_attach_type, bpf_attr, bpf_cmd, bpf_link_info, bpf_map_type, bpf_prog_info,
+    bpf_prog_type, bpf_stats_type,
 };
 
 use super::call::{checked, owned};
@@ -74,6 +75,17 @@ fn load(
     attributes.__bindgen_anon_3.license = c"GPL".as_ptr() as u64;
     more(&mut attributes);
     descriptor(bpf_cmd::BPF_PROG_LOAD, &mut attributes)
+}
+
+/// Makes an array of one 64-bit word that can be mapped (Linux 5.5).
+pub(crate) fn create_word() -> io::Result<OwnedFd> {
+    let mut attributes = bpf_attr::zeroed();
+    attributes.__bindgen_anon_1.map_type = bpf_map_type::BPF_MAP_TYPE_ARRAY as u32;
+    attributes.__bindgen_anon_1.key_size = size_of::<u32>() as u32;
+    attributes.__bindgen_anon_1.value_size = size_of::<u64>() as u32;
+    attributes.__bindgen_anon_1.max_entries = 1;
+    attributes.__bindgen_anon_1.map_flags = BPF_F_MMAPABLE;
+    descriptor(bpf_cmd::BPF_MAP_CREATE, &mut attributes)
 }
 
 /// Attaches a tracing program, for as long as the descriptor is open.
