@@ -323,7 +323,7 @@ impl OwnerRegistry {
         for (outside, stale) in outside.iter_mut().zip(self.ledger.stale) {
             *outside += stale as i64;
         }
-        self.sampling.passed_over(&outside)
+        self.sampling.untracked_pages(&outside)
     }
 }
 

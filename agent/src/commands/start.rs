@@ -100,14 +100,14 @@ pub(super) async fn start(
 
 /// The value of `FOLL_LONGTERM`: BTF's, or else what the self-test found.
 fn longterm_flag(facts: &Facts, findings: &Findings) -> Option<u32> {
-    let told = facts.enumerators.get("FOLL_LONGTERM");
-    let told = told.and_then(|it| u32::try_from(*it).ok());
-    if let (Some(told), Some(found)) = (told, findings.longterm_flag)
-        && told != found
+    let in_btf = facts.enumerators.get("FOLL_LONGTERM");
+    let in_btf = in_btf.and_then(|it| u32::try_from(*it).ok());
+    if let (Some(in_btf), Some(found)) = (in_btf, findings.longterm_flag)
+        && in_btf != found
     {
-        warn!("FOLL_LONGTERM is {told:#x}, and the self-test found {found:#x}");
+        warn!("FOLL_LONGTERM is {in_btf:#x}, and the self-test found {found:#x}");
     }
-    told.or(findings.longterm_flag)
+    in_btf.or(findings.longterm_flag)
 }
 
 fn attach(facts: &Facts, options: &RunOptions) -> Result<(Attached, Findings), AgentError> {

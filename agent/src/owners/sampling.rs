@@ -54,7 +54,7 @@ impl Sampling {
     }
 
     /// Pages that are pinned and that sampling keeps out of the ledger.
-    pub(crate) fn passed_over(&self, untracked: &[i64; STRATA]) -> u64 {
+    pub(crate) fn untracked_pages(&self, untracked: &[i64; STRATA]) -> u64 {
         (0..STRATA)
             .filter(|stratum| !self.complete[*stratum])
             .map(|stratum| untracked[stratum] + self.swept[stratum] - self.base[stratum])
@@ -148,11 +148,11 @@ mod tests {
         let mut sampling = Sampling::default();
         sampling.observe(0, &none());
         assert_eq!(sampling.complete_from(), Some(0));
-        assert_eq!(sampling.passed_over(&none()), 0);
+        assert_eq!(sampling.untracked_pages(&none()), 0);
     }
 
     #[test]
-    fn what_is_passed_over_is_missing_until_it_is_released() {
+    fn what_is_not_tracked_is_missing_until_it_is_released() {
         let mut sampling = Sampling::default();
         sampling.observe(0, &none());
         let mut untracked = none();
@@ -160,19 +160,19 @@ mod tests {
         untracked[1] = 250;
         sampling.observe(2, &untracked);
         assert_eq!(sampling.complete_from(), Some(2));
-        assert_eq!(sampling.passed_over(&untracked), 750);
+        assert_eq!(sampling.untracked_pages(&untracked), 750);
         // Back to everything, while those pins are held.
         sampling.swept(1, 10);
         sampling.observe(0, &untracked);
         assert_eq!(sampling.complete_from(), Some(2));
-        assert_eq!(sampling.passed_over(&untracked), 760);
+        assert_eq!(sampling.untracked_pages(&untracked), 760);
         untracked[1] = -10;
         sampling.observe(0, &untracked);
         assert_eq!(sampling.complete_from(), Some(1));
         untracked[0] = 0;
         sampling.observe(0, &untracked);
         assert_eq!(sampling.complete_from(), Some(0));
-        assert_eq!(sampling.passed_over(&untracked), 0);
+        assert_eq!(sampling.untracked_pages(&untracked), 0);
     }
 
     #[test]
@@ -183,7 +183,7 @@ mod tests {
         sampling.observe(0, &untracked);
         untracked[0] += 100;
         sampling.observe(1, &untracked);
-        assert_eq!(sampling.passed_over(&untracked), 100);
+        assert_eq!(sampling.untracked_pages(&untracked), 100);
         untracked[0] -= 100;
         sampling.observe(0, &untracked);
         assert_eq!(sampling.complete_from(), Some(0));

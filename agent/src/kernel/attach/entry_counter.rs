@@ -20,12 +20,12 @@ use crate::kernel::sys::{
 /// It counts for as long as this lives.
 pub(crate) struct EntryCounter {
     count: MmapRaw,
-    _attached: Hold,
+    _probe: Probe,
 }
 
 /// What keeps the program attached.
 #[expect(dead_code, reason = "it counts until closed")]
-enum Hold {
+enum Probe {
     Fentry(OwnedFd),
     Kprobe(Attached),
 }
@@ -38,14 +38,14 @@ impl EntryCounter {
         let fentry = || {
             let id = btf.id_by_type_name_kind(function, BtfKind::Func);
             let program = bpf::load_fentry(&program, id.map_err(io::Error::other)?)?;
-            bpf::attach_tracing(program).map(Hold::Fentry)
+            bpf::attach_tracing(program).map(Probe::Fentry)
         };
         let kprobe = |_| {
             let event = perf::open_kprobe(function, End::Entry)?;
-            Attached::new(bpf::load_kprobe(&program)?, event, None).map(Hold::Kprobe)
+            Attached::new(bpf::load_kprobe(&program)?, event, None).map(Probe::Kprobe)
         };
         Ok(Self {
-            _attached: fentry().or_else(kprobe)?,
+            _probe: fentry().or_else(kprobe)?,
             count: MmapOptions::new()
                 .len(size_of::<u64>())
                 .map_raw_read_only(map.as_raw_fd())?,

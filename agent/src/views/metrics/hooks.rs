@@ -1,4 +1,4 @@
-//! The metrics of the hooks: what serves each, what the self-test said of it, and
+//! The metrics of the hooks: what each is attached to, what the self-test said of it, and
 //! which other metrics are withheld because a hook that feeds them sees nothing.
 
 use std::{
@@ -56,7 +56,7 @@ fn fed_by(hook: &str) -> [&'static [&'static str]; 2] {
 }
 
 /// Metrics that would be wrong: what a hook feeds that failed its self-test, and
-/// what a hook that nothing serves would feed alone.
+/// what a hook that is not attached would feed alone.
 fn withheld(hooks: &[Hook]) -> BTreeSet<&'static str> {
     let names = |it: &Hook| fed_by(it.state.name).concat();
     let failed = hooks
