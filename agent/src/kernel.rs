@@ -4,6 +4,8 @@
 pub(crate) mod attach;
 pub(crate) mod facts;
 pub(crate) mod inspect;
+pub(crate) mod kallsyms;
 pub(crate) mod maps;
+pub(crate) mod process;
 pub(crate) mod sys;
 pub(crate) mod vmstat;

@@ -14,12 +14,13 @@ mod devices;
 mod evidence;
 mod faults;
 mod memory;
+mod nesting;
 mod outcome;
 mod race;
+mod trial;
 mod trials;
 mod uring;
 mod walk;
-mod ways;
 mod zero_page;
 
 use std::{
@@ -27,15 +28,16 @@ use std::{
     time::{Duration, Instant},
 };
 
+use hooks::Exercise;
 use log::{debug, info, warn};
 
 use crate::kernel::attach::{Attached, HookState};
 use deadline::Deadline;
 use evidence::Witness;
+pub(crate) use nesting::calls_nest;
 pub(crate) use outcome::Tested;
 use outcome::resolve;
 use trials::Trials;
-pub(crate) use ways::way;
 
 /// What came out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,7 +60,7 @@ pub(crate) fn run(attached: &mut Attached) -> Findings {
     let start = Instant::now();
     let mut findings = Findings::default();
     let Attached {
-        hooks,
+        hooks: states,
         counters,
         ledger,
         samples,
@@ -75,7 +77,7 @@ pub(crate) fn run(attached: &mut Attached) -> Findings {
             return findings;
         }
     };
-    let mut trials = match Trials::new(hooks, witness, programs, deadline) {
+    let mut trials = match Trials::new(states, witness, programs, deadline) {
         Ok(trials) => trials,
         Err(error) => {
             warn!("no self-test: {error}");
@@ -87,7 +89,7 @@ pub(crate) fn run(attached: &mut Attached) -> Findings {
     if let Some(flag) = findings.longterm_flag {
         debug!("self-test: FOLL_LONGTERM is {flag:#x}");
     }
-    if trials.serves("pin_user_pages_remote")
+    if trials.sees(Exercise::ProcessVmReadv)
         && let Some(file) = &trials.file
     {
         match zero_page::uncounted(&trials.keys, file) {
@@ -103,20 +105,21 @@ pub(crate) fn run(attached: &mut Attached) -> Findings {
     observations.extend(walked);
     observations.extend(raced);
     findings.tested = resolve(&observations);
-    for hook in hooks.iter().filter(|it| it.attached.is_some()) {
+    for hook in states.iter().filter(|it| it.attached.is_some()) {
         findings.tested.entry(hook.name).or_insert_with(|| {
             let why = reasons.get(hook.name).cloned();
-            Tested::Untested(why.unwrap_or_else(|| way(hook.name).excuse()))
+            let excuse = || hooks::hook(hook.name).map_or_else(String::new, |it| it.test.excuse());
+            Tested::Untested(why.unwrap_or_else(excuse))
         });
     }
     findings.took = start.elapsed();
-    log_findings(hooks, &findings);
+    log_findings(states, &findings);
     findings
 }
 
-fn log_findings(hooks: &[HookState], findings: &Findings) {
+fn log_findings(states: &[HookState], findings: &Findings) {
     let mut counts = BTreeMap::new();
-    for hook in hooks {
+    for hook in states {
         let Some(tested) = findings.tested.get(hook.name) else {
             continue;
         };

@@ -1,96 +1,19 @@
-//! Every hook there is: what it is for, which symbols can serve it, best first,
-//! and the arguments that its probe relies on.
+//! Every hook there is: what it is for, which symbols can serve it, best first, and the arguments
+//! that its probe relies on.
 //!
-//! The only place that names kernel functions. What a given kernel makes of it
-//! is decided in `plan`.
+//! Functions that take or release references are rows of `probe-abi/src/functions.rs`; the others
+//! are here. These two are the only places that name kernel functions. What a given kernel makes
+//! of it is decided in `plan`.
 
-use crate::hook::{At, Candidate, Context, Family, Hook, Need};
+use crate::{
+    exercise::{Exercise, Test},
+    functions::{GUP, RELEASE},
+    hook::{At, Candidate, Context, Family, Feeds, Hook, Need},
+    prototype::Prototype,
+};
 
-const fn gup(name: &'static str, candidates: &'static [Candidate]) -> Hook {
-    Hook {
-        name,
-        family: Family::Gup,
-        need: Need::IfPresent,
-        candidates,
-    }
-}
-
-const fn release(name: &'static str, candidates: &'static [Candidate]) -> Hook {
-    Hook {
-        name,
-        family: Family::Release,
-        need: Need::IfPresent,
-        candidates,
-    }
-}
-
-const fn call(symbol: &'static str, prototype: &'static [(usize, &'static str)]) -> Candidate {
-    Candidate {
-        symbol,
-        probe: Some(symbol),
-        at: At::Call,
-        context: Context::Task,
-        prototype,
-    }
-}
-
-/// The kernel's own way of giving pins back in a longterm call, where the folios have
-/// to move. By that argument, which came with `memfd_pin_folios()`, it is of Linux 6.11
-/// or later; by the call graphs of 6.12 and later, functions of the GUP family do not
-/// call each other.
-const fn undo(symbol: &'static str, prototype: &'static [(usize, &'static str)]) -> Candidate {
-    Candidate {
-        probe: Some("undo"),
-        at: At::EntryAndReturn,
-        ..call(symbol, prototype)
-    }
-}
-
-const fn entry(symbol: &'static str, prototype: &'static [(usize, &'static str)]) -> Candidate {
-    Candidate {
-        symbol,
-        probe: Some(symbol),
-        at: At::Entry,
-        context: Context::Any,
-        prototype,
-    }
-}
-
-/// The same, where what is missed would be missing from the totals for good.
-const fn entry_with_fallback(
-    symbol: &'static str,
-    prototype: &'static [(usize, &'static str)],
-) -> Candidate {
-    Candidate {
-        at: At::EntryWithFallback,
-        ..entry(symbol, prototype)
-    }
-}
-
-/// At its entry, for a function that sleeps or is called by tasks only.
-const fn entry_of_tasks(
-    symbol: &'static str,
-    prototype: &'static [(usize, &'static str)],
-) -> Candidate {
-    Candidate {
-        context: Context::Task,
-        ..entry(symbol, prototype)
-    }
-}
-
-const fn on_stack(symbol: &'static str) -> Candidate {
-    Candidate {
-        symbol,
-        probe: None,
-        at: At::Stack,
-        context: Context::Any,
-        prototype: &[],
-    }
-}
-
-const FLAGS_2_PAGES_3: &[(usize, &str)] = &[(2, "unsigned int"), (3, "struct page **")];
-const FLAGS_3_PAGES_4: &[(usize, &str)] = &[(3, "unsigned int"), (4, "struct page **")];
-const PAGES_2_FLAGS_3: &[(usize, &str)] = &[(2, "struct page **"), (3, "unsigned int")];
+/// The kernel's own rollback of pins.
+pub const ROLLBACK: &str = "pins_rolled_back";
 
 /// Writeback's walk.
 pub const MKCLEAN: &str = "mkclean";
@@ -104,186 +27,73 @@ pub const ZAP: &str = "zap";
 /// What the unmap takes off the mapcount.
 pub const MAPCOUNT_DECREMENT: &str = "mapcount_decrement";
 
-/// A hook by its name.
-#[must_use]
-pub fn hook(name: &str) -> Option<&'static Hook> {
-    HOOKS.iter().find(|it| it.name == name)
-}
-
 /// The catalogue.
-pub const HOOKS: &[Hook] = &[
-    gup("get_user_pages", &[call("get_user_pages", FLAGS_2_PAGES_3)]),
-    gup(
-        "get_user_pages_fast",
-        &[call("get_user_pages_fast", FLAGS_2_PAGES_3)],
-    ),
-    gup(
-        "get_user_pages_fast_only",
-        &[call("get_user_pages_fast_only", FLAGS_2_PAGES_3)],
-    ),
-    gup(
-        "get_user_pages_remote",
-        &[call("get_user_pages_remote", FLAGS_3_PAGES_4)],
-    ),
-    gup(
-        "get_user_pages_unlocked",
-        &[call("get_user_pages_unlocked", PAGES_2_FLAGS_3)],
-    ),
-    gup(
-        "get_user_pages_locked",
-        &[call("get_user_pages_locked", FLAGS_2_PAGES_3)],
-    ),
-    gup("pin_user_pages", &[call("pin_user_pages", FLAGS_2_PAGES_3)]),
-    gup(
-        "pin_user_pages_fast",
-        &[call("pin_user_pages_fast", FLAGS_2_PAGES_3)],
-    ),
-    gup(
-        "pin_user_pages_fast_only",
-        &[call("pin_user_pages_fast_only", FLAGS_2_PAGES_3)],
-    ),
-    gup(
-        "pin_user_pages_remote",
-        &[call("pin_user_pages_remote", FLAGS_3_PAGES_4)],
-    ),
-    gup(
-        "pin_user_pages_unlocked",
-        &[call("pin_user_pages_unlocked", PAGES_2_FLAGS_3)],
-    ),
-    gup(
-        "pin_user_pages_locked",
-        &[call("pin_user_pages_locked", FLAGS_2_PAGES_3)],
-    ),
-    gup(
-        "memfd_pin_folios",
-        // It gives them back itself when it fails.
-        &[Candidate {
-            at: At::EntryAndReturn,
-            ..call("memfd_pin_folios", &[(3, "struct folio **")])
-        }],
-    ),
-    gup(
-        "folio_add_pin",
-        &[call("folio_add_pin", &[(0, "struct folio *")])],
-    ),
-    gup(
-        "folio_add_pins",
-        &[call(
-            "folio_add_pins",
-            &[(0, "struct folio *"), (1, "unsigned int")],
-        )],
-    ),
-    Hook {
-        name: "pins_undone",
-        family: Family::Gup,
-        need: Need::Optional,
-        candidates: &[
-            undo(
-                "migrate_longterm_unpinnable_folios",
-                &[(1, "struct pages_or_folios *")],
-            ),
-            // What the compiler made it part of, on 6.16 and 6.17.
-            undo(
-                "check_and_migrate_movable_pages_or_folios",
-                &[(0, "struct pages_or_folios *")],
-            ),
-        ],
-    },
-    release(
-        "unpin_user_page",
-        &[entry_with_fallback(
-            "unpin_user_page",
-            &[(0, "struct page *")],
-        )],
-    ),
-    release(
-        "unpin_user_pages",
-        &[entry_of_tasks(
-            "unpin_user_pages",
-            &[(0, "struct page **"), (1, "unsigned long")],
-        )],
-    ),
-    release(
-        "unpin_user_pages_dirty_lock",
-        &[entry_of_tasks(
-            "unpin_user_pages_dirty_lock",
-            &[(0, "struct page **"), (1, "unsigned long"), (2, "bool")],
-        )],
-    ),
-    release(
-        "unpin_user_page_range_dirty_lock",
-        &[entry_of_tasks(
-            "unpin_user_page_range_dirty_lock",
-            &[(0, "struct page *"), (1, "unsigned long"), (2, "bool")],
-        )],
-    ),
-    release(
-        "unpin_user_folio",
-        &[entry_with_fallback(
-            "unpin_user_folio",
-            &[(0, "struct folio *"), (1, "unsigned long")],
-        )],
-    ),
-    release(
-        "unpin_folio",
-        &[entry_of_tasks("unpin_folio", &[(0, "struct folio *")])],
-    ),
-    release(
-        "unpin_folios",
-        &[entry_of_tasks(
-            "unpin_folios",
-            &[(0, "struct folio **"), (1, "unsigned long")],
-        )],
-    ),
+pub const HOOKS: &[Hook] = &joined::<{ GUP.len() + RELEASE.len() + OTHERS.len() + 1 }>();
+
+/// The kernel's own way of releasing pins in a longterm call, where the folios have to move. Where
+/// it is hooked, and functions of the GUP family do not call each other, the return of a call tells
+/// all that there is to know of it. Whether they do is found out by the self-test.
+const ROLLED_BACK: Hook = Hook {
+    name: ROLLBACK,
+    family: Family::Gup,
+    need: Need::Optional,
+    feeds: Feeds::Nothing,
+    test: Test::OnlyCalledBy("longterm pins of folios that have to move"),
+    candidates: &[
+        rollback("migrate_longterm_unpinnable_folios", 1),
+        // What the compiler made it part of, on 6.16 and 6.17.
+        rollback("check_and_migrate_movable_pages_or_folios", 0),
+    ],
+};
+
+const OTHERS: &[Hook] = &[
     Hook {
         name: "bio_release",
         family: Family::Release,
         need: Need::Unless("BIO_PAGE_PINNED"),
+        feeds: Feeds::ReferencesReleased,
+        test: Test::By(&[Exercise::DirectRead]),
         candidates: &[
-            Candidate {
-                symbol: "__bio_release_pages",
-                probe: Some("bio_release"),
-                at: At::Entry,
-                context: Context::Any,
-                prototype: &[(0, "struct bio *")],
-            },
+            entry("__bio_release_pages", "bio_release", BIO),
             // What the compiler made of its larger half, where it split it: the
             // function itself is then a test of one flag, which callers beside it
             // have inlined.
-            Candidate {
-                symbol: "bio_release_pages.part.0",
-                probe: Some("bio_release"),
-                at: At::Entry,
-                context: Context::Any,
-                prototype: &[(0, "struct bio *")],
-            },
-            Candidate {
-                symbol: "bio_release_pages",
-                probe: Some("bio_release"),
-                at: At::Entry,
-                context: Context::Any,
-                prototype: &[(0, "struct bio *")],
-            },
+            entry("bio_release_pages.part.0", "bio_release", BIO),
+            entry("bio_release_pages", "bio_release", BIO),
         ],
+    },
+    Hook {
+        name: "calls_in_flight",
+        family: Family::Gup,
+        need: Need::Wanted,
+        feeds: Feeds::Nothing,
+        test: Test::OnlyCalledBy("calls that do not find all of their pages in the page tables"),
+        // All of the GUP family come here before they may sleep; the third argument is how many
+        // pages are wanted.
+        candidates: &[Candidate {
+            at: At::EntryAndReturn,
+            context: Context::Task,
+            ..entry(
+                "__gup_longterm_locked",
+                "in_flight",
+                Prototype::one((2, "unsigned long")),
+            )
+        }],
     },
     Hook {
         name: MKCLEAN,
         family: Family::Mkclean,
         need: Need::Required,
+        feeds: Feeds::Walks,
+        test: Test::By(&[Exercise::Writeback]),
         candidates: &[
             Candidate {
-                symbol: "folio_mkclean",
-                probe: Some("mkclean"),
                 at: At::EntryAndReturn,
-                context: Context::Any,
-                prototype: &[(0, "struct folio *")],
+                ..entry("folio_mkclean", "mkclean", FOLIO)
             },
             Candidate {
-                symbol: "page_mkclean",
-                probe: Some("mkclean"),
                 at: At::EntryAndReturn,
-                context: Context::Any,
-                prototype: &[(0, "struct page *")],
+                ..entry("page_mkclean", "mkclean", PAGE)
             },
         ],
     },
@@ -291,18 +101,23 @@ pub const HOOKS: &[Hook] = &[
         name: PTES_FOUND,
         family: Family::Mkclean,
         need: Need::Wanted,
+        feeds: Feeds::Nothing,
+        test: Test::By(&[Exercise::Writeback]),
         candidates: &[Candidate {
-            symbol: "page_vma_mapped_walk",
-            probe: Some("page_vma_mapped_walk"),
             at: At::Return,
-            context: Context::Any,
-            prototype: &[],
+            ..entry(
+                "page_vma_mapped_walk",
+                "page_vma_mapped_walk",
+                Prototype::NONE,
+            )
         }],
     },
     Hook {
         name: ZAP,
         family: Family::Zap,
         need: Need::Wanted,
+        feeds: Feeds::Zaps,
+        test: Test::By(&[Exercise::UnmapInWriteback]),
         // Inlined on every kernel seen so far; first all the same, and behind
         // it the callers that it was inlined into, newest name first.
         candidates: &[
@@ -315,15 +130,79 @@ pub const HOOKS: &[Hook] = &[
         name: MAPCOUNT_DECREMENT,
         family: Family::Zap,
         need: Need::Wanted,
+        feeds: Feeds::Zaps,
+        test: Test::By(&[Exercise::Unmap]),
         candidates: &[
             entry(
                 "folio_remove_rmap_ptes",
-                &[(0, "struct folio *"), (1, "struct page *"), (2, "int")],
+                "folio_remove_rmap_ptes",
+                Prototype::three((0, "struct folio *"), (1, "struct page *"), (2, "int")),
             ),
-            entry("page_remove_rmap", &[(0, "struct page *")]),
+            entry("page_remove_rmap", "page_remove_rmap", PAGE),
         ],
     },
 ];
+
+const BIO: Prototype = Prototype::one((0, "struct bio *"));
+const FOLIO: Prototype = Prototype::one((0, "struct folio *"));
+const PAGE: Prototype = Prototype::one((0, "struct page *"));
+
+/// At its entry, whoever calls it.
+const fn entry(symbol: &'static str, probe: &'static str, prototype: Prototype) -> Candidate {
+    Candidate {
+        symbol,
+        probe: Some(probe),
+        at: At::Entry,
+        context: Context::Any,
+        prototype,
+    }
+}
+
+const fn rollback(symbol: &'static str, argument: usize) -> Candidate {
+    Candidate {
+        at: At::EntryAndReturn,
+        context: Context::Task,
+        ..entry(
+            symbol,
+            "rollback",
+            Prototype::one((argument, "struct pages_or_folios *")),
+        )
+    }
+}
+
+const fn on_stack(symbol: &'static str) -> Candidate {
+    Candidate {
+        symbol,
+        probe: None,
+        at: At::Stack,
+        context: Context::Any,
+        prototype: Prototype::NONE,
+    }
+}
+
+/// What takes, what rolls back, what releases, and the rest: they are attached from the end, so
+/// that what a program relies on is there before it.
+const fn joined<const N: usize>() -> [Hook; N] {
+    let mut all = [ROLLED_BACK; N];
+    let parts = [GUP, &[ROLLED_BACK], RELEASE, OTHERS];
+    let (mut part, mut at) = (0, 0);
+    while part < parts.len() {
+        let mut row = 0;
+        while row < parts[part].len() {
+            all[at] = parts[part][row];
+            at += 1;
+            row += 1;
+        }
+        part += 1;
+    }
+    all
+}
+
+/// A hook by its name.
+#[must_use]
+pub fn hook(name: &str) -> Option<&'static Hook> {
+    HOOKS.iter().find(|it| it.name == name)
+}
 
 #[cfg(test)]
 mod tests {

@@ -1,8 +1,10 @@
 //! What the catalogue is made of: a hook, the functions that can serve it, and what is known of
 //! each.
 
+use crate::{exercise::Test, prototype::Prototype};
+
 /// A logical hook: one fact about pinned memory, however a kernel names it.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Hook {
     /// Name in metrics, logs and reports.
     pub name: &'static str,
@@ -10,6 +12,10 @@ pub struct Hook {
     pub family: Family,
     /// What it means when nothing can serve it.
     pub need: Need,
+    /// What is counted there.
+    pub feeds: Feeds,
+    /// What the self-test can do about it.
+    pub test: Test,
     /// Functions that can serve it, best first.
     pub candidates: &'static [Candidate],
 }
@@ -40,6 +46,26 @@ impl Family {
     }
 }
 
+/// What is counted at a hook, and by that which metrics it feeds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Feeds {
+    /// Pins taken (`FOLL_PIN`).
+    Pins,
+    /// Plain references taken (`FOLL_GET`).
+    References,
+    /// Pins released.
+    PinsReleased,
+    /// Plain references released.
+    ReferencesReleased,
+    /// Walks of writeback.
+    Walks,
+    /// Zaps during them.
+    Zaps,
+    /// Nothing: it tells other hooks or the judge what it sees, and they say so themselves where
+    /// it does not.
+    Nothing,
+}
+
 /// What it means when no candidate can serve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
@@ -58,7 +84,7 @@ pub enum Need {
 }
 
 /// One way to serve a hook.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Candidate {
     /// The kernel function.
     pub symbol: &'static str,
@@ -69,8 +95,8 @@ pub struct Candidate {
     pub at: At,
     /// Who calls the function.
     pub context: Context,
-    /// Arguments the probe reads: index and type, as BTF spells it.
-    pub prototype: &'static [(usize, &'static str)],
+    /// Arguments that the probe reads.
+    pub prototype: Prototype,
 }
 
 /// Who calls the function.

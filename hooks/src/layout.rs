@@ -166,11 +166,12 @@ pub fn layout(facts: &Facts) -> Result<Layout, LayoutError> {
     };
     let after = |outer: &str, bytes: u32| member(outer).map_or(ABSENT, |it| it + bytes);
     // An element of an array by the type of process id that it is for.
-    let element = |array: &str, of: &str| {
-        match (facts.sizes.get(of), facts.enumerators.get("PIDTYPE_TGID")) {
-            (Some(size), Some(index)) => after(array, size * *index as u32),
-            _ => ABSENT,
-        }
+    let element = |array: &str, of: &str| match (
+        facts.sizes.get(of),
+        facts.enumerators.get("PIDTYPE_TGID"),
+    ) {
+        (Some(size), Some(index)) => after(array, size * *index as u32),
+        _ => ABSENT,
     };
     let address = |symbol: &str| facts.symbols.get(symbol).map_or(0, |it| it.start);
     let bit = |name: &str| facts.enumerators.get(name).map_or(ABSENT, |it| *it as u32);

@@ -6,18 +6,23 @@
 
 mod attach;
 mod catalogue;
+mod exercise;
 mod facts;
+mod functions;
 mod hook;
 mod layout;
 mod plan;
 mod programs;
+mod prototype;
 mod reject;
 
 pub use attach::{Attach, Method};
-pub use catalogue::{HOOKS, MAPCOUNT_DECREMENT, MKCLEAN, PTES_FOUND, ZAP, hook};
+pub use catalogue::{HOOKS, MAPCOUNT_DECREMENT, MKCLEAN, PTES_FOUND, ROLLBACK, ZAP, hook};
+pub use exercise::{Exercise, Test};
 pub use facts::{Facts, Function, Methods, Range, SURE_ARGUMENTS, Support};
-pub use hook::{At, Candidate, Context, Family, Hook, Need};
+pub use hook::{At, Candidate, Context, Family, Feeds, Hook, Need};
 pub use layout::{ENUMERATORS, LayoutError, MEMBERS, SIZES, SYMBOLS, layout};
 pub use plan::{NoHook, Obstacle, Step, fatal, obstacle, plan};
 pub use programs::{Entries, calls_nest, entries, is_fallback, program_names};
+pub use prototype::{Argument, Prototype};
 pub use reject::Reject;

@@ -122,17 +122,14 @@ fn check(candidate: &Candidate, facts: &Facts, attach: Attach) -> Result<Vec<Met
 /// A function without a BTF entry cannot be checked and is not trusted: a
 /// changed argument must make it unusable, not wrong.
 fn check_prototype(candidate: &Candidate, function: &Function) -> Result<(), Reject> {
-    if candidate.prototype.is_empty() {
-        return Ok(());
-    }
     let unknown = Vec::new();
     let arguments = function.arguments.as_ref().unwrap_or(&unknown);
-    for (argument, expected) in candidate.prototype {
-        let found = arguments.get(*argument).map_or("nothing", String::as_str);
-        if found != *expected {
+    for (argument, expected) in candidate.prototype.arguments() {
+        let found = arguments.get(argument).map_or("nothing", String::as_str);
+        if found != expected {
             return Err(Reject::Prototype {
-                argument: *argument,
-                expected: (*expected).to_owned(),
+                argument,
+                expected: expected.to_owned(),
                 found: found.to_owned(),
             });
         }

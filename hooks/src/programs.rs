@@ -15,22 +15,24 @@ pub enum Entries {
     Elided,
 }
 
-/// Whether a function of the GUP family may call another, as far as is known.
+/// Whether a function of the GUP family may call another. `seen` is whether this kernel was seen to
+/// do so, if that is known. Where the kernel's own rollback has no hook, the entries of calls tell
+/// what rolls back, and are needed as if calls did nest.
 #[must_use]
-pub fn calls_nest(steps: &[Step]) -> bool {
+pub fn calls_nest(steps: &[Step], seen: Option<bool>) -> bool {
     let mut optional = steps.iter().filter(|it| it.hook.need == Need::Optional);
-    optional.all(|it| it.usable.is_empty())
+    seen != Some(false) || optional.all(|it| it.usable.is_empty())
 }
 
 /// As planned: entries are elided where calls do not nest and some call is hooked by fentry.
 #[must_use]
-pub fn entries(steps: &[Step]) -> Entries {
+pub fn entries(steps: &[Step], calls_nest: bool) -> Entries {
     let by_fentry = |step: &Step| {
         step.usable.first().is_some_and(|(candidate, methods)| {
             candidate.at == At::Call && methods.first() == Some(&Method::Fentry)
         })
     };
-    match !calls_nest(steps) && steps.iter().any(by_fentry) {
+    match !calls_nest && steps.iter().any(by_fentry) {
         true => Entries::Elided,
         false => Entries::Needed,
     }
@@ -76,7 +78,7 @@ pub fn program_names(candidate: &Candidate, method: Method, entries: Entries) ->
 mod tests {
     use super::*;
     use crate::{
-        catalogue::{HOOKS, hook},
+        catalogue::{HOOKS, MKCLEAN, ROLLBACK, hook},
         hook::{Family, Hook},
     };
 
@@ -110,7 +112,7 @@ mod tests {
 
     #[test]
     fn what_rolls_back_in_itself_is_seen_at_its_entry_too() {
-        for hook in ["memfd_pin_folios", "pins_undone", "mkclean"] {
+        for hook in ["memfd_pin_folios", ROLLBACK, MKCLEAN] {
             assert_eq!(programs(hook, Method::Fentry, Entries::Elided).len(), 2);
         }
     }

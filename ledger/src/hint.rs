@@ -45,8 +45,7 @@ pub fn clear_hint<T: Table>(table: T, bucket: T::Bucket, slot: usize) -> bool {
 #[inline(always)]
 pub(crate) fn unlock<T: Table>(table: T, bucket: T::Bucket, slot: usize, busy: u64, new: u64) {
     let hinted = |word: u64| (word | Word::HINT) & !Word::DOUBT;
-    if !table.swap(bucket, slot, busy, new)
-        && !table.swap(bucket, slot, hinted(busy), hinted(new))
+    if !table.swap(bucket, slot, busy, new) && !table.swap(bucket, slot, hinted(busy), hinted(new))
     {
         table.force(bucket, slot, new);
     }

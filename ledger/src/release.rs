@@ -124,7 +124,8 @@ impl Release {
             let found = candidate(fit, table.since(bucket, slot), slot);
             // By bits, not by comparing: the verifier would follow each outcome of each
             // slot.
-            let nearer = table.opaque(found >> (TIME_BITS + SLOT_BITS))
+            let nearer = table
+                .opaque(found >> (TIME_BITS + SLOT_BITS))
                 .wrapping_sub(self.best >> (TIME_BITS + SLOT_BITS)) as i64;
             if nearer > 0 {
                 self.rivals = table.zero();

@@ -89,7 +89,10 @@ fn has(book: &Small, expected: &[(u32, u64)]) {
         assert_eq!(book.of(7, *owner), *pins, "owner {owner}");
     }
     let all: u64 = expected.iter().map(|it| it.1).sum();
-    assert_eq!(book.pins().cast_signed() + book.outside(), all.cast_signed());
+    assert_eq!(
+        book.pins().cast_signed() + book.outside(),
+        all.cast_signed()
+    );
 }
 
 #[test]

@@ -16,18 +16,41 @@ const OWNERS: u32 = 4;
 
 #[derive(Clone, Debug)]
 enum Act {
-    Pin { folio: u64, owner: u32, n: u64 },
-    Release { folio: u64, owner: u32, n: u64 },
+    Pin {
+        folio: u64,
+        owner: u32,
+        n: u64,
+    },
+    Release {
+        folio: u64,
+        owner: u32,
+        n: u64,
+    },
     /// In an interrupt: whose it is, is not known.
-    ReleaseUnknown { folio: u64, n: u64 },
+    ReleaseUnknown {
+        folio: u64,
+        n: u64,
+    },
     /// No program saw it.
-    ReleaseUnseen { folio: u64, owner: u32, n: u64 },
+    ReleaseUnseen {
+        folio: u64,
+        owner: u32,
+        n: u64,
+    },
     /// Nobody saw the pin.
-    PinUnseen { folio: u64, owner: u32, n: u64 },
+    PinUnseen {
+        folio: u64,
+        owner: u32,
+        n: u64,
+    },
     /// The ledger is held against the kernel's own count.
-    Audit { folio: u64 },
+    Audit {
+        folio: u64,
+    },
     /// A walk finds the folio clean.
-    Close { folio: u64 },
+    Close {
+        folio: u64,
+    },
     /// Hints that nobody needs are taken off.
     ClearHints,
 }
@@ -86,7 +109,11 @@ impl<const S: usize> World<S> {
         let of = |number: u64| Releaser {
             tgid: 100 * number,
             mm: 0x1000 * number,
-            object: if number == u64::from(OWNERS) { 0xabc } else { 0 },
+            object: if number == u64::from(OWNERS) {
+                0xabc
+            } else {
+                0
+            },
         };
         let owners: Vec<_> = (0..=u64::from(OWNERS)).map(of).collect();
         Self {
@@ -200,8 +227,17 @@ impl<const S: usize> World<S> {
     fn check(&self, after: &Act) {
         let kernel: u64 = self.truths.values().map(Truth::all).sum();
         let ledger = self.book.pins().cast_signed() + self.book.outside();
-        assert_eq!(ledger + self.unseen, kernel.cast_signed(), "after {after:?}");
-        assert_eq!(self.book.lost(Lost::CONTENDED), 0, "contended after {after:?}: {:?}", self.book.slots().collect::<Vec<_>>());
+        assert_eq!(
+            ledger + self.unseen,
+            kernel.cast_signed(),
+            "after {after:?}"
+        );
+        assert_eq!(
+            self.book.lost(Lost::CONTENDED),
+            0,
+            "contended after {after:?}: {:?}",
+            self.book.slots().collect::<Vec<_>>()
+        );
         let exact = [Lost::OWNERS_FULL, Lost::LEDGER_FULL];
         if self.book.level() > 0 || exact.iter().any(|it| self.book.lost(*it) > 0) {
             return;
@@ -215,7 +251,10 @@ impl<const S: usize> World<S> {
                     "owner {owner} on folio {folio} after {after:?}"
                 );
             }
-            assert!(!self.book.is_a_guess(*folio), "folio {folio} after {after:?}");
+            assert!(
+                !self.book.is_a_guess(*folio),
+                "folio {folio} after {after:?}"
+            );
         }
     }
 }
@@ -251,9 +290,21 @@ proptest! {
 fn what_was_not_seen_is_taken_off_and_nobody_elses_with_it() {
     let mut world = World::<8>::new(4);
     for act in [
-        Act::Pin { folio: 1, owner: 1, n: 3 },
-        Act::Pin { folio: 1, owner: 2, n: 2 },
-        Act::ReleaseUnseen { folio: 1, owner: 1, n: 3 },
+        Act::Pin {
+            folio: 1,
+            owner: 1,
+            n: 3,
+        },
+        Act::Pin {
+            folio: 1,
+            owner: 2,
+            n: 2,
+        },
+        Act::ReleaseUnseen {
+            folio: 1,
+            owner: 1,
+            n: 3,
+        },
         Act::Audit { folio: 1 },
     ] {
         world.run(&act);
@@ -266,9 +317,17 @@ fn what_was_not_seen_is_taken_off_and_nobody_elses_with_it() {
 fn a_release_in_an_interrupt_is_not_of_what_belongs_to_an_object() {
     let mut world = World::<8>::new(4);
     for act in [
-        Act::Pin { folio: 1, owner: 1, n: 1 },
+        Act::Pin {
+            folio: 1,
+            owner: 1,
+            n: 1,
+        },
         // The one with an object pins last.
-        Act::Pin { folio: 1, owner: OWNERS, n: 1 },
+        Act::Pin {
+            folio: 1,
+            owner: OWNERS,
+            n: 1,
+        },
         Act::ReleaseUnknown { folio: 1, n: 1 },
     ] {
         world.run(&act);
@@ -281,8 +340,16 @@ fn a_release_in_an_interrupt_is_not_of_what_belongs_to_an_object() {
 fn of_two_that_fit_alike_the_newest_is_taken_and_the_rest_is_a_guess() {
     let mut world = World::<8>::new(4);
     for act in [
-        Act::Pin { folio: 1, owner: 1, n: 1 },
-        Act::Pin { folio: 1, owner: 2, n: 1 },
+        Act::Pin {
+            folio: 1,
+            owner: 1,
+            n: 1,
+        },
+        Act::Pin {
+            folio: 1,
+            owner: 2,
+            n: 1,
+        },
         Act::ReleaseUnknown { folio: 1, n: 1 },
     ] {
         world.run(&act);
@@ -290,8 +357,16 @@ fn of_two_that_fit_alike_the_newest_is_taken_and_the_rest_is_a_guess() {
     assert_eq!(world.book.held(1, 0), [(1, 1)]);
     assert!(world.book.is_a_guess(1));
     // Until it is pinned anew.
-    world.run(&Act::Release { folio: 1, owner: 2, n: 1 });
-    world.run(&Act::Pin { folio: 1, owner: 1, n: 1 });
+    world.run(&Act::Release {
+        folio: 1,
+        owner: 2,
+        n: 1,
+    });
+    world.run(&Act::Pin {
+        folio: 1,
+        owner: 1,
+        n: 1,
+    });
     assert!(!world.book.is_a_guess(1));
 }
 

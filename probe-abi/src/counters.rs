@@ -22,8 +22,8 @@ pub struct CpuCounters {
     pub gup_calls: u64,
     /// Calls of the `unpin_*` family.
     pub unpin_calls: u64,
-    /// Pins that the kernel undid inside a pin call (a longterm pin that migrated).
-    pub pages_undone: u64,
+    /// Pins that the kernel rolled back inside a pin call (a longterm pin that migrated).
+    pub pages_rolled_back: u64,
     /// `folio_mkclean()` / `page_mkclean()` calls, by [`WalkKind`].
     pub walks: [u64; WALK_KINDS],
     /// Samples that a walk wanted to send: delivered plus `Lost::RING_FULL`.

@@ -10,6 +10,7 @@ extern crate std;
 
 mod cast;
 mod counters;
+mod functions;
 mod layout;
 mod ledger;
 mod owner;
@@ -20,17 +21,16 @@ mod strata;
 
 pub use cast::{CAST_CALL, CAST_CALL_CODE};
 pub use counters::{CpuCounters, Lost, NESTED_CALLS, WALK_KINDS, WalkKind};
+pub use functions::{GUP_FUNCTIONS, place};
 pub use layout::{ABSENT, Layout};
 pub use ledger::{
-    BUCKET_SLOTS, Bucket, Kind, NOBODY, NoteFlags, SlotNote, Word, bucket_of, folio_key, hash_of, ledger_shift,
-    opened_at, page_high, preferred_slot_of, second_hash_of,
+    BUCKET_SLOTS, Bucket, Kind, NOBODY, NoteFlags, SlotNote, Word, bucket_of, folio_key, hash_of,
+    ledger_shift, opened_at, page_high, preferred_slot_of, second_hash_of,
 };
-pub use owner::{
-    CALL_FRAMES, GUP_FUNCTIONS, HOLD_BUCKETS, Owner, OwnerTag, hold_bucket, owner_slot,
-};
+pub use owner::{CALL_FRAMES, HOLD_BUCKETS, Owner, OwnerTag, hold_bucket, owner_slot};
 pub use query::{
-    AMENDMENTS_AT_ONCE, Amendment, Answer, CALLS, Call, FOLIOS_AT_ONCE, Folio, NAME_BYTES,
-    Node, PATH_DEPTH, PROCESSES_AT_ONCE, Process, Query,
+    AMENDMENTS_AT_ONCE, Amendment, Answer, CALLS, Call, FOLIOS_AT_ONCE, Folio, NAME_BYTES, Node,
+    PATH_DEPTH, PROCESSES_AT_ONCE, Process, Query,
 };
 pub use sample::{MkcleanSample, SampleFlags};
 pub use settings::Settings;

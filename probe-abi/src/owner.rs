@@ -14,25 +14,6 @@ pub const HOLD_BUCKETS: usize = 32;
 /// Nanoseconds below which the first bucket of hold times counts: 2 to the tenth.
 const FIRST_HOLD_BITS: u32 = 10;
 
-/// Functions of the GUP family; [`Owner::function`] is an index into this list.
-pub const GUP_FUNCTIONS: [&str; 15] = [
-    "get_user_pages",
-    "get_user_pages_fast",
-    "get_user_pages_fast_only",
-    "get_user_pages_remote",
-    "get_user_pages_unlocked",
-    "get_user_pages_locked",
-    "pin_user_pages",
-    "pin_user_pages_fast",
-    "pin_user_pages_fast_only",
-    "pin_user_pages_remote",
-    "pin_user_pages_unlocked",
-    "pin_user_pages_locked",
-    "memfd_pin_folios",
-    "folio_add_pin",
-    "folio_add_pins",
-];
-
 /// State and identity of a record, in one word that is changed by compare-and-swap.
 ///
 /// | bits | meaning |
@@ -96,7 +77,7 @@ pub struct Owner {
     pub tgid: u32,
     /// User id, as the initial namespace counts.
     pub uid: u32,
-    /// Which function of the GUP family was called: index in the agent's list.
+    /// Which function of the GUP family was called: index in [`crate::GUP_FUNCTIONS`].
     pub function: u32,
     /// `gup_flags` of the call, as far as they tell owners apart.
     pub flags: u32,

@@ -10,7 +10,7 @@ use aya_ebpf::{
     programs::{FEntryContext, FExitContext, ProbeContext, RetProbeContext},
 };
 use pastey::paste;
-use probe_abi::{ABSENT, CpuCounters, GUP_FUNCTIONS, Lost};
+use probe_abi::{ABSENT, CpuCounters, GUP_FUNCTIONS, Lost, gup_functions, place};
 
 use crate::{
     book::{
@@ -95,22 +95,7 @@ fn arguments(gup: Gup) -> u32 {
 
 /// Place of a function in [`GUP_FUNCTIONS`].
 const fn id(symbol: &str) -> u32 {
-    let mut id = 0;
-    while id < GUP_FUNCTIONS.len() {
-        let name = GUP_FUNCTIONS[id].as_bytes();
-        let wanted = symbol.as_bytes();
-        let mut same = name.len() == wanted.len();
-        let mut byte = 0;
-        while same && byte < wanted.len() {
-            same = name[byte] == wanted[byte];
-            byte += 1;
-        }
-        if same {
-            return id as u32;
-        }
-        id += 1;
-    }
-    panic!("not a function of the GUP family")
+    place(symbol, &GUP_FUNCTIONS) as u32
 }
 
 /// The call begins. The thread's entry, if this is the outermost call.
@@ -347,24 +332,25 @@ macro_rules! gup {
             }
         }
     };
-    // `(.., flags, pages, ..)` at the given places.
-    ($symbol:ident, $act:expr, $flags:literal, $pages:literal) => {
+}
+
+/// Those of every function.
+macro_rules! programs {
+    ($({ $symbol:ident, $act:ident, $shape:ident $arguments:tt, $test:expr })*) => {
+        $(programs!(@$shape $arguments $symbol, Act::$act);)*
+    };
+    (@Pages { flags: $flags:literal, array: $pages:literal } $symbol:ident, $act:expr) => {
         gup!($symbol, $act, Some($flags), $pages, Shape::Array);
+    };
+    (@Folios { array: $folios:literal } $symbol:ident, $act:expr) => {
+        gup!($symbol, $act, None, $folios, Shape::Array);
+    };
+    (@Folio { folio: $folio:literal } $symbol:ident, $act:expr) => {
+        gup!($symbol, $act, None, $folio, Shape::Folio);
+    };
+    (@FolioTimes { folio: $folio:literal, times: 1 } $symbol:ident, $act:expr) => {
+        gup!($symbol, $act, None, $folio, Shape::FolioTimes);
     };
 }
 
-gup!(get_user_pages, Act::Get, 2, 3);
-gup!(get_user_pages_fast, Act::Get, 2, 3);
-gup!(get_user_pages_fast_only, Act::Get, 2, 3);
-gup!(get_user_pages_remote, Act::Get, 3, 4);
-gup!(get_user_pages_unlocked, Act::Get, 3, 2);
-gup!(get_user_pages_locked, Act::Get, 2, 3);
-gup!(pin_user_pages, Act::Pin, 2, 3);
-gup!(pin_user_pages_fast, Act::Pin, 2, 3);
-gup!(pin_user_pages_fast_only, Act::Pin, 2, 3);
-gup!(pin_user_pages_remote, Act::Pin, 3, 4);
-gup!(pin_user_pages_unlocked, Act::Pin, 3, 2);
-gup!(pin_user_pages_locked, Act::Pin, 2, 3);
-gup!(memfd_pin_folios, Act::Pin, None, 3, Shape::Array);
-gup!(folio_add_pin, Act::Pin, None, 0, Shape::Folio);
-gup!(folio_add_pins, Act::Pin, None, 0, Shape::FolioTimes);
+gup_functions!(programs);

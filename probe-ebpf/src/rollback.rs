@@ -171,21 +171,21 @@ fn leave() -> u32 {
 }
 
 #[kprobe]
-fn undo_kprobe(_ctx: ProbeContext) -> u32 {
+fn rollback_kprobe(_ctx: ProbeContext) -> u32 {
     enter()
 }
 
 #[kretprobe]
-fn undo_kretprobe(_ctx: RetProbeContext) -> u32 {
+fn rollback_kretprobe(_ctx: RetProbeContext) -> u32 {
     leave()
 }
 
 #[fentry]
-fn undo_fentry(_ctx: FEntryContext) -> u32 {
+fn rollback_fentry(_ctx: FEntryContext) -> u32 {
     enter()
 }
 
 #[fexit]
-fn undo_fexit(_ctx: FExitContext) -> u32 {
+fn rollback_fexit(_ctx: FExitContext) -> u32 {
     leave()
 }

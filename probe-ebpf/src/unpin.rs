@@ -7,7 +7,7 @@ use aya_ebpf::{
     programs::{FEntryContext, ProbeContext},
 };
 use pastey::paste;
-use probe_abi::CpuCounters;
+use probe_abi::{CpuCounters, release_functions};
 
 use crate::{
     book::{
@@ -61,7 +61,7 @@ fn release(
             Shape::Array | Shape::DirtyArray => rollback::left_in(args.arg(0), n),
             Shape::One | Shape::Times | Shape::Range => n,
         };
-        counters::add(n, offset_of!(CpuCounters, pages_undone));
+        counters::add(n, offset_of!(CpuCounters, pages_rolled_back));
         return 0;
     }
     let released = match shape {
@@ -183,10 +183,42 @@ macro_rules! unpin_one {
     };
 }
 
-unpin_one!(unpin_user_page, Shape::One);
-unpin_one!(unpin_user_folio, Shape::Times);
-unpin!(unpin_folio, Shape::One);
-unpin!(unpin_user_pages, Shape::Array);
-unpin!(unpin_user_pages_dirty_lock, Shape::DirtyArray);
-unpin!(unpin_user_page_range_dirty_lock, Shape::Range);
-unpin!(unpin_folios, Shape::Array);
+/// What the shape of a row is here.
+macro_rules! shape {
+    (Page) => {
+        Shape::One
+    };
+    (Folio) => {
+        Shape::One
+    };
+    (FolioTimes) => {
+        Shape::Times
+    };
+    (PageArray) => {
+        Shape::Array
+    };
+    (FolioArray) => {
+        Shape::Array
+    };
+    (DirtyPageArray) => {
+        Shape::DirtyArray
+    };
+    (PageRange) => {
+        Shape::Range
+    };
+}
+
+/// The entries of every function.
+macro_rules! programs {
+    ($({ $symbol:ident, $shape:ident, $callers:ident, $test:expr })*) => {
+        $(programs!(@$callers $symbol, shape!($shape));)*
+    };
+    (@Tasks $symbol:ident, $shape:expr) => {
+        unpin!($symbol, $shape);
+    };
+    (@Interrupts $symbol:ident, $shape:expr) => {
+        unpin_one!($symbol, $shape);
+    };
+}
+
+release_functions!(programs);

@@ -22,8 +22,8 @@ pub use answers::WrongVerdict;
 pub use errors::{Disagreement, Errors};
 pub use heals::Ended;
 use heals::Heals;
-pub use observe::contradicts;
 pub use inputs::{Inputs, Losses};
+pub use observe::contradicts;
 use race::Erred;
 pub use race::{Race, Walks};
 

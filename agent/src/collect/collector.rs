@@ -579,7 +579,7 @@ fn moved(totals: &CpuCounters) -> u64 {
     totals
         .pages_pinned
         .wrapping_add(totals.pages_unpinned)
-        .wrapping_add(totals.pages_undone)
+        .wrapping_add(totals.pages_rolled_back)
 }
 
 fn outside(totals: &CpuCounters) -> [i64; probe_abi::STRATA] {

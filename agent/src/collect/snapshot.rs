@@ -73,10 +73,10 @@ impl Snapshot {
         let CpuCounters {
             pages_pinned,
             pages_unpinned,
-            pages_undone,
+            pages_rolled_back,
             ..
         } = self.totals;
-        let untold = |kernel: u64, ours: u64| kernel.saturating_sub(ours + pages_undone);
+        let untold = |kernel: u64, ours: u64| kernel.saturating_sub(ours + pages_rolled_back);
         let acquired = untold(self.kernel_since_start.acquired, pages_pinned);
         acquired.min(untold(self.kernel_since_start.released, pages_unpinned))
     }

@@ -164,27 +164,17 @@ pub(crate) struct DoctorOptions {
     pub(crate) quiet: bool,
 }
 
-/// A time like `30s`, `5m`, `1h`, `500ms`; a bare number is seconds.
+/// A time like `30s`, `5m`, `1h 30m`, `500ms`; a bare number is seconds.
 fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = number
-        .parse()
-        .map_err(|_| format!("expected a time like 30s, 5m or 1h, not `{text}`"))?;
-    let milliseconds = match unit {
-        "ms" => 1,
-        "" | "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        _ => return Err(format!("unknown unit `{unit}` in `{text}`: ms, s, m or h")),
+    let time = match text.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => humantime::parse_duration(text)
+            .map_err(|error| format!("{error}; expected a time like 30s, 5m or 1h 30m"))?,
     };
-    number
-        .checked_mul(milliseconds)
-        .filter(|it| *it > 0)
-        .map(Duration::from_millis)
-        .ok_or_else(|| format!("`{text}` is out of range"))
+    match time.is_zero() {
+        true => Err("it has to be longer than nothing".to_owned()),
+        false => Ok(time),
+    }
 }
 
 fn ring_bytes(text: &str) -> Result<u32, String> {
@@ -235,8 +225,16 @@ mod tests {
     fn times_are_read_with_their_units() {
         assert_eq!(duration("30s"), Ok(Duration::from_secs(30)));
         assert_eq!(duration("2"), Ok(Duration::from_secs(2)));
-        assert_eq!(duration("1h"), Ok(Duration::from_secs(3600)));
-        for wrong in ["", "s", "1 day", "0s", "99999999999999999999h"] {
+        assert_eq!(duration("1h 30m"), Ok(Duration::from_secs(5400)));
+        for wrong in [
+            "",
+            "s",
+            "1 moment",
+            "0s",
+            "0",
+            "-5",
+            "99999999999999999999h",
+        ] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
     }

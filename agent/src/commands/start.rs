@@ -12,7 +12,7 @@ use crate::{
     collect::{self, Collecting, Collector, Hook, Parts, Source},
     error::AgentError,
     kernel::{
-        attach::{self, Attached, Sizes},
+        attach::{self, Attached, Sizes, Wanted, kernel_btf},
         facts::{self, Privileges},
     },
     selftest::{self, Findings},
@@ -91,14 +91,14 @@ pub(super) async fn start(
 
 /// The value of `FOLL_LONGTERM`: BTF's, or else what the self-test found.
 fn longterm_flag(facts: &Facts, findings: &Findings) -> Option<u32> {
-    let told = facts.enumerators.get("FOLL_LONGTERM");
-    let told = told.and_then(|it| u32::try_from(*it).ok());
-    if let (Some(told), Some(found)) = (told, findings.longterm_flag)
-        && told != found
+    let in_btf = facts.enumerators.get("FOLL_LONGTERM");
+    let in_btf = in_btf.and_then(|it| u32::try_from(*it).ok());
+    if let (Some(in_btf), Some(found)) = (in_btf, findings.longterm_flag)
+        && in_btf != found
     {
-        warn!("FOLL_LONGTERM is {told:#x}, and the self-test found {found:#x}");
+        warn!("FOLL_LONGTERM is {in_btf:#x}, and the self-test found {found:#x}");
     }
-    told.or(findings.longterm_flag)
+    in_btf.or(findings.longterm_flag)
 }
 
 fn attach(
@@ -123,7 +123,15 @@ fn attach(
         ledger_slots: options.ledger_folios,
         owners: options.owners,
     };
-    let mut attached = attach::attach(facts, &steps, layout, sizes)?;
+    let btf = kernel_btf()?;
+    let mut attached = attach::attach(&Wanted {
+        facts,
+        steps: &steps,
+        layout: &layout,
+        sizes,
+        btf: &btf,
+        nested: selftest::calls_nest(facts, &btf),
+    })?;
     let findings = selftest::run(&mut attached);
     if let Some(key) = findings.uncounted_zero_page {
         attached.settings.leave_out(key);

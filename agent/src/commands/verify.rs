@@ -9,9 +9,10 @@ use super::failure::{Done, Failure};
 use crate::{
     error::AgentError,
     kernel::{
-        attach::{self, Sizes},
+        attach::{self, Sizes, Wanted, kernel_btf},
         facts,
     },
+    selftest::calls_nest,
     views::output,
 };
 
@@ -37,7 +38,16 @@ fn load_all() -> Result<(), AgentError> {
         ledger_slots: 1024,
         owners: 1024,
     };
-    attach::load_all(&facts, &steps, layout, sizes, |loaded| {
+    let btf = kernel_btf()?;
+    let wanted = Wanted {
+        facts: &facts,
+        steps: &steps,
+        layout: &layout,
+        sizes,
+        btf: &btf,
+        nested: calls_nest(&facts, &btf),
+    };
+    attach::load_all(&wanted, |loaded| {
         output::print(&match loaded.verified {
             Ok(instructions) => json!({
                 "program": loaded.name,

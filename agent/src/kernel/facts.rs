@@ -6,7 +6,7 @@ mod btf;
 mod methods;
 mod preemption;
 mod symbols;
-pub(crate) mod trial;
+mod trial;
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -14,7 +14,6 @@ use hooks::{ENUMERATORS, Facts, Function, HOOKS, MEMBERS, SIZES, SURE_ARGUMENTS,
 
 pub(crate) use methods::{Lockdown, Privileges, has_loop, lockdown};
 pub(crate) use symbols::{tracefs, untraceable};
-pub(crate) use trial::{bpf, open_perf_event};
 
 use super::sys;
 use crate::error::AgentError;
@@ -31,7 +30,7 @@ pub(crate) fn gather() -> Result<Facts, AgentError> {
         .map(|candidate| candidate.symbol)
         .collect();
     let btf = btf::KernelBtf::open(Path::new(BTF))?;
-    let symbols = symbols::kallsyms(&names, SYMBOLS)?;
+    let symbols = symbols::addresses(&names, SYMBOLS)?;
     let traceable = symbols::traceable();
     let forbidden = symbols::kprobe_blacklist();
     let mut functions = BTreeMap::new();

@@ -3,13 +3,9 @@
 //! run by `BPF_PROG_TEST_RUN` of a raw tracepoint program (Linux 5.10), and works on an
 //! array that is mapped here.
 
-use std::{
-    io, mem,
-    os::fd::{AsFd, AsRawFd},
-};
+use std::io;
 
 use aya::{maps::MapData, programs::ProgramFd};
-use aya_obj::generated::{bpf_attr, bpf_cmd};
 use bytemuck::{Pod, Zeroable};
 use log::debug;
 use probe_abi::{
@@ -19,7 +15,7 @@ use probe_abi::{
 
 use super::{
     maps::Shared,
-    sys,
+    sys::bpf,
     vmstat::{PinCounts, online_nodes},
 };
 use crate::error::AgentError;
@@ -59,12 +55,7 @@ impl<T: Pod> Question<T> {
     }
 
     fn run(&self, arguments: [u64; 3]) -> io::Result<()> {
-        // SAFETY: plain integers, for which zero is a value.
-        let mut attributes: bpf_attr = unsafe { mem::zeroed() };
-        attributes.test.prog_fd = self.program.as_fd().as_raw_fd().cast_unsigned();
-        attributes.test.ctx_size_in = size_of_val(&arguments) as u32;
-        attributes.test.ctx_in = arguments.as_ptr() as u64;
-        sys::bpf(bpf_cmd::BPF_PROG_TEST_RUN, &mut attributes).map(drop)
+        bpf::run_once(&self.program, &arguments)
     }
 
     /// Has each of the values dealt with, as many at once as the array holds.

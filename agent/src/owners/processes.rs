@@ -17,13 +17,14 @@ use serde::Serialize;
 use verdicts::shown;
 
 use super::names::{self, CgroupName};
-use crate::kernel::{inspect::Inspector, sys::page_bytes};
+use crate::kernel::{
+    inspect::Inspector,
+    process::{Stat, TICKS_A_SECOND},
+    sys::page_bytes,
+};
 
 /// Processes that are asked after in a second, at most: the others have their turn later.
 const AT_ONCE: usize = 256;
-
-/// Clock ticks of `/proc/PID/stat` a second: `USER_HZ`, the same everywhere.
-const TICKS: u64 = 100;
 
 /// Inode of the initial namespace of process ids (`PROC_PID_INIT_INO`,
 /// include/linux/proc_ns.h).
@@ -206,17 +207,9 @@ fn shows_every_process() -> bool {
 /// Whether this is the line of a process that began then, and runs; `None` where it cannot be
 /// understood.
 fn is_it(stat: &[u8], start_ns: u64) -> Option<bool> {
-    // The name, in brackets, may hold anything.
-    let end = stat.iter().rposition(|it| *it == b')')?;
-    let rest = str::from_utf8(stat.get(end + 1..)?).ok()?;
-    let words: Vec<&str> = rest.split_ascii_whitespace().collect();
-    // Fields 3, 20 and 22. A first thread that has ended waits for the others, which are
-    // counted with it.
-    let (state, threads, start) = (words.first()?, words.get(17)?, words.get(19)?);
-    let threads: u32 = threads.parse().ok()?;
-    let start: u64 = start.parse().ok()?;
-    let ended = (*state == "Z" && threads <= 1) || *state == "X";
-    Some(!ended && start == start_ns / (1_000_000_000 / TICKS))
+    const TICK_NS: u64 = 1_000_000_000 / TICKS_A_SECOND;
+    let stat = Stat::parse(stat)?;
+    Some(!stat.has_ended() && stat.start_ticks == start_ns / TICK_NS)
 }
 
 #[cfg(test)]

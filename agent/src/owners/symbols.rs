@@ -1,10 +1,10 @@
 //! Which function an address of the kernel belongs to.
 
-use std::{fs, io};
+use std::io;
 
 use serde::Serialize;
 
-const KALLSYMS: &str = "/proc/kallsyms";
+use crate::kernel::kallsyms::{self, Symbol};
 
 /// A place in the kernel's code.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -27,20 +27,19 @@ pub(crate) struct Symbols {
 impl Symbols {
     /// Reads the kernel's list. Takes some tens of milliseconds.
     pub(crate) fn read() -> io::Result<Self> {
-        fs::read_to_string(KALLSYMS).map(|text| Self::parse(&text))
+        kallsyms::read().map(|text| Self::parse(&text))
     }
 
     fn parse(text: &str) -> Self {
         let mut symbols = Self::default();
-        for line in text.lines() {
-            let mut words = line.split_whitespace();
-            let (Some(address), Some(kind), Some(name)) =
-                (words.next(), words.next(), words.next())
-            else {
-                continue;
-            };
+        for symbol in kallsyms::symbols(text) {
+            let Symbol {
+                address,
+                kind,
+                name,
+                module,
+            } = symbol;
             // Code only; where addresses are hidden they read as zero.
-            let address = u64::from_str_radix(address, 16).unwrap_or(0);
             if !["t", "T", "w", "W"].contains(&kind) || address == 0 {
                 continue;
             }
@@ -49,9 +48,9 @@ impl Symbols {
             };
             symbols.functions.push((address, at));
             symbols.names.push_str(name);
-            if let Some(module) = words.next() {
+            if let Some(module) = module {
                 symbols.names.push('\t');
-                symbols.names.push_str(module.trim_matches(['[', ']']));
+                symbols.names.push_str(module);
             }
             symbols.names.push('\n');
         }

@@ -6,15 +6,15 @@ use std::{
     fs::File,
     io::{self, Error},
     os::{
-        fd::{AsRawFd, OwnedFd},
+        fd::{AsFd, AsRawFd, OwnedFd},
         unix::fs::FileExt,
     },
 };
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
 
-use super::memory::{PAGES, bytes, owned};
-use crate::kernel::sys::page_bytes;
+use super::memory::{PAGES, bytes};
+use crate::kernel::sys::{ioctl, owned, page_bytes};
 
 const UDMABUF: &str = "/dev/udmabuf";
 
@@ -66,8 +66,8 @@ pub(super) fn dma_buf(memory: &File) -> io::Result<OwnedFd> {
         items: std::array::from_fn(item),
     };
     // SAFETY: the kernel reads the structure that this request takes.
-    let made = unsafe { libc::ioctl(device.as_raw_fd(), CREATE, &raw const list) };
-    owned(made.into()).map_err(named)
+    let made = unsafe { ioctl(device.as_fd(), CREATE, (&raw const list) as usize) };
+    made.and_then(owned).map_err(named)
 }
 
 /// `struct xdp_umem_reg` as every kernel since 4.18 takes it.

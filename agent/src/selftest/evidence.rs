@@ -13,7 +13,11 @@ use probe_abi::{Amendment, GUP_FUNCTIONS, Lost, Owner};
 use crate::kernel::{
     inspect::Inspector,
     maps::{Counters, LedgerView, OwnerTable, Slot},
+    process::{Stat, TICKS_A_SECOND},
 };
+
+/// Nanoseconds of a clock tick.
+const TICK_NS: u64 = 1_000_000_000 / TICKS_A_SECOND;
 
 /// Pages taken, by function and flags.
 pub(super) type Taken = BTreeMap<(&'static str, u32), u64>;
@@ -26,9 +30,8 @@ pub(super) struct Witness<'a> {
     owners: &'a OwnerTable,
     inspector: &'a Inspector,
     comm: Vec<u8>,
-    /// Clock ticks from boot to our start, and nanoseconds of one.
+    /// Clock ticks from boot to our start.
     start: u64,
-    tick_ns: u64,
 }
 
 impl<'a> Witness<'a> {
@@ -38,17 +41,15 @@ impl<'a> Witness<'a> {
         owners: &'a OwnerTable,
         inspector: &'a Inspector,
     ) -> io::Result<Self> {
-        // SAFETY: no precondition.
-        let ticks = u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).unwrap_or(100);
         Ok(Self {
             counters,
             ledger,
             owners,
             inspector,
             comm: fs::read("/proc/self/comm")?.trim_ascii_end().to_vec(),
-            start: start(&fs::read("/proc/self/stat")?)
+            start: Stat::parse(&fs::read("/proc/self/stat")?)
+                .map(|it| it.start_ticks)
                 .ok_or_else(|| Error::other("/proc/self/stat has another form"))?,
-            tick_ns: 1_000_000_000 / ticks.max(1),
         })
     }
 
@@ -140,25 +141,7 @@ impl<'a> Witness<'a> {
     fn ours(&self) -> impl Iterator<Item = (u32, Owner)> {
         self.owners.in_use().filter(|(_, owner)| {
             let name = owner.comm.split(|it| *it == 0).next().unwrap_or_default();
-            name == self.comm && owner.start_ns / self.tick_ns == self.start
+            name == self.comm && owner.start_ns / TICK_NS == self.start
         })
-    }
-}
-
-/// `starttime` of `/proc/PID/stat`; the name before it may contain anything.
-fn start(stat: &[u8]) -> Option<u64> {
-    let end = stat.iter().rposition(|it| *it == b')')?;
-    let rest = str::from_utf8(stat.get(end + 1..)?).ok()?;
-    rest.split_ascii_whitespace().nth(19)?.parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_start_is_found_whatever_the_process_is_called() {
-        let stat = b"7 (a) \xff (c) S 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4321 0 0";
-        assert_eq!(start(stat), Some(4321));
     }
 }

@@ -4,28 +4,21 @@
 
 use std::{
     io::{self, Error},
-    mem,
+    mem::offset_of,
     os::fd::{AsRawFd, OwnedFd},
-    ptr,
     sync::atomic::{AtomicU64, Ordering},
 };
 
 use aya_obj::generated::{
-    PERF_EVENT_IOC_DISABLE as DISABLE, PERF_EVENT_IOC_ENABLE as ENABLE, perf_event_attr,
+    perf_event_mmap_page, perf_event_sample_format, perf_event_type, perf_sw_ids, perf_type_id,
 };
 use memmap2::{MmapMut, MmapOptions, MmapRaw};
 
-use super::memory::{PAGES, owned, touch, unmap};
-use crate::kernel::sys::page_bytes;
-
-/// include/uapi/linux/perf_event.h.
-const SOFTWARE: u32 = 1;
-const FAULTS_WITHOUT_IO: u64 = 5;
-const PHYSICAL_ADDRESS: u64 = 1 << 19;
-const SAMPLE: u32 = 9;
-const CLOSE_ON_EXEC: libc::c_ulong = 8;
-/// Where in the first page of its buffer the kernel says how far it wrote.
-const HEAD: usize = 1024;
+use super::memory::{PAGES, touch, unmap};
+use crate::kernel::sys::{
+    page_bytes,
+    perf::{self, Scope},
+};
 
 /// Has every page of a file fault once, and fails where the kernel has not looked up
 /// each: several that came with one fault, or addresses that it keeps to itself.
@@ -38,9 +31,9 @@ pub(super) fn sampled(pages: &mut MmapMut) -> io::Result<()> {
         .map_raw(event.as_raw_fd())?;
     // Its pages are there before anything is counted.
     known_addresses(&buffer, page);
-    control(&event, ENABLE)?;
+    perf::enable(&event)?;
     touch(pages);
-    control(&event, DISABLE)?;
+    perf::disable(&event)?;
     let found = known_addresses(&buffer, page);
     if found == PAGES {
         Ok(())
@@ -51,44 +44,24 @@ pub(super) fn sampled(pages: &mut MmapMut) -> io::Result<()> {
     }
 }
 
-fn control(event: &OwnedFd, request: u32) -> io::Result<()> {
-    // SAFETY: both requests take a number only.
-    let failed = unsafe { libc::ioctl(event.as_raw_fd(), request.into(), 0) };
-    if failed == 0 {
-        Ok(())
-    } else {
-        Err(Error::last_os_error())
-    }
-}
-
 /// Faults of this thread in user mode, every one a sample; not yet.
 fn open() -> io::Result<OwnedFd> {
-    // SAFETY: plain integers, for which zero is a value.
-    let mut event: perf_event_attr = unsafe { mem::zeroed() };
-    event.size = size_of::<perf_event_attr>() as u32;
-    event.type_ = SOFTWARE;
-    event.config = FAULTS_WITHOUT_IO;
+    let kind = perf_type_id::PERF_TYPE_SOFTWARE as u32;
+    let faults_without_io = perf_sw_ids::PERF_COUNT_SW_PAGE_FAULTS_MIN as u64;
+    let mut event = perf::attributes(kind, faults_without_io);
     event.__bindgen_anon_1.sample_period = 1;
-    event.sample_type = PHYSICAL_ADDRESS;
+    event.sample_type = perf_event_sample_format::PERF_SAMPLE_PHYS_ADDR as u64;
     event.set_disabled(1);
     event.set_exclude_kernel(1);
     event.set_exclude_hv(1);
-    let (this_thread, any_cpu, no_group) = (0, -1, -1);
-    // SAFETY: the kernel reads the structure, which outlives the call.
-    owned(unsafe {
-        libc::syscall(
-            libc::SYS_perf_event_open,
-            ptr::from_ref(&event),
-            this_thread,
-            any_cpu,
-            no_group,
-            CLOSE_ON_EXEC,
-        )
-    })
+    perf::open(&event, Scope::ThisThread)
 }
 
 /// Samples that have an address; without one it is zero.
 fn known_addresses(buffer: &MmapRaw, page: usize) -> usize {
+    /// Where in the first page of its buffer the kernel says how far it wrote.
+    const HEAD: usize = offset_of!(perf_event_mmap_page, data_head);
+    const SAMPLE: u32 = perf_event_type::PERF_RECORD_SAMPLE as u32;
     let start = buffer.as_ptr();
     // SAFETY: inside the first page, aligned; the kernel changes it atomically.
     let head = unsafe { AtomicU64::from_ptr(start.wrapping_add(HEAD).cast_mut().cast()) };

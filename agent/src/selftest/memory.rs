@@ -8,7 +8,7 @@ use std::{
     fs::{File, OpenOptions},
     io::{self, Error},
     os::{
-        fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
+        fd::{AsFd, AsRawFd},
         unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     },
     path::PathBuf,
@@ -250,15 +250,6 @@ pub(super) fn zero_pages() -> io::Result<Mmap> {
         std::hint::black_box(page[0]);
     }
     Ok(pages)
-}
-
-/// The descriptor that a system call gave, or its error.
-pub(super) fn owned(given: libc::c_long) -> io::Result<OwnedFd> {
-    let Ok(fd @ 0..) = i32::try_from(given) else {
-        return Err(Error::last_os_error());
-    };
-    // SAFETY: the kernel has just given it to us alone.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 fn vector(at: *mut c_void, length: usize) -> libc::iovec {

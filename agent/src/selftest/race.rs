@@ -11,6 +11,7 @@ use std::{
 };
 
 use aya::maps::{MapData, RingBuf};
+use hooks::{Exercise, MAPCOUNT_DECREMENT, ZAP};
 use memmap2::MmapMut;
 
 use super::{
@@ -21,7 +22,7 @@ use super::{
 };
 use crate::kernel::sys::{awake, page_bytes};
 
-const HOOKS: [&str; 2] = ["zap", "mapcount_decrement"];
+const HOOKS: [&str; 2] = [ZAP, MAPCOUNT_DECREMENT];
 
 /// Mappings of the page that is written back, for each of which other CPUs have to be
 /// told: a walk of a tenth of a millisecond, and a hundred times that where emulated.
@@ -45,8 +46,8 @@ pub(super) fn observe(
     trials: &mut Trials<'_>,
     samples: &mut RingBuf<MapData>,
 ) -> Option<Observation> {
-    let served = HOOKS.iter().all(|it| trials.serves(it));
-    let pages = served.then(|| trials.file.take()).flatten()?;
+    let attached = HOOKS.iter().all(|it| trials.is_attached(it));
+    let pages = attached.then(|| trials.file.take()).flatten()?;
     let outcome = races(trials, samples, &pages);
     trials.file = Some(pages);
     match outcome {
@@ -77,7 +78,7 @@ fn races(
         return Err(Error::other("that takes two CPUs"));
     }
     // Into the ledger, where they are remembered.
-    if trials.serves("pin_user_pages_remote") {
+    if trials.sees(Exercise::ProcessVmReadv) {
         read_across(pages)?;
     } else {
         splice(pages)?;

@@ -1,4 +1,4 @@
-//! The trials: each takes references in one known way and gives them back in another.
+//! The trials: each takes references in one known way and releases them in another.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use hooks::Exercise;
 use memmap2::MmapMut;
 
 use super::{
@@ -14,6 +15,7 @@ use super::{
     evidence::{Taken, Witness},
     memory::{OnDisk, PAGES, file_pages},
     outcome::Observation,
+    trial::Trial,
     zero_page::acquired,
 };
 use crate::kernel::attach::{CountedRuns, HookState, Programs};
@@ -24,23 +26,11 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// A run of a probe may be skipped for an interrupt: once more, then it is believed.
 const TRIES: u32 = 2;
 
-/// One way to take references and give them back.
-#[derive(Clone, Copy)]
-pub(super) struct Trial<'a> {
-    /// Hooks of which one sees them taken.
-    pub(super) takes: &'a [&'static str],
-    /// Hooks of which one sees pins (or plain references) given back.
-    pub(super) gives_pins: &'a [&'static str],
-    pub(super) gives_references: &'a [&'static str],
-    /// Whether the kernel took what it was asked to, if the call succeeded.
-    pub(super) is_sure: bool,
-}
-
 /// What was learned so far.
 pub(super) struct Trials<'a> {
     pub(super) witness: Witness<'a>,
     pub(super) deadline: Deadline,
-    served: HashSet<&'static str>,
+    attached: HashSet<&'static str>,
     programs: &'a Programs,
     /// Absent where the kernel does not count for this process.
     counted: Option<CountedRuns>,
@@ -60,7 +50,7 @@ pub(super) struct Trials<'a> {
 
 impl<'a> Trials<'a> {
     pub(super) fn new(
-        hooks: &[HookState],
+        states: &[HookState],
         witness: Witness<'a>,
         programs: &'a Programs,
         deadline: Deadline,
@@ -68,7 +58,7 @@ impl<'a> Trials<'a> {
         Ok(Self {
             witness,
             deadline,
-            served: hooks
+            attached: states
                 .iter()
                 .filter_map(|it| it.attached.map(|_| it.name))
                 .collect(),
@@ -85,8 +75,21 @@ impl<'a> Trials<'a> {
         })
     }
 
-    pub(super) fn serves(&self, hook: &str) -> bool {
-        self.served.contains(hook)
+    pub(super) fn is_attached(&self, hook: &str) -> bool {
+        self.attached.contains(hook)
+    }
+
+    /// Whether any hook is attached that sees what this exercise takes.
+    pub(super) fn sees(&self, exercise: Exercise) -> bool {
+        let takes = Trial::sure(exercise).takes;
+        takes.iter().any(|it| self.is_attached(it))
+    }
+
+    /// Whether this exercise goes through a hook that none before has gone through.
+    pub(super) fn is_due(&self, exercise: Exercise) -> bool {
+        let hooks = Trial::sure(exercise).all();
+        let mut attached = hooks.iter().filter(|it| self.is_attached(it));
+        attached.any(|it| !self.has_passed(it))
     }
 
     /// From now on other memory is worked on.
@@ -95,7 +98,7 @@ impl<'a> Trials<'a> {
     }
 
     /// Whether it has done what is due somewhere.
-    pub(super) fn has_passed(&self, hook: &str) -> bool {
+    fn has_passed(&self, hook: &str) -> bool {
         let mut seen = self.observations.iter().flat_map(|it| it.seen.iter());
         seen.any(|it| it.contains(&hook))
     }
@@ -103,7 +106,7 @@ impl<'a> Trials<'a> {
     /// What is taken and given back in one call.
     pub(super) fn transient(
         &mut self,
-        trial: &Trial<'_>,
+        trial: &Trial,
         act: impl FnMut() -> io::Result<()>,
     ) -> Taken {
         self.held(trial, act, |()| Ok(()))
@@ -112,12 +115,12 @@ impl<'a> Trials<'a> {
     /// What is held in between.
     pub(super) fn held<T>(
         &mut self,
-        trial: &Trial<'_>,
+        trial: &Trial,
         mut take: impl FnMut() -> io::Result<T>,
         mut give: impl FnMut(T) -> io::Result<()>,
     ) -> Taken {
         let mut taken = Taken::new();
-        if !trial.takes.iter().any(|it| self.serves(it)) {
+        if !trial.takes.iter().any(|it| self.is_attached(it)) {
             return taken;
         }
         for attempt in 1..=TRIES {
@@ -146,7 +149,7 @@ impl<'a> Trials<'a> {
 
     fn once<T>(
         &mut self,
-        trial: &Trial<'_>,
+        trial: &Trial,
         take: &mut impl FnMut() -> io::Result<T>,
         give: &mut impl FnMut(T) -> io::Result<()>,
     ) -> io::Result<(Taken, Vec<Observation>)> {
@@ -155,7 +158,7 @@ impl<'a> Trials<'a> {
         let ran_before = self.runs();
         let holding = take()?;
         let taken = self.witness.taken_since(&before);
-        let pages = sum(&taken, trial.takes);
+        let pages = sum(&taken, &trial.takes);
         if pages > 0 && !self.looked_for_keys {
             self.look_for_keys();
         }
@@ -166,12 +169,12 @@ impl<'a> Trials<'a> {
             self.untested_trial(trial, OUT_OF_TIME);
             return Ok((taken, Vec::new()));
         }
-        let about = self.served_of(trial.takes);
+        let about = self.attached_of(&trial.takes);
         let names: Vec<_> = taken.keys().map(|(function, _)| *function).collect();
         let all = PAGES as u64;
         if pages == 0 && !trial.is_sure && !kernel_pinned(counted) {
             self.untested(
-                trial.takes,
+                &trial.takes,
                 "the kernel did otherwise than was meant".to_owned(),
             );
             return Ok((taken, Vec::new()));
@@ -184,7 +187,7 @@ impl<'a> Trials<'a> {
             about,
             seen: Ok(names),
         }];
-        let about = self.served_of(gives(trial, &taken));
+        let about = self.attached_of(trial.releases(&taken));
         if about.is_empty() {
             return Ok((taken, found));
         }
@@ -213,8 +216,8 @@ impl<'a> Trials<'a> {
     }
 
     /// References in our name that are left when no more are given back.
-    fn wait_for_release(&self, trial: &Trial<'_>, taken: &Taken) -> u64 {
-        if gives(trial, taken).is_empty() {
+    fn wait_for_release(&self, trial: &Trial, taken: &Taken) -> u64 {
+        if trial.releases(taken).is_empty() {
             // Their release has no hook.
             self.witness.forget(&self.keys);
             return 0;
@@ -233,9 +236,9 @@ impl<'a> Trials<'a> {
         }
     }
 
-    fn served_of(&self, hooks: &[&'static str]) -> Vec<&'static str> {
-        let served = hooks.iter().copied().filter(|it| self.serves(it));
-        served.collect()
+    fn attached_of(&self, hooks: &[&'static str]) -> Vec<&'static str> {
+        let attached = hooks.iter().copied();
+        attached.filter(|it| self.is_attached(it)).collect()
     }
 
     pub(super) fn runs(&self) -> Option<HashMap<&'static str, u64>> {
@@ -257,10 +260,8 @@ impl<'a> Trials<'a> {
         )
     }
 
-    pub(super) fn untested_trial(&mut self, trial: &Trial<'_>, why: &str) {
-        for hooks in [trial.takes, trial.gives_pins, trial.gives_references] {
-            self.untested(hooks, why.to_owned());
-        }
+    pub(super) fn untested_trial(&mut self, trial: &Trial, why: &str) {
+        self.untested(&trial.all(), why.to_owned());
     }
 
     pub(super) fn untested(&mut self, hooks: &[&'static str], why: String) {
@@ -287,17 +288,6 @@ impl<'a> Trials<'a> {
 
 /// Why it is not told which of two hooks saw a thing.
 pub(super) const ONLY_ROOT: &str = "only root is told how often its program runs";
-
-fn gives<'a>(trial: &Trial<'a>, taken: &Taken) -> &'a [&'static str] {
-    if taken
-        .keys()
-        .any(|(function, _)| function.starts_with("get_"))
-    {
-        trial.gives_references
-    } else {
-        trial.gives_pins
-    }
-}
 
 /// Pages taken by the functions that were meant, or else by whichever it was: a
 /// kernel may do it another way.

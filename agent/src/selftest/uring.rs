@@ -9,7 +9,7 @@ use std::{
     ptr,
 };
 
-use super::memory::owned;
+use crate::kernel::sys::owned;
 
 /// `IORING_REGISTER_BUFFERS`, `IORING_REGISTER_PBUF_RING` and their opposites,
 /// include/uapi/linux/io_uring.h.

@@ -4,6 +4,7 @@
 use std::io::{self, Error};
 
 use aya::maps::{MapData, RingBuf};
+use hooks::{Exercise, MKCLEAN, PTES_FOUND};
 use probe_abi::{MkcleanSample, SampleFlags};
 
 use super::{
@@ -12,9 +13,6 @@ use super::{
     outcome::Observation,
     trials::Trials,
 };
-
-const WALK: &str = "mkclean";
-const ENTRIES: &str = "ptes_found";
 
 /// What both hooks saw of it.
 pub(super) fn observe(trials: &mut Trials<'_>, samples: &mut RingBuf<MapData>) -> Vec<Observation> {
@@ -27,7 +25,7 @@ pub(super) fn observe(trials: &mut Trials<'_>, samples: &mut RingBuf<MapData>) -
         Ok(sample) => sample,
         Err(error) => {
             let why = format!("no page of a file could be written back: {error}");
-            trials.untested(&[WALK, ENTRIES], why);
+            trials.untested(&[MKCLEAN, PTES_FOUND], why);
             return Vec::new();
         }
     };
@@ -37,18 +35,18 @@ pub(super) fn observe(trials: &mut Trials<'_>, samples: &mut RingBuf<MapData>) -
     };
     let Some(sample) = sample else {
         let missed = Err("a page was written back, it saw no walk".to_owned());
-        return vec![observation(WALK, missed)];
+        return vec![observation(MKCLEAN, missed)];
     };
     let mut seen = vec![observation(
-        WALK,
+        MKCLEAN,
         match sample.cleaned {
             1 => Ok(()),
             other => Err(format!("1 entry was cleaned, it saw {other}")),
         },
     )];
-    if trials.serves(ENTRIES) && sample.flags & SampleFlags::PTES_KNOWN != 0 {
+    if trials.is_attached(PTES_FOUND) && sample.flags & SampleFlags::PTES_KNOWN != 0 {
         seen.push(observation(
-            ENTRIES,
+            PTES_FOUND,
             match sample.ptes_found {
                 1 => Ok(()),
                 other => Err(format!("1 entry was found, it saw {other}")),
@@ -78,7 +76,7 @@ pub(super) fn clean_one(
     while samples.next().is_some() {}
     let full = trials.witness.samples_lost();
     touch(&mut page);
-    let by_pins = trials.serves("pin_user_pages_remote");
+    let by_pins = trials.sees(Exercise::ProcessVmReadv);
     if by_pins {
         read_across(&page)?;
     } else {

@@ -8,7 +8,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use hooks::{Attach, Facts, Method, Need, Reject, Step, Support, fatal, layout, plan};
+use hooks::{
+    Attach, Entries, Facts, Method, Need, Reject, Step, Support, calls_nest, entries, fatal,
+    layout, plan,
+};
 use probe_abi::ABSENT;
 
 fn in_facts(name: &str) -> PathBuf {
@@ -171,6 +174,31 @@ fn the_kernels_way_of_rolling_pins_back_is_known_where_pin_calls_do_not_nest() {
             assert_eq!(step.usable.is_empty(), nests, "{kernel} {attach:?}");
             assert!(!step.stays_unattached(), "{kernel} {attach:?}");
         }
+    }
+}
+
+#[test]
+fn the_entry_of_a_call_is_elided_only_where_calls_are_known_not_to_nest() {
+    for (kernel, mut facts) in kernels() {
+        // Where it is, calls are hooked by kprobes.
+        facts.preemptible = false;
+        let steps = plan(&facts, Attach::Auto);
+        let rolls_back_in_sight = !["5.10", "6.1"].contains(&kernel.as_str());
+        for (seen, elided) in [
+            (Some(false), rolls_back_in_sight),
+            (Some(true), false),
+            (None, false),
+        ] {
+            let nest = calls_nest(&steps, seen);
+            let expected = if elided {
+                Entries::Elided
+            } else {
+                Entries::Needed
+            };
+            assert_eq!(entries(&steps, nest), expected, "{kernel} {seen:?}");
+        }
+        let by_kprobe = plan(&facts, Attach::Kprobe);
+        assert_eq!(entries(&by_kprobe, false), Entries::Needed, "{kernel}");
     }
 }
 

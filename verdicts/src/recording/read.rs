@@ -226,7 +226,12 @@ fn fill(input: &mut impl Read, buffer: &mut [u8]) -> Result<(), Fault> {
 
 /// Without the time, which not every recording has, it is not known.
 fn losses(raw: &[u8]) -> Option<Losses> {
-    let word = |at: usize| raw.get(at * 8..)?.first_chunk().copied().map(u64::from_le_bytes);
+    let word = |at: usize| {
+        raw.get(at * 8..)?
+            .first_chunk()
+            .copied()
+            .map(u64::from_le_bytes)
+    };
     let is_whole = raw.len() == 16 || raw.len() == 24;
     is_whole.then_some(Losses {
         samples: word(0)?,

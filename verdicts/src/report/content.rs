@@ -160,7 +160,9 @@ fn matrix(findings: &Findings, estimator: Estimator) -> Vec<Cell> {
     for verdict in Outcome::ALL {
         for kernel in Outcome::ALL {
             for ledger in Outcome::ALL {
-                let walks = findings.scoreboard.count(estimator, verdict, kernel, ledger);
+                let walks = findings
+                    .scoreboard
+                    .count(estimator, verdict, kernel, ledger);
                 if walks > 0 {
                     cells.push(Cell {
                         verdict: verdict.name(),

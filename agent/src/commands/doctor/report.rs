@@ -1,11 +1,9 @@
-//! The doctor's report: one structure, told as text and as JSON, so that both say
+//! The doctor's report: one structure, as text and as JSON, so that both say
 //! the same. Leaves out finding things out.
 
 use serde::Serialize;
 
 use hooks::{Reject, Step};
-
-use crate::selftest::way;
 
 /// Everything that the doctor says.
 #[derive(Debug, Serialize)]
@@ -52,7 +50,7 @@ struct HookLine {
     hook: &'static str,
     family: &'static str,
     state: HookState,
-    /// The function that would serve it, and the ways to attach it, best first.
+    /// The function that it would be attached to, and the ways to attach it, best first.
     #[serde(skip_serializing_if = "Option::is_none")]
     choice: Option<Choice>,
     /// What the self-test at start can do about it.
@@ -61,15 +59,18 @@ struct HookLine {
     /// What to know of the choice.
     #[serde(skip_serializing_if = "Option::is_none")]
     caution: Option<&'static str>,
-    passed_over: Vec<PassedOver>,
+    #[serde(rename = "passed_over")]
+    rejected: Vec<Rejected>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum HookState {
-    Served,
+    #[serde(rename = "served")]
+    Attachable,
     NotNeeded,
-    Blind,
+    #[serde(rename = "blind")]
+    Unattachable,
 }
 
 #[derive(Debug, Serialize)]
@@ -79,7 +80,7 @@ struct Choice {
 }
 
 #[derive(Debug, Serialize)]
-struct PassedOver {
+struct Rejected {
     symbol: &'static str,
     why: String,
 }
@@ -114,9 +115,9 @@ impl HookLine {
             methods: methods.iter().map(|it| it.name()).collect(),
         });
         // That no way to attach is open is told once, above.
-        let telling = step.rejected.iter();
-        let telling = telling.filter(|(_, reject)| !matches!(reject, Reject::NoMethod(_)));
-        let passed_over = telling.map(|(symbol, reject)| PassedOver {
+        let shown = step.rejected.iter();
+        let shown = shown.filter(|(_, reject)| !matches!(reject, Reject::NoMethod(_)));
+        let rejected = shown.map(|(symbol, reject)| Rejected {
             symbol,
             why: reject.to_string(),
         });
@@ -130,20 +131,20 @@ impl HookLine {
             family: step.hook.family.name(),
             state: match (step.not_needed, &choice) {
                 (true, _) => HookState::NotNeeded,
-                (false, Some(_)) => HookState::Served,
-                (false, None) => HookState::Blind,
+                (false, Some(_)) => HookState::Attachable,
+                (false, None) => HookState::Unattachable,
             },
-            self_test: choice.as_ref().map(|_| way(step.hook.name).to_string()),
+            self_test: choice.as_ref().map(|_| step.hook.test.to_string()),
             choice,
-            passed_over: passed_over.collect(),
+            rejected: rejected.collect(),
         }
     }
 
     fn text(&self) -> String {
         let choice = match (self.state, &self.choice) {
             (HookState::NotNeeded, _) => "not needed on this kernel".to_owned(),
-            (HookState::Blind, _) | (HookState::Served, None) => "BLIND".to_owned(),
-            (HookState::Served, Some(it)) => {
+            (HookState::Unattachable, _) | (HookState::Attachable, None) => "BLIND".to_owned(),
+            (HookState::Attachable, Some(it)) => {
                 format!("{} by {}", it.symbol, it.methods.join(" or "))
             }
         };
@@ -154,7 +155,7 @@ impl HookLine {
         if let Some(caution) = self.caution {
             text += &format!("\n  {:<42}   {caution}", "");
         }
-        for it in &self.passed_over {
+        for it in &self.rejected {
             text += &format!("\n  {:<42}   not {}: {}", "", it.symbol, it.why);
         }
         text

@@ -1,11 +1,11 @@
 //! Loads the programs that are attached to nothing and answer questions.
 
-use aya::{Ebpf, maps::Map, programs::Program};
+use aya::{Ebpf, programs::Program};
 use bytemuck::Pod;
 use log::warn;
 use probe_abi::{AMENDMENTS_AT_ONCE, FOLIOS_AT_ONCE, PROCESSES_AT_ONCE};
 
-use super::{map_data, missing};
+use super::object::{array, missing};
 use crate::{
     error::{AgentError, chain},
     kernel::inspect::{Inspector, Question},
@@ -79,8 +79,5 @@ fn load<T: Pod>(
     program.load().map_err(|it| refused(&it))?;
     let fd = program.fd().and_then(|it| Ok(it.try_clone()?));
     let fd = fd.map_err(|it| refused(&it))?;
-    let Some(Map::Array(_)) = ebpf.map(map) else {
-        return Err(missing(map));
-    };
-    Question::new(fd, map_data(ebpf, map)?, map, count)
+    Question::new(fd, array(ebpf, map)?, map, count)
 }

@@ -5,7 +5,7 @@ use aya::Btf;
 use aya_obj::btf::BtfKind;
 use probe_abi::{CAST_CALL, CAST_CALL_CODE};
 
-use crate::kernel::facts::trial;
+use crate::kernel::sys::bpf;
 
 /// What the call and its answer are known by, in BTF.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ impl Cast {
             function: id("bpf_rdonly_cast", BtfKind::Func)?,
             page: id("page", BtfKind::Struct)?,
         };
-        trial::load_kprobe(&cast.program()).is_ok().then_some(cast)
+        bpf::load_kprobe(&cast.program()).is_ok().then_some(cast)
     }
 
     /// `r0 = bpf_rdonly_cast(r1, page); r0 = *r0; r0 = 0; exit`
@@ -57,7 +57,7 @@ pub(super) fn with_calls(object: &[u8], cast: Option<Cast>) -> Vec<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::attach::{BASELINE, MODERN};
+    use crate::kernel::attach::object::{BASELINE, MODERN};
 
     const CAST: Cast = Cast {
         function: 77,

@@ -94,7 +94,7 @@ fn load_ahead(
         }
     }
     let loaded = load_together(ebpf, btf, &wanted);
-    // One that was refused is tried again in its turn, and the reason told.
+    // One that was refused is tried again in its turn, and the reason logged.
     let refused: Vec<_> = loaded
         .into_iter()
         .filter(|(_, (_, loading))| loading.result.is_err())

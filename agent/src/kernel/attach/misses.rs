@@ -7,37 +7,15 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    fs, mem,
-    os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd},
+    os::fd::OwnedFd,
 };
 
 use aya::{Ebpf, programs::ProgramFd};
-use aya_obj::generated::{bpf_attr, bpf_cmd, bpf_prog_info, bpf_stats_type};
+use aya_obj::generated::{bpf_link_type, bpf_perf_event_type};
 use hooks::is_fallback;
 
-use super::returns::Returns;
-use crate::kernel::sys;
-
-/// `struct bpf_link_info` of a kprobe: `perf_event.kprobe`, up to its end.
-#[repr(C)]
-#[derive(Default)]
-struct KprobeLink {
-    kind: u32,
-    id: u32,
-    program: u32,
-    padding: u32,
-    event: u32,
-    padding_too: u32,
-    name: u64,
-    name_length: u32,
-    offset: u32,
-    address: u64,
-    missed: u64,
-}
-
-/// `BPF_LINK_TYPE_PERF_EVENT`, and its events that are kprobes.
-const PERF_EVENT: u32 = 7;
-const KPROBES: [u32; 2] = [3, 4];
+use super::kprobes::Kprobes;
+use crate::kernel::sys::bpf;
 
 /// Runs that the kernel skipped and nothing made up for, by hook.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,13 +41,10 @@ impl Misses {
 
 /// The loaded programs, to be asked again and again.
 pub(crate) struct Programs {
-    /// Programs of each hook that something serves.
+    /// Programs of each hook that is attached.
     of_hooks: Vec<OfHook>,
-    /// Links with the hook of each; open for as long as the object below, which keeps them to
-    /// itself.
-    links: Vec<(&'static str, RawFd)>,
-    /// Detach on drop.
-    _returns: Returns,
+    /// Detached on drop, as what the object has attached.
+    kprobes: Kprobes,
     _ebpf: Ebpf,
 }
 
@@ -77,35 +52,29 @@ pub(crate) struct Programs {
 struct OfHook {
     hook: &'static str,
     program: ProgramFd,
+    id: u32,
     /// What it is kept from, the program before it has done.
     is_fallback: bool,
 }
 
 impl Programs {
-    /// `served`: hooks and the names of their programs.
-    pub(super) fn new(ebpf: Ebpf, returns: Returns, served: &[(&'static str, String)]) -> Self {
-        let of_hooks: Vec<OfHook> = served
+    /// `attached`: hooks and the names of their programs.
+    pub(super) fn new(ebpf: Ebpf, kprobes: Kprobes, attached: &[(&'static str, String)]) -> Self {
+        let of_hooks = attached
             .iter()
             .filter_map(|(hook, name)| {
+                let program = ebpf.program(name)?.fd().ok()?.try_clone().ok()?;
                 Some(OfHook {
                     hook,
-                    program: ebpf.program(name)?.fd().ok()?.try_clone().ok()?,
+                    id: bpf::program_info(&program)?.id,
+                    program,
                     is_fallback: is_fallback(name),
                 })
             })
             .collect();
-        let hook_of = |id: u32| {
-            let mut programs = of_hooks.iter();
-            programs.find(|it| info(it.fd()).is_some_and(|it| it.id == id))
-        };
-        let links = links().into_iter().filter_map(|link| {
-            let kprobe = kprobe_link(link)?;
-            Some((hook_of(kprobe.program)?.hook, link))
-        });
         Self {
-            links: links.collect(),
             of_hooks,
-            _returns: returns,
+            kprobes,
             _ebpf: ebpf,
         }
     }
@@ -115,7 +84,7 @@ impl Programs {
     pub(crate) fn runs(&self) -> HashMap<&'static str, u64> {
         let mut runs = HashMap::new();
         for it in &self.of_hooks {
-            let count = info(it.fd()).map_or(0, |it| it.run_cnt);
+            let count = bpf::program_info(&it.program).map_or(0, |it| it.run_cnt);
             let least = runs.entry(it.hook).or_insert(count);
             *least = count.min(*least);
         }
@@ -130,7 +99,7 @@ impl Programs {
         let mut misses = BTreeMap::new();
         let mut left = made_up;
         for it in self.of_hooks.iter().filter(|it| !it.is_fallback) {
-            let skipped = info(it.fd()).map_or(0, |it| it.recursion_misses);
+            let skipped = bpf::program_info(&it.program).map_or(0, |it| it.recursion_misses);
             let has_fallback = |other: &OfHook| other.is_fallback && other.hook == it.hook;
             let made_up = if self.of_hooks.iter().any(has_fallback) {
                 skipped.min(left)
@@ -140,17 +109,12 @@ impl Programs {
             left -= made_up;
             *misses.entry(it.hook).or_default() += skipped - made_up;
         }
-        for (hook, link) in &self.links {
-            let missed = kprobe_link(*link).map_or(0, |it| it.missed);
-            *misses.entry(*hook).or_default() += missed;
+        for (program, missed) in self.kprobes.links().filter_map(missed) {
+            if let Some(it) = self.of_hooks.iter().find(|it| it.id == program) {
+                *misses.entry(it.hook).or_default() += missed;
+            }
         }
         Misses(misses)
-    }
-}
-
-impl OfHook {
-    fn fd(&self) -> RawFd {
-        self.program.as_fd().as_raw_fd()
     }
 }
 
@@ -160,49 +124,26 @@ pub(crate) struct CountedRuns(#[expect(dead_code, reason = "it counts until clos
 impl CountedRuns {
     /// `None` where it does not do so for this process: that takes `CAP_SYS_ADMIN`.
     pub(crate) fn begin() -> Option<Self> {
-        // SAFETY: plain integers, for which zero is a value.
-        let mut attributes: bpf_attr = unsafe { mem::zeroed() };
-        attributes.enable_stats.type_ = bpf_stats_type::BPF_STATS_RUN_TIME as u32;
-        let fd = sys::bpf(bpf_cmd::BPF_ENABLE_STATS, &mut attributes).ok()?;
-        let fd = i32::try_from(fd).ok()?;
-        // SAFETY: the kernel has just given it to us alone.
-        Some(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
+        bpf::count_runs().ok().map(Self)
     }
 }
 
-/// Descriptors of this process that are BPF links.
-fn links() -> Vec<RawFd> {
-    let Ok(entries) = fs::read_dir("/proc/self/fd") else {
-        return Vec::new();
-    };
-    entries
-        .flatten()
-        .filter(|it| {
-            fs::read_link(it.path()).is_ok_and(|it| it.to_string_lossy().contains("bpf_link"))
-        })
-        .filter_map(|it| it.file_name().to_str()?.parse().ok())
-        .collect()
-}
-
-fn info(program: RawFd) -> Option<bpf_prog_info> {
-    // SAFETY: plain integers, for which zero is a value.
-    let mut info: bpf_prog_info = unsafe { mem::zeroed() };
-    ask(program, &mut info).then_some(info)
-}
-
-fn kprobe_link(link: RawFd) -> Option<KprobeLink> {
-    let mut info = KprobeLink::default();
-    let is_kprobe =
-        ask(link, &mut info) && info.kind == PERF_EVENT && KPROBES.contains(&info.event);
-    is_kprobe.then_some(info)
-}
-
-/// Fills `info`, plain integers all of it, as far as this kernel knows it.
-fn ask<T>(fd: RawFd, info: &mut T) -> bool {
-    // SAFETY: plain integers, for which zero is a value.
-    let mut attributes: bpf_attr = unsafe { mem::zeroed() };
-    attributes.info.bpf_fd = fd.cast_unsigned();
-    attributes.info.info_len = size_of::<T>() as u32;
-    attributes.info.info = (info as *mut T) as u64;
-    sys::bpf(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attributes).is_ok()
+/// Id of a link's program, and calls that the kprobe below the link was kept from.
+fn missed(link: &OwnedFd) -> Option<(u32, u64)> {
+    const KPROBES: [u32; 2] = [
+        bpf_perf_event_type::BPF_PERF_EVENT_KPROBE as u32,
+        bpf_perf_event_type::BPF_PERF_EVENT_KRETPROBE as u32,
+    ];
+    let info = bpf::link_info(link)?;
+    if info.type_ != bpf_link_type::BPF_LINK_TYPE_PERF_EVENT as u32 {
+        return None;
+    }
+    // SAFETY: the part of the union that a link of this type has, plain integers.
+    let event = unsafe { info.__bindgen_anon_1.perf_event };
+    if !KPROBES.contains(&event.type_) {
+        return None;
+    }
+    // SAFETY: the same of an event of this type.
+    let missed = unsafe { event.__bindgen_anon_1.kprobe.missed };
+    Some((info.prog_id, missed))
 }

@@ -8,9 +8,10 @@ use std::{
 
 use hooks::Range;
 
-use crate::error::AgentError;
-
-const KALLSYMS: &str = "/proc/kallsyms";
+use crate::{
+    error::AgentError,
+    kernel::kallsyms::{self, Symbol},
+};
 
 /// Where tracefs may be mounted.
 const TRACEFS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
@@ -19,12 +20,12 @@ const BLACKLIST: &str = "/sys/kernel/debug/kprobes/blacklist";
 
 /// Address ranges of the named functions and data, empty where addresses are
 /// hidden from the caller (they read as zero).
-pub(crate) fn kallsyms(
+pub(crate) fn addresses(
     functions: &[&str],
     data: &[&str],
 ) -> Result<BTreeMap<String, Range>, AgentError> {
-    let text = fs::read_to_string(KALLSYMS).map_err(|source| AgentError::Read {
-        path: PathBuf::from(KALLSYMS),
+    let text = kallsyms::read().map_err(|source| AgentError::Read {
+        path: PathBuf::from(kallsyms::PATH),
         source,
     })?;
     Ok(ranges(&text, functions, data))
@@ -34,19 +35,9 @@ fn ranges(text: &str, functions: &[&str], data: &[&str]) -> BTreeMap<String, Ran
     let wanted: BTreeSet<&str> = functions.iter().chain(data).copied().collect();
     let mut addresses = Vec::new();
     let mut found = BTreeMap::new();
-    for line in text.lines() {
-        let mut words = line.split_whitespace();
-        let (Some(address), Some(_kind), Some(name)) = (words.next(), words.next(), words.next())
-        else {
-            continue;
-        };
-        // A module's symbol may bear the name of one of the kernel's own.
-        if words.next().is_some() {
-            continue;
-        }
-        let Ok(address) = u64::from_str_radix(address, 16) else {
-            continue;
-        };
+    // A module's symbol may bear the name of one of the kernel's own.
+    for symbol in kallsyms::symbols(text).filter(|it| it.module.is_none()) {
+        let Symbol { address, name, .. } = symbol;
         addresses.push(address);
         if wanted.contains(name) {
             found.insert(

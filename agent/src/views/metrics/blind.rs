@@ -1,67 +1,33 @@
 //! What the attached hooks do not see: metrics that are made from it would be wrong.
 
-use std::collections::BTreeSet;
-
-use hooks::{Family, HOOKS};
+use hooks::Feeds;
 
 use crate::{collect::Hook, selftest::Tested};
 
-/// What hooks see.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Input {
-    /// Pins that are taken, and that are given back.
-    Pins,
-    Releases,
-    /// Plain references that are taken, and that are given back.
-    References,
-    ReferenceReleases,
-    /// Walks of mkclean.
-    Walks,
-    /// Mapcount decrements by zaps.
-    Zaps,
-}
-
 /// What no hook sees, or one that failed its test would have to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Blind(BTreeSet<Input>);
+pub(super) struct Blind(Vec<Feeds>);
 
 impl Blind {
     pub(super) fn of(hooks: &[Hook]) -> Self {
-        let inputs = |it: &Hook| fed_by(it.state.name).to_vec();
+        let feeds = |it: &Hook| hooks::hook(it.state.name).map(|it| it.feeds);
         let failed = hooks
             .iter()
             .filter(|it| matches!(it.tested, Tested::Failed(_)));
-        let fed: BTreeSet<Input> = hooks
+        let fed: Vec<Feeds> = hooks
             .iter()
             .filter(|it| it.sees())
-            .flat_map(inputs)
+            .filter_map(feeds)
             .collect();
         let unattached = hooks
             .iter()
             .filter(|it| it.state.attached.is_none() && !it.state.not_needed);
-        let unfed = unattached.flat_map(inputs).filter(|it| !fed.contains(it));
-        Self(failed.flat_map(inputs).chain(unfed).collect())
+        let unfed = unattached.filter_map(feeds).filter(|it| !fed.contains(it));
+        Self(failed.filter_map(feeds).chain(unfed).collect())
     }
 
-    pub(super) fn has(&self, input: Input) -> bool {
+    pub(super) fn has(&self, input: Feeds) -> bool {
         self.0.contains(&input)
-    }
-}
-
-/// What a hook sees.
-fn fed_by(hook: &str) -> &'static [Input] {
-    let family = HOOKS.iter().find(|it| it.name == hook).map(|it| it.family);
-    match (family, hook) {
-        (Some(Family::Gup), _) if hook.starts_with("get_") => &[Input::References],
-        // Without it what calls roll back is told by the kernel's count alone.
-        (Some(Family::Gup), "pins_undone") => &[],
-        (Some(Family::Gup), _) => &[Input::Pins],
-        (Some(Family::Release), "bio_release") => &[Input::ReferenceReleases],
-        (Some(Family::Release), _) => &[Input::Releases],
-        (Some(Family::Mkclean), "mkclean") => &[Input::Walks, Input::Zaps],
-        (Some(Family::Zap), _) => &[Input::Zaps],
-        // Without it verdicts are uncertain, and say so themselves.
-        (Some(Family::Mkclean) | None, _) => &[],
     }
 }
 
@@ -89,7 +55,7 @@ mod tests {
             hook("pin_user_pages_fast", true, failed),
             hook("get_user_pages_fast", true, Tested::Passed),
         ]);
-        assert!(blind.has(Input::Pins) && !blind.has(Input::References));
+        assert!(blind.has(Feeds::Pins) && !blind.has(Feeds::References));
     }
 
     #[test]
@@ -101,7 +67,7 @@ mod tests {
             hook("pin_user_pages_remote", false, untested()),
         ];
         let blind = Blind::of(&hooks);
-        assert!(blind.has(Input::ReferenceReleases) && !blind.has(Input::Pins));
+        assert!(blind.has(Feeds::ReferencesReleased) && !blind.has(Feeds::Pins));
         hooks[0].state.not_needed = true;
         assert_eq!(Blind::of(&hooks), Blind::default());
     }

@@ -2,17 +2,15 @@
 //! end.
 
 use estimator::{Estimator, Outcome};
+use hooks::Feeds;
 use verdicts::{Race, WrongVerdict};
 
-use super::{
-    blind::Input,
-    family::{Metric, counter, gauge, histogram},
-};
+use super::family::{Metric, counter, gauge, histogram};
 
-const WALKS: &[Input] = &[Input::Walks];
+const WALKS: &[Feeds] = &[Feeds::Walks];
 
 /// A verdict is wrong or right only where the ledger is.
-const JUDGED: &[Input] = &[Input::Walks, Input::Pins, Input::Releases];
+const JUDGED: &[Feeds] = &[Feeds::Walks, Feeds::Pins, Feeds::PinsReleased];
 
 pub(super) const ESTIMATORS: &[Metric] = &[
     counter(

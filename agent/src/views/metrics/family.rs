@@ -1,12 +1,12 @@
 //! What a metric is, and its samples.
 
+use hooks::Feeds;
 use prometheus::proto::{
     Bucket, Counter, Gauge, Histogram as ProtoHistogram, LabelPair, Metric as Sample, MetricFamily,
     MetricType,
 };
 use verdicts::Histogram;
 
-use super::blind::Input;
 use crate::collect::Snapshot;
 
 /// What all names begin with.
@@ -20,7 +20,7 @@ pub(crate) struct Metric {
     pub(crate) help: &'static str,
     pub(crate) labels: &'static [&'static str],
     /// What it is made from; where one of them is not seen, it is absent.
-    pub(super) inputs: &'static [Input],
+    pub(super) inputs: &'static [Feeds],
     /// Its values.
     pub(super) values: fn(&Snapshot, &mut Samples),
 }
@@ -49,7 +49,7 @@ impl Metric {
     }
 
     /// Made from these.
-    pub(super) const fn from(mut self, inputs: &'static [Input]) -> Self {
+    pub(super) const fn from(mut self, inputs: &'static [Feeds]) -> Self {
         self.inputs = inputs;
         self
     }

@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 
 use verdicts::Histogram;
 
-use super::{
-    blind::Input,
-    family::{Metric, Samples, counter, gauge, histogram},
-};
+use hooks::Feeds;
+
+use super::family::{Metric, Samples, counter, gauge, histogram};
 use crate::{
     collect::{About, Row, Snapshot},
     owners::{By, subsystems},
@@ -23,7 +22,7 @@ const OTHER: &str = "other";
 /// How a cgroup is called of which not even the path is known.
 const UNKNOWN: &str = "unknown";
 
-const OUTSTANDING: &[Input] = &[Input::Pins, Input::Releases];
+const OUTSTANDING: &[Feeds] = &[Feeds::Pins, Feeds::PinsReleased];
 
 pub(super) const OWNERS: &[Metric] = &[
     gauge(

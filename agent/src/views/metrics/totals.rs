@@ -2,12 +2,11 @@
 
 use probe_abi::WalkKind;
 
-use super::{
-    blind::Input,
-    family::{Metric, counter, gauge},
-};
+use hooks::Feeds;
 
-const OUTSTANDING: &[Input] = &[Input::Pins, Input::Releases];
+use super::family::{Metric, counter, gauge};
+
+const OUTSTANDING: &[Feeds] = &[Feeds::Pins, Feeds::PinsReleased];
 
 pub(super) const PINS: &[Metric] = &[
     counter(
@@ -15,31 +14,31 @@ pub(super) const PINS: &[Metric] = &[
         "Pins that were taken (FOLL_PIN), one a page.",
         |it, out| out.one(it.totals.pages_pinned),
     )
-    .from(&[Input::Pins]),
+    .from(&[Feeds::Pins]),
     counter(
         "pins_released_total",
         "Pins that were given back.",
         |it, out| out.one(it.totals.pages_unpinned),
     )
-    .from(&[Input::Releases]),
+    .from(&[Feeds::PinsReleased]),
     counter(
         "pins_rolled_back_total",
         "Pins that the kernel took and gave back inside a call, in neither total above, where a \
          hook saw it.",
-        |it, out| out.one(it.totals.pages_undone),
+        |it, out| out.one(it.totals.pages_rolled_back),
     ),
     counter(
         "references_acquired_total",
         "Plain references that get_user_pages*() took (FOLL_GET), one a page.",
         |it, out| out.one(it.totals.pages_referenced),
     )
-    .from(&[Input::References]),
+    .from(&[Feeds::References]),
     counter(
         "references_released_total",
         "Plain references that were given back where a hook sees it: direct I/O before Linux 6.3.",
         |it, out| out.one(it.totals.pages_unreferenced),
     )
-    .from(&[Input::ReferenceReleases]),
+    .from(&[Feeds::ReferencesReleased]),
     counter(
         "gup_calls_total",
         "Calls of get_user_pages*() and pin_user_pages*() that took at least one page.",
@@ -50,7 +49,7 @@ pub(super) const PINS: &[Metric] = &[
         "Calls that give pins back.",
         |it, out| out.one(it.totals.unpin_calls),
     )
-    .from(&[Input::Releases]),
+    .from(&[Feeds::PinsReleased]),
     gauge("pins", "Pins outstanding.", |it, out| {
         out.one(it.outstanding.pins);
     })
@@ -72,7 +71,7 @@ pub(super) const PINS: &[Metric] = &[
         "Plain references on file folios that are not known to be given back.",
         |it, out| out.one(it.outstanding.references),
     )
-    .from(&[Input::References, Input::ReferenceReleases]),
+    .from(&[Feeds::References, Feeds::ReferencesReleased]),
     gauge(
         "in_flight_calls",
         "Calls under way that pin and sleep: what they pinned is in no other figure yet.",
@@ -105,14 +104,14 @@ pub(super) const PINS: &[Metric] = &[
         },
     )
     .by(&["outcome"])
-    .from(&[Input::Walks]),
+    .from(&[Feeds::Walks]),
     counter(
         "zaps_in_walk_total",
         "Mapcount decrements of folios in the ledger by a zap, while a walk of mkclean was under \
          way somewhere.",
         |it, out| out.one(it.totals.zaps_in_walk),
     )
-    .from(&[Input::Zaps]),
+    .from(&[Feeds::Walks, Feeds::Zaps]),
     counter(
         "gups_in_writeback_total",
         "Runs of references that a GUP took on a file folio under writeback.",

@@ -1,0 +1,141 @@
+//! Attaching one hook: the candidates of its step in order, until the kernel takes one.
+
+use std::io;
+
+use aya::programs::{ProbeKind, Program, ProgramError};
+use hooks::{Candidate, Entries, Method, Need, Reject, Step, program_names};
+use log::{debug, info, warn};
+
+use super::{kprobes::Kprobes, loading::Loader};
+use crate::{
+    error::{chain, errno},
+    kernel::sys::perf::End,
+};
+
+/// What became of one hook.
+#[derive(Clone, Debug)]
+pub(crate) struct HookState {
+    pub(crate) name: &'static str,
+    /// The symbol that it is attached to and how, if it is.
+    pub(crate) attached: Option<(&'static str, Method)>,
+    pub(crate) rejected: Vec<(&'static str, Reject)>,
+    /// This kernel has nothing to see here.
+    pub(crate) not_needed: bool,
+}
+
+impl HookState {
+    /// Not attached yet.
+    fn new(step: &Step) -> Self {
+        Self {
+            name: step.hook.name,
+            attached: None,
+            rejected: step.rejected.clone(),
+            not_needed: step.not_needed,
+        }
+    }
+
+    pub(super) fn not_needed(step: &Step) -> Self {
+        Self {
+            not_needed: true,
+            ..Self::new(step)
+        }
+    }
+}
+
+/// Why a candidate could not be attached.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error(transparent)]
+    Program(#[from] ProgramError),
+    #[error("the kernel refuses the probe")]
+    Kprobe(#[source] io::Error),
+}
+
+/// Attaches it, or says of each candidate why not.
+pub(super) fn attach_hook(
+    loader: &mut Loader<'_>,
+    kprobes: &mut Kprobes,
+    step: &Step,
+) -> HookState {
+    let mut state = HookState::new(step);
+    for (candidate, methods) in &step.usable {
+        for method in methods {
+            match attach_candidate(loader, kprobes, candidate, *method) {
+                Ok(()) => {
+                    info!("{}: {} by {}", state.name, candidate.symbol, method.name());
+                    state.attached = Some((candidate.symbol, *method));
+                    return state;
+                }
+                Err(error) => {
+                    let why = chain(&error);
+                    debug!(
+                        "{}: {} by {}: {why}",
+                        state.name,
+                        candidate.symbol,
+                        method.name()
+                    );
+                    let why = Reject::refused(*method, &why, errno(&error));
+                    state.rejected.push((candidate.symbol, why));
+                }
+            }
+        }
+    }
+    if step.hook.need == Need::Optional {
+        info!("{}: no hook; calls are seen at their entry too", state.name);
+        return HookState::not_needed(step);
+    }
+    if !step.not_needed {
+        warn!(
+            "{}: no hook; its metrics are absent or its verdicts uncertain",
+            state.name
+        );
+        for (symbol, why) in &state.rejected {
+            warn!("{}: rejected {symbol}: {why}", state.name);
+        }
+    }
+    state
+}
+
+/// When the second half fails, the first stays attached and finds nothing to do.
+fn attach_candidate(
+    loader: &mut Loader<'_>,
+    kprobes: &mut Kprobes,
+    candidate: &Candidate,
+    method: Method,
+) -> Result<(), Refusal> {
+    for name in loader.programs_for(candidate, method) {
+        match loader.program(&name, candidate.symbol)? {
+            Program::FEntry(it) => {
+                it.attach()?;
+            }
+            Program::FExit(it) => {
+                it.attach()?;
+            }
+            Program::KProbe(it) => {
+                let at = match it.kind() {
+                    ProbeKind::Return => End::Return,
+                    ProbeKind::Entry => End::Entry,
+                };
+                let attached = kprobes.attach(it.fd()?, candidate.symbol, at);
+                attached.map_err(Refusal::Kprobe)?;
+            }
+            _ => return Err(ProgramError::UnexpectedProgramType.into()),
+        }
+    }
+    Ok(())
+}
+
+/// The hook with each of its programs.
+pub(super) fn programs_of(
+    hook: &HookState,
+    step: &Step,
+    entries: Entries,
+) -> Vec<(&'static str, String)> {
+    let Some((symbol, method)) = hook.attached else {
+        return Vec::new();
+    };
+    let mut candidates = step.usable.iter();
+    let candidate = candidates.find(|(it, _)| it.symbol == symbol);
+    let names = candidate.map_or_else(Vec::new, |(it, _)| program_names(it, method, entries));
+    names.into_iter().map(|name| (hook.name, name)).collect()
+}
