@@ -48,6 +48,8 @@ struct Cli {
 enum Mode {
     /// Direct reads into a shared file mapping, each followed by an msync.
     DirectRead(modes::direct_read::Args),
+    /// Direct reads by many threads into one shared file mapping, stored to and synced meanwhile.
+    DirectStorm(modes::direct_storm::Args),
     /// Pins held on file pages while the file is synced.
     Hold(modes::hold::Args),
     /// Unmapping and remapping, racing with syncs and direct reads.
@@ -139,6 +141,7 @@ impl Mode {
     fn run(&self, session: &Session) -> Result<(&'static str, Counts)> {
         Ok(match self {
             Self::DirectRead(args) => ("direct-read", modes::direct_read::run(args, session)?),
+            Self::DirectStorm(args) => ("direct-storm", modes::direct_storm::run(args, session)?),
             Self::Hold(args) => ("hold", modes::hold::run(args, session)?),
             Self::ZapRace(args) => ("zap-race", modes::zap_race::run(args, session)?),
             Self::Dirty(args) => ("dirty", modes::dirty::run(args, session)?),

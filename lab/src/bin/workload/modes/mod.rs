@@ -4,6 +4,7 @@
 pub(crate) mod churn;
 pub(crate) mod demo;
 pub(crate) mod direct_read;
+pub(crate) mod direct_storm;
 pub(crate) mod dirty;
 pub(crate) mod hold;
 pub(crate) mod leak;
@@ -13,6 +14,7 @@ pub(crate) mod rdma_region;
 pub(crate) mod refused_pin;
 pub(crate) mod ring_flood;
 pub(crate) mod timed;
+pub(crate) mod together;
 pub(crate) mod udmabuf;
 pub(crate) mod uring_fixed;
 pub(crate) mod vhost_log;
