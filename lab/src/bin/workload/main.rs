@@ -68,6 +68,8 @@ enum Mode {
     UringFixed(modes::uring_fixed::Args),
     /// Pins that outlive the process that took them.
     Leak(modes::leak::Args),
+    /// Several processes that pin the same pages and release them in any order.
+    Owners(modes::owners::Args),
     /// The memory of an AF_XDP socket, pinned for long.
     XdpUmem(modes::xdp_umem::Args),
     /// Memory registered with an RDMA device in software.
@@ -151,6 +153,7 @@ impl Mode {
             Self::Vmsplice(args) => ("vmsplice", modes::vmsplice::run(args, session)?),
             Self::UringFixed(args) => ("uring-fixed", modes::uring_fixed::run(args, session)?),
             Self::Leak(args) => ("leak", modes::leak::run(args, session)?),
+            Self::Owners(args) => ("owners", modes::owners::run(args, session)?),
             Self::XdpUmem(args) => ("xdp-umem", modes::xdp_umem::run(args, session)?),
             Self::RdmaRegion(args) => ("rdma-region", modes::rdma_region::run(args, session)?),
             Self::RefusedPin(args) => ("refused-pin", modes::refused_pin::run(args, session)?),

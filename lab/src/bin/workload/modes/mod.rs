@@ -9,6 +9,7 @@ pub(crate) mod dirty;
 pub(crate) mod hold;
 pub(crate) mod leak;
 pub(crate) mod long_pin;
+pub(crate) mod owners;
 pub(crate) mod private;
 pub(crate) mod rdma_region;
 pub(crate) mod refused_pin;
