@@ -31,6 +31,9 @@ pub(crate) struct Args {
     /// Pages that one read fills.
     #[arg(long, default_value_t = 16)]
     at_once: usize,
+    /// Whether the file has large folios, where its file system can.
+    #[arg(long, value_enum, default_value = "small")]
+    folios: Folios,
     /// Threads that read directly into memory of their own, beside.
     #[arg(long, default_value_t = 2)]
     beside: usize,
@@ -55,7 +58,7 @@ pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
         "--at-once must be between 1 and --pages, and at most {PAGES_AT_ONCE}"
     );
     let source = WorkFile::make(&session.dir, "source", args.at_once * PAGE, Folios::Large)?;
-    let target = WorkFile::make(&session.dir, "target", args.pages * PAGE, Folios::Large)?;
+    let target = WorkFile::make(&session.dir, "target", args.pages * PAGE, args.folios)?;
     let mapping = Mapping::shared(&target.file, args.pages * PAGE)?;
     mapping.touch(mapping.span());
     let storm = Storm {
