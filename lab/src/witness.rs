@@ -220,7 +220,8 @@ impl Witness {
     fn prove(&self, kcore: &Kcore) -> Result<()> {
         let size = page_bytes();
         let mut own = MmapMut::map_anon(size as usize)?;
-        own.advise(Advice::NoHugePage)?;
+        // Refused where there are no others.
+        let _no_larger_pages = own.advise(Advice::NoHugePage);
         own[0] = 1;
         let pfn = frame_of(own.as_ptr() as u64)?;
         let mut bytes = vec![0; self.layout.page];
