@@ -4,3 +4,4 @@ pub mod absent;
 pub mod guest;
 pub mod pin_counters;
 pub mod wire;
+pub mod witness;

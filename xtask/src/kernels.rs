@@ -5,6 +5,7 @@ pub(crate) mod add;
 mod archive;
 mod changes;
 pub(crate) mod facts;
+mod flavour;
 mod lock;
 pub(crate) mod modules;
 pub(crate) mod store;
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 
 use crate::{arch::Arch, debian::apt::Apt, paths, refused, say, setup};
+use flavour::Flavour;
 pub(crate) use lock::{Locked, Package};
 
 /// What to do about the kernels.
@@ -31,7 +33,8 @@ enum Verb {
     Update,
     /// Bring a series into the lab: lock its newest release, boot it, write its facts, say what changed
     Add {
-        /// Such as 7.4, 7.4-arm64, or 7.4-generic for the kernel with every driver; one that is there already is renewed
+        /// Such as 7.4, 7.4-arm64, 7.4-generic for the kernel with every driver, or 7.4-rt for the one of real time; one that
+        /// is there already is renewed
         series: String,
     },
     /// Fetch kernels ahead of their first use
@@ -76,11 +79,12 @@ pub(crate) fn list() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Every series that the project supports, oldest first: those of the lock, each in the flavour that
-/// it has without being asked.
+/// Every kernel that the project supports, oldest first: those of the lock that have facts of their own.
 pub(crate) fn series() -> anyhow::Result<Vec<String>> {
     let series = lock::read()?.into_iter().map(|it| it.series);
-    let mut series: Vec<_> = series.filter(|it| !parts(it).1).collect();
+    let mut series: Vec<_> = series
+        .filter(|it| Flavour::of_kernel(it).has_facts())
+        .collect();
     series.sort_by_key(|it| order(it));
     Ok(series)
 }
@@ -90,23 +94,23 @@ pub(crate) fn every_series() -> anyhow::Result<Vec<String>> {
     Ok(lock::read()?.into_iter().map(|it| it.series).collect())
 }
 
-/// By which kernels are sorted: by architecture, then `6.9` before `6.12`, and that before `6.12-generic`.
-pub(crate) fn order(series: &str) -> (Arch, Vec<u32>) {
-    let (numbers, is_generic) = parts(series);
-    let numbers = numbers
+/// By which kernels are sorted: by architecture, then `6.9` before `6.12`, and that before `6.12-rt`.
+pub(crate) fn order(series: &str) -> (Arch, Vec<u32>, Flavour) {
+    let numbers = numbers(series)
         .split('.')
-        .map(|number| number.parse().unwrap_or(u32::MAX))
-        .chain(is_generic.then_some(1))
-        .collect();
-    (Arch::of_kernel(series), numbers)
+        .map(|number| number.parse().unwrap_or(u32::MAX));
+    (
+        Arch::of_kernel(series),
+        numbers.collect(),
+        Flavour::of_kernel(series),
+    )
 }
 
-/// The numbers of a kernel's name, and whether it is Debian's kernel for any machine, with drivers
-/// that the one for clouds leaves out: `6.12-generic`.
-pub(crate) fn parts(series: &str) -> (&str, bool) {
-    let mut words = series.split('-');
-    let numbers = words.next().unwrap_or(series);
-    (numbers, words.any(|word| word == "generic"))
+/// `6.12` of a kernel's name, whatever its architecture and flavour.
+pub(crate) fn numbers(series: &str) -> &str {
+    series
+        .split_once('-')
+        .map_or(series, |(numbers, _)| numbers)
 }
 
 /// The lock's entry for a series that a person named.

@@ -6,7 +6,7 @@ use std::{fs, process::Command};
 use anyhow::{Context as _, bail};
 use serde_json::Value;
 
-use super::{Locked, archive, changes, facts, lock, order, parts, store};
+use super::{Flavour, Locked, archive, changes, facts, lock, numbers, order, store};
 use crate::{
     arch::Arch,
     build,
@@ -23,8 +23,7 @@ use crate::{
 pub(crate) fn add(series: &str) -> anyhow::Result<()> {
     check_name(series)?;
     let locked = lock_newest(series)?;
-    // The same kernel with more drivers: there are no other facts to it.
-    if parts(series).1 {
+    if !Flavour::of_kernel(series).has_facts() {
         return store::bring(&locked).map(drop);
     }
     let arch = Arch::of_kernel(series);
@@ -57,11 +56,14 @@ pub(crate) fn add(series: &str) -> anyhow::Result<()> {
 fn check_name(series: &str) -> anyhow::Result<()> {
     // x86 is what a name without an architecture means.
     let others = Arch::ALL.iter().filter(|it| **it != Arch::X86_64);
-    let known: Vec<_> = others.map(|it| it.debian()).chain(["generic"]).collect();
+    let known: Vec<_> = others
+        .map(|it| it.debian())
+        .chain(Flavour::words())
+        .collect();
     match series.split('-').skip(1).find(|word| !known.contains(word)) {
         Some(word) => Err(refused(format!(
-            "the lab knows no kernels of the kind `{word}`; {series} may be such as 7.4, 7.4-arm64 or \
-             7.4-generic"
+            "the lab knows no kernels of the kind `{word}`; {series} may be such as 7.4, 7.4-arm64, \
+             7.4-generic or 7.4-rt"
         ))),
         None => Ok(()),
     }
@@ -113,11 +115,9 @@ pub(crate) fn write_document() -> anyhow::Result<()> {
 }
 
 fn print_changes(series: &str, found: &Value, verified: &verifier::Record) -> anyhow::Result<()> {
-    let mut all = super::series()?;
-    all.retain(|it| Arch::of_kernel(it) == Arch::of_kernel(series));
-    let place = all.iter().position(|it| it == series).unwrap_or_default();
-    let Some(before) = place.checked_sub(1).and_then(|it| all.get(it)) else {
-        println!("{series} is the oldest: there is nothing to compare it with");
+    let all = super::series()?;
+    let Some(before) = compared_with(series, &all) else {
+        println!("there is nothing to compare {series} with");
         return Ok(());
     };
     let old = facts::read(before)?;
@@ -138,16 +138,43 @@ fn print_changes(series: &str, found: &Value, verified: &verifier::Record) -> an
     Ok(())
 }
 
+/// The usual kernel of the same series, and of that the one before it.
+fn compared_with<'a>(series: &str, all: &'a [String]) -> Option<&'a str> {
+    let arch = Arch::of_kernel(series);
+    let usual =
+        |it: &&String| Arch::of_kernel(it) == arch && Flavour::of_kernel(it) == Flavour::Cloud;
+    let mut usual = all.iter().filter(usual).map(String::as_str);
+    match Flavour::of_kernel(series) {
+        Flavour::Cloud => usual.take_while(|it| *it != series).last(),
+        Flavour::Generic | Flavour::Rt => usual.find(|it| numbers(it) == numbers(series)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::check_name;
+    use super::{check_name, compared_with};
+
+    #[test]
+    fn a_kernel_is_compared_with_the_one_before_and_a_flavour_with_the_usual_one() {
+        let all = ["6.12", "6.12-rt", "6.16", "6.12-arm64"].map(str::to_owned);
+        assert_eq!(compared_with("6.16", &all), Some("6.12"));
+        assert_eq!(compared_with("6.12-rt", &all), Some("6.12"));
+        assert_eq!(compared_with("6.12", &all), None);
+        assert_eq!(compared_with("6.12-arm64", &all), None);
+    }
 
     #[test]
     fn a_kind_of_kernel_that_the_lab_does_not_know_is_refused_by_name() {
-        for series in ["7.4", "7.4-generic", "7.4-arm64", "7.4-arm64-generic"] {
+        for series in [
+            "7.4",
+            "7.4-generic",
+            "7.4-rt",
+            "7.4-arm64",
+            "7.4-arm64-generic",
+        ] {
             check_name(series).unwrap();
         }
-        for series in ["7.4-frob", "7.4-amd64", "7.4-arm64-rt"] {
+        for series in ["7.4-frob", "7.4-amd64", "7.4-arm64-cloud"] {
             let told = check_name(series).unwrap_err().to_string();
             assert!(told.contains(series.rsplit('-').next().unwrap()), "{told}");
         }

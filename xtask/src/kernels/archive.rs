@@ -1,6 +1,6 @@
 //! What Debian's archive has of a kernel series; leaves out fetching it.
 
-use super::{Locked, Package, parts};
+use super::{Flavour, Locked, Package, numbers};
 use crate::{
     arch::Arch,
     debian::{
@@ -20,13 +20,7 @@ pub(crate) fn newest(series: &str) -> anyhow::Result<Option<Locked>> {
 }
 
 fn is_of(name: &str, series: &str) -> bool {
-    let (numbers, is_generic) = parts(series);
-    let arch = Arch::of_kernel(series).debian();
-    let flavour = if is_generic {
-        arch.to_owned()
-    } else {
-        format!("cloud-{arch}")
-    };
+    let flavour = Flavour::of_kernel(series).debian(Arch::of_kernel(series));
     // `cloud-amd64` is not a flavour of `amd64`.
     let has_flavour = |release: &str| {
         let rest = release.strip_suffix(&flavour);
@@ -41,7 +35,7 @@ fn is_of(name: &str, series: &str) -> bool {
     ]
     .iter()
     .filter_map(|prefix| name.strip_prefix(prefix))
-    .any(|release| has_flavour(release) && series_of(release) == Some(numbers))
+    .any(|release| has_flavour(release) && series_of(release) == Some(numbers(series)))
 }
 
 /// `6.12` of `6.12.107+deb13-cloud-amd64`.
@@ -101,6 +95,9 @@ mod tests {
         assert!(is_of("linux-image-6.12.107+deb13-amd64", "6.12-generic"));
         assert!(!is_of("linux-image-6.1.0-50-cloud-amd64", "6.1-generic"));
         assert!(!is_of("linux-image-6.1.0-50-rt-amd64", "6.1-generic"));
+        assert!(is_of("linux-image-6.12.107+deb13-rt-amd64", "6.12-rt"));
+        assert!(!is_of("linux-image-6.12.107+deb13-amd64", "6.12-rt"));
+        assert!(!is_of("linux-image-6.12.107+deb13-rt-amd64", "6.12"));
         assert!(is_of("linux-image-6.1.0-50-cloud-amd64", "6.1"));
         assert!(!is_of("linux-image-6.12.107+deb13-cloud-amd64", "6.1"));
         assert!(!is_of("linux-image-6.1.0-50-cloud-amd64-dbg", "6.1"));

@@ -35,7 +35,7 @@ const PLACES: &[(&str, &str)] = &[
 
 /// The release whose own kernel comes nearest to this series.
 pub(crate) fn suite_of(series: &str) -> &'static str {
-    match kernels::parts(series).0 {
+    match kernels::numbers(series) {
         "5.10" => "bullseye",
         "6.1" => "bookworm",
         _ => "trixie",

@@ -1,7 +1,7 @@
 //! Where the programs under test are, how patient a test may be, and the agent that tests share.
 //! It leaves out how an agent is started.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
@@ -12,6 +12,7 @@ use anyhow::{Context, Result};
 
 use crate::agent::Agent;
 use lab::absent::absent;
+use lab::witness::{Count, Witness};
 
 /// Arguments of the agent that tests of a ledger and of a ring share, both of which overflow.
 pub(crate) const SMALL_LEDGER_SMALL_RING: [&str; 4] =
@@ -29,6 +30,8 @@ pub(crate) struct Bench {
     pub(crate) churn_calls: usize,
     pub(crate) outlook: Outlook,
     pub(crate) shared: RefCell<Option<Shared>>,
+    /// Made when it is first asked: it reads all of the kernel's types.
+    pub(crate) witness: OnceCell<Witness>,
 }
 
 /// What this kernel in this mode has for the agent, in its own words.
@@ -102,6 +105,18 @@ impl Bench {
     /// Ends it after a test that failed: the next one starts afresh.
     pub(crate) fn drop_shared(&self) {
         drop(self.shared.take());
+    }
+
+    /// What is pinned at this moment, page by page, by nobody's books.
+    pub(crate) fn witnessed(&self) -> Result<Count> {
+        let witness = match self.witness.get() {
+            Some(witness) => witness,
+            None => {
+                let new = Witness::new().context("the witness cannot look")?;
+                self.witness.get_or_init(|| new)
+            }
+        };
+        Ok(witness.look()?.count())
     }
 
     /// Fails as absent where no agent can run.

@@ -1,5 +1,5 @@
-//! Three books that must agree to the page at a quiet point: what a workload counted itself, the
-//! kernel's own counters, and the agent's. It starts no workload.
+//! Four books that must agree to the page at a quiet point: what a workload counted itself, the
+//! kernel's own counters, the agent's, and what the witness finds pinned. It starts no workload.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use crate::metrics::Metrics;
 use crate::wait::{Look, until};
 use crate::workload::Counts;
 use lab::pin_counters::PinCounters;
+use lab::witness::Count;
 
 /// No workload here pins or releases more with one call.
 const PAGES_A_RUN: i64 = 1024;
@@ -25,10 +26,12 @@ const MISSED: [&str; 2] = ["hook_missed", "return_missed"];
 /// And pages that were counted, and then not found or not changed in the ledger.
 const UNBOOKED: [&str; 2] = ["unknown_release", "contended"];
 
-/// What the kernel and the agent said before anything was done.
-pub(crate) struct Books {
+/// What all of them said before anything was done.
+pub(crate) struct Books<'a> {
+    bench: &'a Bench,
     kernel: PinCounters,
     agent: Metrics,
+    witness: Count,
 }
 
 /// What the kernel may have undone inside a call.
@@ -61,6 +64,25 @@ impl Growth {
     }
 }
 
+/// What is pinned, by one book, as growth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Held {
+    pins: i64,
+    folios: i64,
+    bytes: i64,
+}
+
+impl Held {
+    fn between(earlier: Count, later: Count) -> Self {
+        let grown = |earlier: u64, later: u64| later.cast_signed() - earlier.cast_signed();
+        Self {
+            pins: grown(earlier.pins, later.pins),
+            folios: grown(earlier.folios, later.folios),
+            bytes: grown(earlier.bytes, later.bytes),
+        }
+    }
+}
+
 /// What the books said, as growth since they were opened.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seen {
@@ -68,6 +90,8 @@ pub(crate) struct Seen {
     pub(crate) pinned: i64,
     unpinned: i64,
     pub(crate) outstanding: i64,
+    folios: i64,
+    bytes: i64,
     unreconciled: i64,
     pub(crate) undone: i64,
     pub(crate) rolled_back: i64,
@@ -79,13 +103,15 @@ pub(crate) struct Seen {
     lost_so_far: i64,
 }
 
-impl Books {
-    /// The two are read one after the other: nothing else on the machine pins.
-    pub(crate) fn open(agent: &Agent) -> Result<Self> {
+impl<'a> Books<'a> {
+    /// They are read one after the other: nothing else on the machine pins.
+    pub(crate) fn open(bench: &'a Bench, agent: &Agent) -> Result<Self> {
         let kernel = PinCounters::read()?;
         Ok(Self {
+            bench,
             kernel,
             agent: agent.scrape()?,
+            witness: bench.witnessed()?,
         })
     }
 
@@ -94,14 +120,19 @@ impl Books {
     pub(crate) fn check(&self, agent: &Agent, own: Option<Counts>, undoes: Undoes) -> Result<Seen> {
         until("books that agree", SETTLED_WITHIN, || {
             let seen = self.read(agent)?;
-            Ok(if seen.agrees_with(own, undoes) {
-                Look::Done(seen)
-            } else {
+            if !seen.agrees_with(own, undoes) {
                 let own =
                     own.map(|own| format!("own {} and {}; ", own.pages_pinned, own.pages_unpinned));
                 let own = own.unwrap_or_default();
                 let lost = agent.scrape()?.show("pinscope_lost_total");
-                Look::NotYet(format!("{own}{seen}; {lost}"))
+                return Ok(Look::NotYet(format!("{own}{seen}; {lost}")));
+            }
+            // Last, for it takes longest.
+            let held = Held::between(self.witness, self.bench.witnessed()?);
+            Ok(if seen.is_what_is(held) {
+                Look::Done(seen)
+            } else {
+                Look::NotYet(format!("{seen}; found pinned: {held:?}"))
             })
         })
     }
@@ -121,6 +152,8 @@ impl Books {
             pinned: grown("pinscope_pages_pinned_total")?,
             unpinned: grown("pinscope_pages_unpinned_total")?,
             outstanding: grown("pinscope_pinned_pages")?,
+            folios: grown("pinscope_pinned_folios")?,
+            bytes: grown("pinscope_pinned_bytes")?,
             unreconciled: grown("pinscope_unreconciled_pages")?,
             undone: grown("pinscope_pages_undone_total")?,
             rolled_back: grown("pinscope_rolled_back_pages")?,
@@ -151,6 +184,16 @@ impl Seen {
             && (self.outstanding - self.kernel.outstanding() - self.unreconciled).abs()
                 <= self.unbooked
             && self.allows(self.unreconciled.abs())
+    }
+
+    /// Whether the kernel's count is what was found, and the agent's as well if it missed nothing.
+    fn is_what_is(&self, found: Held) -> bool {
+        let agents = Held {
+            pins: self.outstanding,
+            folios: self.folios,
+            bytes: self.bytes,
+        };
+        self.kernel.outstanding() == found.pins && (agents == found || !self.is_whole())
     }
 
     /// By how much the kernel's totals are above the agent's and what that knows to be undone.
@@ -192,7 +235,7 @@ impl fmt::Display for Seen {
         write!(
             f,
             "kernel {} acquired {} released, agent {} and {}, {} undone, {} rolled back, \
-             {} outstanding, difference {}",
+             {} outstanding on {} folios of {} bytes, difference {}",
             self.kernel.acquired,
             self.kernel.released,
             self.pinned,
@@ -200,6 +243,8 @@ impl fmt::Display for Seen {
             self.undone,
             self.rolled_back,
             self.outstanding,
+            self.folios,
+            self.bytes,
             self.unreconciled
         )?;
         if self.is_whole() {

@@ -120,8 +120,13 @@ pub(crate) fn check_parts(bench: &Bench) -> Result<()> {
 }
 
 /// At a quiet point: by whatever it is asked for, the rows add up to the total, and the total is
-/// what the kernel counted. Nothing may be negative.
+/// what the kernel counted and what is found pinned. Nothing may be negative.
 pub(crate) fn check_sums(bench: &Bench, pages: i64, when: &str) -> Result<()> {
+    let found = bench.witnessed()?;
+    ensure!(
+        found.pins == pages.cast_unsigned(),
+        "{when}: {pages} pages are pinned, found were {found:?}"
+    );
     for by in EVERY_WAY {
         let report = ask(bench, by, &[])?;
         ensure!(

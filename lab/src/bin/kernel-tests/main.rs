@@ -2,7 +2,7 @@
 //! compares what the agent says with counts that are not the agent's. For guests of the lab.
 //! It leaves out everything that a unit test can show.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -91,6 +91,7 @@ fn main() -> ExitCode {
         churn_calls: cli.churn_calls,
         outlook: Outlook::default(),
         shared: RefCell::default(),
+        witness: OnceCell::new(),
     };
     let mut tally = Tally::default();
     match agent::ask_doctor(&bench) {

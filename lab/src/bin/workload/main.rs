@@ -48,6 +48,8 @@ struct Cli {
 enum Mode {
     /// Direct reads into a shared file mapping, each followed by an msync.
     DirectRead(modes::direct_read::Args),
+    /// Direct reads by many threads into one shared file mapping, stored to and synced meanwhile.
+    DirectStorm(modes::direct_storm::Args),
     /// Pins held on file pages while the file is synced.
     Hold(modes::hold::Args),
     /// Unmapping and remapping, racing with syncs and direct reads.
@@ -66,6 +68,8 @@ enum Mode {
     UringFixed(modes::uring_fixed::Args),
     /// Pins that outlive the process that took them.
     Leak(modes::leak::Args),
+    /// Several processes that pin the same pages and release them in any order.
+    Owners(modes::owners::Args),
     /// The memory of an AF_XDP socket, pinned for long.
     XdpUmem(modes::xdp_umem::Args),
     /// Memory registered with an RDMA device in software.
@@ -139,6 +143,7 @@ impl Mode {
     fn run(&self, session: &Session) -> Result<(&'static str, Counts)> {
         Ok(match self {
             Self::DirectRead(args) => ("direct-read", modes::direct_read::run(args, session)?),
+            Self::DirectStorm(args) => ("direct-storm", modes::direct_storm::run(args, session)?),
             Self::Hold(args) => ("hold", modes::hold::run(args, session)?),
             Self::ZapRace(args) => ("zap-race", modes::zap_race::run(args, session)?),
             Self::Dirty(args) => ("dirty", modes::dirty::run(args, session)?),
@@ -148,6 +153,7 @@ impl Mode {
             Self::Vmsplice(args) => ("vmsplice", modes::vmsplice::run(args, session)?),
             Self::UringFixed(args) => ("uring-fixed", modes::uring_fixed::run(args, session)?),
             Self::Leak(args) => ("leak", modes::leak::run(args, session)?),
+            Self::Owners(args) => ("owners", modes::owners::run(args, session)?),
             Self::XdpUmem(args) => ("xdp-umem", modes::xdp_umem::run(args, session)?),
             Self::RdmaRegion(args) => ("rdma-region", modes::rdma_region::run(args, session)?),
             Self::RefusedPin(args) => ("refused-pin", modes::refused_pin::run(args, session)?),

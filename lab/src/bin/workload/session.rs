@@ -16,7 +16,7 @@ use crate::kernel::word;
 static STOP: AtomicBool = AtomicBool::new(false);
 
 /// How long a wait goes on before it looks at [`STOP`] again.
-const SLICE: Duration = Duration::from_millis(50);
+pub(crate) const SLICE: Duration = Duration::from_millis(50);
 
 /// Who says when a phase is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,10 +70,31 @@ impl Session {
         }
     }
 
+    /// Says this on a line of its own.
+    pub(crate) fn tell(&self, line: &impl Serialize) -> Result<()> {
+        announce(line)
+    }
+
+    /// Says this, and stays until the pace says that it is over.
+    pub(crate) fn stay_after(&self, line: &impl Serialize) -> Result<()> {
+        announce(line)?;
+        match self.pace {
+            Pace::Clock(how_long) => {
+                self.wait(how_long);
+                Ok(())
+            }
+            Pace::Told => self.hear(),
+        }
+    }
+
     /// The end of standard input counts as a word, so that a holder whose driver died
     /// lets go.
     fn wait_for_word(&self, phase: &str, counts: &Counts) -> Result<()> {
-        announce(phase, counts)?;
+        announce(&Announcement { phase, counts })?;
+        self.hear()
+    }
+
+    fn hear(&self) -> Result<()> {
         while !self.over() && !word::came_within(SLICE)? {}
         Ok(())
     }
@@ -108,9 +129,9 @@ extern "C" fn on_signal(_signal: libc::c_int) {
     STOP.store(true, Ordering::Relaxed);
 }
 
-fn announce(phase: &str, counts: &Counts) -> Result<()> {
+fn announce(line: &impl Serialize) -> Result<()> {
     let mut out = std::io::stdout().lock();
-    serde_json::to_writer(&mut out, &Announcement { phase, counts })?;
+    serde_json::to_writer(&mut out, line)?;
     writeln!(out)?;
     out.flush()?;
     Ok(())

@@ -121,7 +121,7 @@ fn check(row: &Row, bench: &Bench) -> Result<()> {
     }
     let agent = bench.shared_agent(&[])?;
     let start = agent.scrape()?;
-    let books = Books::open(&agent)?;
+    let books = Books::open(bench, &agent)?;
     let mut running = Running::start(bench, row.script)?;
     let takes = row.takes.on_this_kernel(&start);
     let most = match takes {

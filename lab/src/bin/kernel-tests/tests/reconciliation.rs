@@ -14,7 +14,7 @@ pub(super) fn eight_threads_over_shared_folios_leave_no_page_outstanding(
     let agent = bench.shared_agent(&[])?;
     let folios = || agent.scrape()?.sum("pinscope_pinned_folios");
     let before = folios()?;
-    let books = Books::open(&agent)?;
+    let books = Books::open(bench, &agent)?;
     let calls = bench.churn_calls.to_string();
     let arguments = [
         "churn",

@@ -21,7 +21,7 @@ pub(super) fn pages_that_migrate_before_a_long_pin_are_counted_as_undone(
     }
     let agent = bench.shared_agent(&[])?;
     for memory in ["anon", "memfd"] {
-        let books = Books::open(&agent)?;
+        let books = Books::open(bench, &agent)?;
         let moved = migrated()?;
         let mut workload = Stepped::start(
             bench,
@@ -58,7 +58,7 @@ pub(super) fn pins_of_pages_that_cannot_migrate_are_counted_as_undone(bench: &Be
     let agent = bench.shared_agent(&[])?;
     let mut workload = Stepped::start(bench, &["refused-pin", "--why", "stuck"])?;
     workload.reach("ready")?;
-    let books = Books::open(&agent)?;
+    let books = Books::open(bench, &agent)?;
     let own = workload.reach("refused")?;
     let seen = books.check(&agent, None, Undoes::Some)?;
     println!("     {} calls refused; {seen}", own.calls);
@@ -81,7 +81,7 @@ pub(super) fn pins_that_the_fast_path_takes_back_are_counted_as_rolled_back(
     let agent = bench.shared_agent(&[])?;
     let mut workload = Stepped::start(bench, &["refused-pin"])?;
     workload.reach("ready")?;
-    let books = Books::open(&agent)?;
+    let books = Books::open(bench, &agent)?;
     let own = workload.reach("refused")?;
     // Not held against the workload's own count, which cannot know in which way it was refused.
     let seen = books.check(&agent, None, Undoes::Some)?;

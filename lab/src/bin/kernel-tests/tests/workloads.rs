@@ -255,7 +255,7 @@ fn check(row: &Row, bench: &Bench) -> Result<()> {
     }
     let agent = bench.shared_agent(&[])?;
     let start = agent.scrape()?;
-    let books = Books::open(&agent)?;
+    let books = Books::open(bench, &agent)?;
     let mut workload = Stepped::start(bench, row.arguments)?;
     let mut before: Option<(Metrics, Counts)> = None;
     let mut held = 0;

@@ -2,12 +2,13 @@
 //! It keeps addresses, never references: other threads and the kernel change the bytes.
 
 use std::fs::File;
-use std::io::Error;
+use std::io::{Error, ErrorKind};
 use std::os::fd::AsRawFd;
 
 use anyhow::{Context, Result, ensure};
 
 use super::PAGE;
+use lab::absent::absent;
 
 /// The size of a transparent or hugetlb huge page.
 pub(crate) const HUGE: usize = 2 << 20;
@@ -50,10 +51,13 @@ impl Mapping {
     pub(crate) fn anonymous(length: usize) -> Result<Self> {
         let mapping = Self::map(length, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, None)
             .context("an anonymous mapping was refused")?;
-        mapping
-            .advise(mapping.span(), libc::MADV_NOHUGEPAGE)
-            .context("MADV_NOHUGEPAGE")?;
-        Ok(mapping)
+        // A kernel that has no other pages, as those of real time, does not know the advice.
+        match mapping.advise(mapping.span(), libc::MADV_NOHUGEPAGE) {
+            Err(error) if error.kind() != ErrorKind::InvalidInput => {
+                Err(error).context("MADV_NOHUGEPAGE")
+            }
+            _advised_or_not_needed => Ok(mapping),
+        }
     }
 
     /// Memory without a file that asks for transparent huge pages.
@@ -62,10 +66,12 @@ impl Mapping {
             .context("an anonymous mapping was refused")?;
         mapping.address = mapping.address.next_multiple_of(HUGE);
         mapping.length = length;
-        mapping
-            .advise(mapping.span(), libc::MADV_HUGEPAGE)
-            .context("MADV_HUGEPAGE")?;
-        Ok(mapping)
+        match mapping.advise(mapping.span(), libc::MADV_HUGEPAGE) {
+            Err(error) if error.kind() == ErrorKind::InvalidInput => {
+                Err(absent("this kernel has no transparent huge pages"))
+            }
+            advised => advised.context("MADV_HUGEPAGE").map(|()| mapping),
+        }
     }
 
     /// Memory from the pool of 2 MiB hugetlb pages.
@@ -176,12 +182,15 @@ impl Mapping {
         Ok(())
     }
 
-    fn advise(&self, span: Span, advice: libc::c_int) -> Result<()> {
+    fn advise(&self, span: Span, advice: libc::c_int) -> std::io::Result<()> {
         // SAFETY: the advices used keep the range mapped, and nobody has references into it.
         let answer =
             unsafe { libc::madvise(span.address as *mut libc::c_void, span.length, advice) };
-        ensure!(answer == 0, "madvise failed: {}", Error::last_os_error());
-        Ok(())
+        if answer == 0 {
+            Ok(())
+        } else {
+            Err(Error::last_os_error())
+        }
     }
 }
 

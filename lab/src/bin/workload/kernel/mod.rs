@@ -7,6 +7,7 @@ pub(crate) mod device;
 pub(crate) mod fault_gate;
 pub(crate) mod files;
 pub(crate) mod folios;
+pub(crate) mod fork;
 pub(crate) mod heir;
 pub(crate) mod held_pins;
 pub(crate) mod huge_pool;

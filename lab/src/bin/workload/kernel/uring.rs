@@ -2,7 +2,7 @@
 //! What goes through its queues is in `uring_queue`.
 
 use std::io::Error;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use anyhow::{Result, bail, ensure};
 
@@ -74,6 +74,13 @@ impl Ring {
 
     /// Gives the fixed buffer back at once.
     pub(crate) fn unregister(&self) -> Result<()> {
+        ensure!(self.give_back()?, "io_uring: there is no fixed buffer");
+        Ok(())
+    }
+
+    /// Gives the fixed buffer back at once, if there is one. Another process that has the ring may have
+    /// done so.
+    pub(crate) fn give_back(&self) -> Result<bool> {
         let nothing = std::ptr::null::<libc::iovec>();
         // SAFETY: this request takes no argument.
         let answer = unsafe {
@@ -85,11 +92,29 @@ impl Ring {
                 0,
             )
         };
+        let error = Error::last_os_error();
+        if answer < 0 && error.raw_os_error() == Some(libc::ENXIO) {
+            return Ok(false);
+        }
         ensure!(
             answer == 0,
-            "io_uring: the fixed buffer cannot be given back: {}",
-            Error::last_os_error()
+            "io_uring: the fixed buffer cannot be given back: {error}"
         );
-        Ok(())
+        Ok(true)
+    }
+
+    /// The number of its descriptor in this process.
+    pub(crate) fn number(&self) -> RawFd {
+        self.descriptor.as_raw_fd()
+    }
+}
+
+impl From<OwnedFd> for Ring {
+    /// A ring that another process made; what is in its queues is not for this one.
+    fn from(descriptor: OwnedFd) -> Self {
+        Self {
+            descriptor,
+            parameters: [0; 30],
+        }
     }
 }

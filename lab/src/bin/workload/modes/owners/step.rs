@@ -1,0 +1,105 @@
+//! What an owner is told to do next, as it stands in a script: `A+`, `B-`, `A>B`. Pure.
+
+use std::fmt;
+use std::str::FromStr;
+
+use anyhow::{Context, bail};
+
+/// Owners by name; the child of one has the same letter, small.
+const NAMES: &str = "ABCabc";
+
+/// One owner's next act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Step {
+    /// Who.
+    pub(crate) owner: char,
+    /// What.
+    pub(crate) act: Act,
+}
+
+/// What an owner can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Act {
+    /// `+`: pins the pages as the fixed buffer of a new ring.
+    Pin,
+    /// `-`: gives the buffer of the ring back that it came to last, of those that still have one.
+    Release,
+    /// `x`: closes the ring that it came to last.
+    Close,
+    /// `>B`: hands that ring over, and has it no longer.
+    Pass(char),
+    /// `&`: forks a child, which has all of its rings, too.
+    Fork,
+    /// `!`: ends.
+    End,
+}
+
+impl FromStr for Step {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> anyhow::Result<Self> {
+        let mut letters = text.chars();
+        let owner = letters.next().and_then(name);
+        let owner = owner.with_context(|| format!("{text} does not begin with A, B or C"))?;
+        let act = match letters.as_str() {
+            "+" => Act::Pin,
+            "-" => Act::Release,
+            "x" => Act::Close,
+            "&" if owner.is_ascii_uppercase() => Act::Fork,
+            "!" => Act::End,
+            rest => match rest.strip_prefix('>').and_then(|to| to.parse().ok()) {
+                Some(to) if name(to).is_some() && to != owner => Act::Pass(to),
+                _ => bail!("{text} is no step such as A+, A-, Ax, A>B, A& or A!"),
+            },
+        };
+        Ok(Self { owner, act })
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.owner)?;
+        match self.act {
+            Act::Pin => write!(f, "+"),
+            Act::Release => write!(f, "-"),
+            Act::Close => write!(f, "x"),
+            Act::Pass(to) => write!(f, ">{to}"),
+            Act::Fork => write!(f, "&"),
+            Act::End => write!(f, "!"),
+        }
+    }
+}
+
+fn name(letter: char) -> Option<char> {
+    NAMES.contains(letter).then_some(letter)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Act, Step};
+
+    #[test]
+    fn a_step_is_an_owner_and_an_act() {
+        for (text, owner, act) in [
+            ("A+", 'A', Act::Pin),
+            ("b-", 'b', Act::Release),
+            ("Cx", 'C', Act::Close),
+            ("A>B", 'A', Act::Pass('B')),
+            ("B>a", 'B', Act::Pass('a')),
+            ("A&", 'A', Act::Fork),
+            ("C!", 'C', Act::End),
+        ] {
+            let step = Step { owner, act };
+            assert_eq!(text.parse::<Step>().unwrap(), step);
+            assert_eq!(step.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_no_step_is_refused_by_name() {
+        for text in ["", "A", "D+", "A?", "A>A", "A>D", "A>", "a&", "A+B", "A>BC"] {
+            let told = text.parse::<Step>().unwrap_err().to_string();
+            assert!(told.starts_with(text), "{told}");
+        }
+    }
+}
