@@ -42,8 +42,11 @@ fn sequences() -> Vec<Vec<Step>> {
                 if !acquires && held[owner] == 0 {
                     continue;
                 }
-                let change = |n: u64| if acquires { n + 1 } else { n - 1 };
-                held[owner] = change(held[owner]);
+                held[owner] = if acquires {
+                    held[owner] + 1
+                } else {
+                    held[owner] - 1
+                };
                 so_far.push(Step { owner, acquires });
                 grow(so_far, held, all);
                 so_far.pop();
@@ -82,10 +85,10 @@ fn check<const S: usize>(
             assert_eq!(missing, 0, "{sequence:?}");
             held[step.owner] -= 1;
         }
-        for owner in 1..=OWNERS {
+        for (owner, held) in held.iter().enumerate().skip(1) {
             assert_eq!(
                 book.of(7, owner as u32),
-                held[owner],
+                *held,
                 "owner {owner} after step {number} of {sequence:?}"
             );
         }

@@ -1,8 +1,6 @@
 //! Random work on a few folios, against a plain book that knows the truth: what each owner
 //! has, what was released and not seen, what is outside the sample.
 
-#![expect(clippy::unwrap_used, reason = "a test")]
-
 mod common;
 
 use std::{collections::BTreeMap, sync::atomic::AtomicU64};

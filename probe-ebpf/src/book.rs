@@ -10,6 +10,7 @@ pub(crate) mod paths;
 pub(crate) mod releaser;
 pub(crate) mod settings;
 mod steps;
-pub(crate) mod table;
+mod table;
 pub(crate) mod threads;
 pub(crate) mod walks;
+pub(crate) mod ways;

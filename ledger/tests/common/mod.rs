@@ -212,7 +212,7 @@ impl<A: Atomic, const S: usize> Book<A, S> {
     }
 }
 
-impl<'a, A: Atomic, const S: usize> Table for &'a Book<A, S> {
+impl<A: Atomic, const S: usize> Table for &Book<A, S> {
     type Bucket = u32;
     const SLOTS: usize = S;
 

@@ -13,7 +13,7 @@ use probe_abi::{AMENDMENTS_AT_ONCE, Amendment, Word};
 use crate::{
     book::{
         entries, settings,
-        table::{Ledger, Long},
+        ways::{Ledger, Long},
     },
     verifier::repeat::each,
 };

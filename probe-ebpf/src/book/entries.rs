@@ -10,7 +10,7 @@ use crate::{
         counters,
         releaser::releaser,
         settings,
-        table::{Ledger, Long, Short},
+        ways::{Ledger, Long, Short},
     },
     kernel::folio::Folio,
     verifier::{scratch::with, unknown::unknown_zero},

@@ -5,7 +5,7 @@ use ledger::{Acquire, Attempt, Place, ROUNDS, Release};
 use probe_abi::BUCKET_SLOTS;
 
 use crate::{
-    book::table::Long,
+    book::ways::{self, Long},
     verifier::{
         repeat::{ends, needs, repeat},
         scratch::{Handle, Kept, Raw, handle, kept, lent, passed},
@@ -70,7 +70,7 @@ extern "C" fn open_found(acquire: Handle<Acquire>, place: u64) -> i64 {
 
 /// The long way.
 #[expect(non_upper_case_globals, reason = "it stands for the table")]
-const Ledger: Long = crate::book::table::Ledger;
+const Ledger: Long = ways::Ledger;
 
 #[inline(always)]
 pub(super) fn raise_hint(acquire: &mut Acquire) {

@@ -5,7 +5,7 @@ use ledger::{Acquire, References, Release, Releaser, Table};
 use probe_abi::{BUCKET_SLOTS, Bucket, NOBODY, NoteFlags, SlotNote, Word};
 
 use crate::{
-    book::{counters, owners, settings, steps},
+    book::{counters, owners, settings, steps, ways::Ledger},
     kernel::{clock, layout::layout},
     verifier::{
         atomic::{load, swap, xadd32},
@@ -16,17 +16,6 @@ use crate::{
 /// The table; the agent sets its size to a power of two, and maps it.
 #[map]
 static LEDGER: Array<Bucket> = Array::with_max_entries(1, BPF_F_MMAPABLE);
-
-/// The ledger, where what is rare is in line.
-#[derive(Clone, Copy)]
-pub(crate) struct Ledger<const RARE_IN_LINE: bool>;
-
-/// On the short way, where all is in one program.
-pub(crate) type Short = Ledger<true>;
-
-/// On the long way, where functions of their own cost less than what the verifier would
-/// look at again and again.
-pub(crate) type Long = Ledger<false>;
 
 #[inline(always)]
 fn word_at(bucket: *mut Bucket, slot: usize) -> *mut u64 {

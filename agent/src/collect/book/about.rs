@@ -87,7 +87,7 @@ pub(crate) const UNKNOWN: &str = "(unknown)";
 /// The group of a holder.
 pub(super) fn of(directory: &Directory, holder: &Holder, by: By) -> (Key, About) {
     let owner = match holder.owner {
-        it if it == u32::from(NOBODY) => None,
+        it if it == NOBODY => None,
         it => directory.owner(it),
     };
     match by {

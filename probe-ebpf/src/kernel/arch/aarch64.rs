@@ -3,7 +3,7 @@
 
 use aya_ebpf::bindings::pt_regs;
 
-use super::{Arch, This};
+use super::port::{Arch, This};
 use crate::kernel::read::read_kernel;
 
 /// The register that a call puts the return address into.

@@ -4,7 +4,7 @@ use core::mem::offset_of;
 
 use aya_ebpf::bindings::pt_regs;
 
-use super::{Arch, This};
+use super::port::{Arch, This};
 use crate::kernel::read::read_kernel;
 
 impl Arch for This {

@@ -8,7 +8,7 @@ use aya_ebpf::{
     bindings::BPF_NOEXIST, helpers::bpf_get_smp_processor_id, macros::map, maps::HashMap,
 };
 
-use super::load;
+use super::plain::load;
 use crate::verifier::unknown::origin;
 
 /// Words that can be locked at once: one a CPU and level of interrupt, or a task

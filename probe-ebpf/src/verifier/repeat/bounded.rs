@@ -4,7 +4,7 @@
 
 use core::ffi::c_void;
 
-use super::ends;
+use super::end::ends;
 use crate::verifier::scratch::Raw;
 
 /// Work that one call of a step does.

@@ -1,0 +1,28 @@
+//! What a port provides.
+
+use aya_ebpf::bindings::pt_regs;
+
+/// The architecture that this object is for.
+pub(crate) struct This;
+
+/// What a port provides.
+pub(crate) trait Arch {
+    /// Frames at the outer end of a path that are the same for all system calls:
+    /// the entry itself, what chooses the call, and the call's own.
+    const SYSCALL_FRAMES: u32;
+
+    /// Where the stack ends.
+    fn stack_pointer(regs: &pt_regs) -> u64;
+
+    /// At the entry of a function, where that returns to, if it is in a register:
+    /// what unwinds the stack then passes over the caller. `None` where it is on
+    /// the stack.
+    fn link(regs: &pt_regs) -> Option<u64>;
+
+    /// The address in a word of the stack that holds one of the kernel's code.
+    fn code_address(word: u64) -> u64;
+
+    /// Number and first two arguments of the system call that was entered with the
+    /// registers at an address.
+    fn system_call(registers: u64) -> Option<(u64, u64, u64)>;
+}
