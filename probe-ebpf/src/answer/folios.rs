@@ -9,11 +9,7 @@ use aya_ebpf::{
 };
 use probe_abi::{FOLIOS_AT_ONCE, Folio as Fact};
 
-use crate::{
-    book::settings,
-    kernel::folio::Folio,
-    verifier::repeat::each,
-};
+use crate::{book::settings, kernel::folio::Folio, verifier::repeat::each};
 
 /// Questions and answers; the agent maps them.
 #[map]
