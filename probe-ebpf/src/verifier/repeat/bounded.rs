@@ -75,10 +75,11 @@ macro_rules! step_by {
         #[unsafe(no_mangle)]
         #[inline(never)]
         extern "C" fn $step(index: u64, with: $crate::verifier::scratch::Raw) -> i64 {
-            $crate::verifier::repeat::needs(index);
-            for _ in 0..$crate::verifier::repeat::BLOCK {
-                if $crate::verifier::repeat::ends($visit($crate::verifier::scratch::handle(with)))
-                    == 1
+            $crate::verifier::repeat::loops::needs(index);
+            for _ in 0..$crate::verifier::repeat::loops::BLOCK {
+                if $crate::verifier::repeat::end::ends($visit($crate::verifier::scratch::handle(
+                    with,
+                ))) == 1
                 {
                     return 1;
                 }

@@ -51,7 +51,7 @@ pub(crate) fn needs(_number: u64) {}
 macro_rules! step_by {
     ($step:ident, $visit:ident) => {
         extern "C" fn $step(_index: u64, with: $crate::verifier::scratch::Raw) -> i64 {
-            $crate::verifier::repeat::ends($visit($crate::verifier::scratch::handle(with)))
+            $crate::verifier::repeat::end::ends($visit($crate::verifier::scratch::handle(with)))
         }
     };
 }
