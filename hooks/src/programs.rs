@@ -38,13 +38,13 @@ pub fn entries(steps: &[Step], calls_nest: bool) -> Entries {
     }
 }
 
-/// What a second program's name ends with.
-const FALLBACK: &str = "_fallback";
+/// What a second program is called behind the probe's name.
+const FALLBACK: &str = "fallback";
 
 /// Whether it is one that makes up for runs that another was kept from.
 #[must_use]
 pub fn is_fallback(program: &str) -> bool {
-    program.ends_with(FALLBACK)
+    program.rsplit_once('_').is_some_and(|it| it.1 == FALLBACK)
 }
 
 /// Return before entry, so that no entry is left without its return; the fallback, which alone
@@ -61,7 +61,7 @@ pub fn program_names(candidate: &Candidate, method: Method, entries: Entries) ->
     };
     let halves: &[&str] = match candidate.at {
         At::Entry => &[entry],
-        At::EntryWithFallback if method == Method::Fentry => &["fallback", entry],
+        At::EntryWithFallback if method == Method::Fentry => &[FALLBACK, entry],
         At::EntryWithFallback => &[entry],
         At::Return => &[exit],
         At::Call if method == Method::Fentry && entries == Entries::Elided => &[exit],
