@@ -25,7 +25,7 @@ use crate::{
     },
     verifier::{
         repeat::{needs, repeat},
-        scratch::{Kept, Raw, kept, passed, with},
+        scratch::{Kept, Raw, give_back, kept, lend, passed},
     },
 };
 
@@ -53,18 +53,18 @@ fn release(args: &impl Args) -> u32 {
         counters::lose(Lost::UNREADABLE, 1);
         return 0;
     };
-    let released = with(&mut Vector { at, pages: 0 }, |vector| {
-        if count == 1 {
-            next_entry(0, vector.raw());
-        } else {
-            repeat(u32::from(count), next_entry, vector.raw());
-        }
-        vector.pages
-    });
-    match released {
-        Some(pages) => counters::add(pages, offset_of!(CpuCounters, pages_unreferenced)),
-        None => counters::lose(Lost::CONTENDED, u64::from(count)),
+    let mut vector = Vector { at, pages: 0 };
+    let Some(vector) = lend(&mut vector) else {
+        counters::lose(Lost::CONTENDED, u64::from(count));
+        return 0;
+    };
+    if count == 1 {
+        next_entry(0, vector.raw());
+    } else {
+        repeat(u32::from(count), next_entry, vector.raw());
     }
+    counters::add(vector.pages, offset_of!(CpuCounters, pages_unreferenced));
+    give_back(vector);
     0
 }
 

@@ -26,7 +26,7 @@ use crate::{
     kernel::read::read_word,
     verifier::{
         repeat::{repeat, steps},
-        scratch::{Kept, Raw, kept, passed, with},
+        scratch::{Kept, Raw, give_back, kept, lend, passed},
         unknown::unknown_zero,
     },
 };
@@ -108,11 +108,13 @@ pub(crate) fn left_in(array: u64, n: u64) -> u64 {
         at: array,
         left: unknown_zero(),
     };
-    let left = with(&mut pointers, |pointers| {
-        repeat(steps(n), next_pointer, pointers.raw());
-        pointers.left
-    });
-    left.unwrap_or(n)
+    let Some(pointers) = lend(&mut pointers) else {
+        return n;
+    };
+    repeat(steps(n), next_pointer, pointers.raw());
+    let left = pointers.left;
+    give_back(pointers);
+    left
 }
 
 /// Older kernels clear none.

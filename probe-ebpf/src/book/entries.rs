@@ -13,7 +13,10 @@ use crate::{
         ways::{Ledger, Long, Short},
     },
     kernel::folio::Folio,
-    verifier::{scratch::with, unknown::unknown_zero},
+    verifier::{
+        scratch::{give_back, lend},
+        unknown::unknown_zero,
+    },
 };
 use probe_abi::{BUCKET_SLOTS, Lost, Word, folio_key};
 
@@ -60,23 +63,14 @@ pub(crate) fn acquire(references: References, head: u64) {
         (&raw mut (*at).cleared).write(0);
         acquire.assume_init_mut()
     };
-    if with(acquire, enter).is_none() {
-        let References { want, left, .. } = acquire.references;
+    let References { want, left, .. } = acquire.references;
+    let Some(acquire) = lend(acquire) else {
         SHORT.pass_over(want >> Word::KEY_SHIFT, want & Word::GET, left);
         counters::lose(Lost::CONTENDED, left);
-    }
-}
-
-// No closures: a function of its own would be a frame too many.
-
-#[inline(always)]
-fn enter(acquire: &mut Acquire) {
+        return;
+    };
     acquire.run(LONG);
-}
-
-#[inline(always)]
-fn remove(release: &mut Release) -> u64 {
-    release.run(LONG)
+    give_back(acquire);
 }
 
 /// Takes out what is in the slot that the folio prefers; how many.
@@ -99,7 +93,14 @@ pub(crate) fn release(references: References) -> u64 {
         left
     } else {
         let mut release = Release::of(LONG, rest, releaser());
-        with(&mut release, remove).unwrap_or(left)
+        match lend(&mut release) {
+            None => left,
+            Some(release) => {
+                let unknown = release.run(LONG);
+                give_back(release);
+                unknown
+            }
+        }
     };
     if unknown == 0 {
         return 0;

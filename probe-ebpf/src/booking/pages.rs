@@ -19,7 +19,7 @@ use crate::{
     },
     verifier::{
         repeat::{repeat, step_by, steps},
-        scratch::{Handle, Kept, kept, lent, with},
+        scratch::{Handle, Kept, give_back, kept, lend, lent},
         unknown::{opaque, unknown_zero},
     },
 };
@@ -86,16 +86,18 @@ const NO_FOLIO: u64 = 1 << 63;
 #[inline(always)]
 pub(crate) fn walk_array(array: u64, n: u64, act: Act, owner: u32) -> u64 {
     let mut walk = Walk::new(array, array + n * POINTER, act, owner);
-    let counted = with(&mut walk, |walk| {
-        match (act.takes(), n) {
-            (true, 1) => _ = take_from_array(walk.handle()),
-            (true, _) => repeat(steps(n), next_taken_of_array, walk.raw()),
-            (false, 1) => _ = give_from_array(walk.handle()),
-            (false, _) => repeat(steps(n), next_given_of_array, walk.raw()),
-        }
-        walk.finish(POINTER, act.takes())
-    });
-    counted.unwrap_or_else(|| unwalked(n))
+    let Some(walk) = lend(&mut walk) else {
+        return unwalked(n);
+    };
+    match (act.takes(), n) {
+        (true, 1) => _ = take_from_array(walk.handle()),
+        (true, _) => repeat(steps(n), next_taken_of_array, walk.raw()),
+        (false, 1) => _ = give_from_array(walk.handle()),
+        (false, _) => repeat(steps(n), next_given_of_array, walk.raw()),
+    }
+    let counted = walk.finish(POINTER, act.takes());
+    give_back(walk);
+    counted
 }
 
 /// Gives back one reference on each of `n` pages that lie side by side.
@@ -103,26 +105,31 @@ pub(crate) fn walk_array(array: u64, n: u64, act: Act, owner: u32) -> u64 {
 pub(crate) fn walk_range(first: u64, n: u64, act: Act) -> u64 {
     let size = u64::from(layout!(page_size));
     let mut walk = Walk::new(first, first + n * size, act, 0);
-    let counted = with(&mut walk, |walk| {
-        if n == 1 {
-            give_from_range(walk.handle());
-        } else {
-            repeat(steps(n), next_given_of_range, walk.raw());
-        }
-        walk.finish(size, false)
-    });
-    counted.unwrap_or_else(|| unwalked(n))
+    let Some(walk) = lend(&mut walk) else {
+        return unwalked(n);
+    };
+    if n == 1 {
+        give_from_range(walk.handle());
+    } else {
+        repeat(steps(n), next_given_of_range, walk.raw());
+    }
+    let counted = walk.finish(size, false);
+    give_back(walk);
+    counted
 }
 
 /// `n` references on the folio of one page; returns how many count.
 #[inline(always)]
 pub(crate) fn one(page: u64, n: u64, act: Act, owner: u32) -> u64 {
     let takes = act.takes();
-    let counted = with(&mut Walk::new(0, 0, act, owner), |walk| {
-        start_run(walk, page, n, takes);
-        walk.finish(POINTER, takes)
-    });
-    counted.unwrap_or_else(|| unwalked(n))
+    let mut walk = Walk::new(0, 0, act, owner);
+    let Some(walk) = lend(&mut walk) else {
+        return unwalked(n);
+    };
+    start_run(walk, page, n, takes);
+    let counted = walk.finish(POINTER, takes);
+    give_back(walk);
+    counted
 }
 
 /// There was no room to walk.

@@ -28,7 +28,7 @@ pub(crate) fn handle<T: Kept>(raw: Raw) -> Handle<T> {
     raw.cast()
 }
 
-/// What is behind a handle: what [`with`] was given, or nothing.
+/// What is behind a handle: what [`lend`] was given, or nothing.
 #[inline(always)]
 pub(crate) fn lent<'a, T: Kept>(handle: Handle<T>) -> Option<&'a mut T> {
     // SAFETY: it points to the stack of a caller, who waits, or nowhere.
@@ -42,11 +42,15 @@ pub(crate) fn passed<'a, T: Kept>(raw: Raw) -> Option<&'a mut T> {
     Some(unsafe { &mut *raw.cast::<T>() })
 }
 
-/// Works on something, which nobody looks at afterwards; `None` if there is no room for it.
+/// Puts something where others reach it, until it is given back; `None` if there is no room.
 #[inline(always)]
-pub(crate) fn with<T: Kept, R>(it: &mut T, work: impl FnOnce(&mut T) -> R) -> Option<R> {
-    Some(work(it))
+pub(crate) fn lend<T: Kept>(it: &mut T) -> Option<&mut T> {
+    Some(it)
 }
+
+/// It is not reached any more.
+#[inline(always)]
+pub(crate) fn give_back<T: Kept>(_it: &mut T) {}
 
 /// Says of a type that it is kept.
 macro_rules! kept {

@@ -48,7 +48,7 @@ pub(crate) trait Kept: Sized {
         // Opaque: who is given the number changes what this points to.
         let at = black_box(&raw mut *self).cast::<u8>();
         let back = offset_of!(Cell<Self>, it) - offset_of!(Cell<Self>, place);
-        // SAFETY: only `with` and `lent` make references, and both do so inside a
+        // SAFETY: only `lend` and `lent` make references, and both do so inside a
         // cell.
         load(unsafe { at.sub(back).cast() })
     }
@@ -65,7 +65,7 @@ pub(crate) fn handle(raw: Raw) -> u64 {
     raw
 }
 
-/// What is behind a handle: what [`with`] was given, or nothing.
+/// What is behind a handle: what [`lend`] was given, or nothing.
 #[inline(always)]
 pub(crate) fn lent<'a, T: Kept>(handle: u64) -> Option<&'a mut T> {
     let cell = T::cell(handle)?;
@@ -79,21 +79,27 @@ pub(crate) fn passed<'a, T: Kept>(raw: Raw) -> Option<&'a mut T> {
     lent(raw)
 }
 
-/// Works on something, which nobody looks at afterwards; `None` if there is no room for it.
+/// Puts something where others reach it, until it is given back; `None` if there is no room.
 #[inline(always)]
-pub(crate) fn with<T: Kept, R>(it: &mut T, work: impl FnOnce(&mut T) -> R) -> Option<R> {
+pub(crate) fn lend<T: Kept>(it: &mut T) -> Option<&mut T> {
     let place = take::<T>()?;
     let cell = T::cell(place)?;
     // SAFETY: a map value, aligned and alive, and nobody else's now.
-    let kept = unsafe {
+    unsafe {
         (&raw mut (*cell).place).write(place);
         (&raw mut (*cell).it).copy_from_nonoverlapping(it, 1);
-        &mut (*cell).it
-    };
-    let made = work(kept);
-    // SAFETY: as above.
-    unsafe { (&raw mut (*cell).taken).write_volatile(0) };
-    Some(made)
+        Some(&mut (*cell).it)
+    }
+}
+
+/// It is not reached any more.
+#[inline(always)]
+pub(crate) fn give_back<T: Kept>(it: &mut T) {
+    let back = offset_of!(Cell<T>, it) - offset_of!(Cell<T>, taken);
+    // SAFETY: only `lend` and `lent` make references, and both do so inside a cell.
+    let taken = unsafe { (&raw mut *it).cast::<u8>().sub(back).cast::<u64>() };
+    // SAFETY: a map value, aligned and alive.
+    unsafe { taken.write_volatile(0) };
 }
 
 #[inline(always)]
