@@ -110,9 +110,11 @@ extern "C" fn up(at: u64, trail: *mut c_void) -> i64 {
     let Some(answer) = ANSWER.get_ptr_mut(0) else {
         return 1;
     };
-    let name = member::<u64>(trail.entry, trail.name);
-    let parent = member::<u64>(trail.entry, trail.parent);
-    let (Some(name), Some(parent)) = (name, parent) else {
+    // One after the other: the verifier takes no look at what was not read.
+    let Some(name) = member::<u64>(trail.entry, trail.name) else {
+        return 1;
+    };
+    let Some(parent) = member::<u64>(trail.entry, trail.parent) else {
         return 1;
     };
     // SAFETY: masked to be inside the array; the cell is as long as said.

@@ -15,7 +15,7 @@ use crate::{
         layout::layout,
         read::{member, read_kernel},
     },
-    verifier::repeat::each,
+    verifier::repeat::{MOST, each},
 };
 
 /// The answer; the agent maps it.
@@ -29,7 +29,8 @@ fn count_pins(ctx: RawTracePointContext) -> i32 {
     let Some(node) = answer() else {
         return 0;
     };
-    node.known = u64::from(add_totals(node, number).is_some());
+    let all = cpus <= u64::from(MOST);
+    node.known = u64::from(all && add_totals(node, number).is_some());
     if node.known == 1 {
         each(cpus as u32, add_pending);
     }

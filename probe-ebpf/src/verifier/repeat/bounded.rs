@@ -39,12 +39,12 @@ pub(crate) fn repeat_here(
     }
 }
 
-/// Calls `step` with 0, 1, .. until it returns 1, or there is an end to what the verifier
-/// walks.
+/// Rounds of [`each`] at most: the verifier follows 8,192 jumps.
+pub(crate) const MOST: u32 = 2048;
+
+/// Calls `step` with 0, 1, .. until it returns 1.
 #[inline(always)]
 pub(crate) fn each(times: u32, step: extern "C" fn(u64) -> i64) {
-    /// `CONFIG_NR_CPUS` of the largest machines.
-    const MOST: u32 = 8192;
     let mut round = 0;
     while round < MOST && round < times {
         if ends(step(u64::from(round))) == 1 {

@@ -27,6 +27,9 @@ pub(crate) fn repeat_here(
     repeat(times, step, with);
 }
 
+/// Rounds at most: the limit of `bpf_loop`.
+pub(crate) const MOST: u32 = 1 << 23;
+
 /// Calls `step` with 0, 1, .. until it returns 1.
 #[inline(always)]
 pub(crate) fn each(times: u32, step: extern "C" fn(u64) -> i64) {
@@ -38,9 +41,7 @@ pub(crate) fn each(times: u32, step: extern "C" fn(u64) -> i64) {
 /// does one at least.
 #[inline(always)]
 pub(crate) fn steps(n: u64) -> u32 {
-    /// The limit of `bpf_loop`.
-    const MAX: u64 = 1 << 23;
-    n.min(MAX) as u32
+    n.min(u64::from(MOST)) as u32
 }
 
 /// A step does not need its number.
