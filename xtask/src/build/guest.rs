@@ -7,7 +7,14 @@ use anyhow::Context as _;
 
 use crate::{arch::Arch, paths, process, setup::cross};
 
-const AGENT: &str = "pinscope";
+/// The agent.
+pub(crate) const AGENT: &str = "pinscope";
+
+/// The guest's init.
+pub(crate) const INIT: &str = "init";
+
+/// What carries the job on where the guest's init is another.
+pub(crate) const RUNNER: &str = "job-runner";
 
 /// A program for the guest.
 #[derive(Clone, Debug)]
@@ -16,10 +23,12 @@ pub(crate) struct Binary {
     pub(crate) path: PathBuf,
 }
 
-/// Only the guest's init.
-pub(crate) fn init(arch: Arch) -> anyhow::Result<Vec<Binary>> {
-    build(arch, &["--package", "lab", "--bin", "init"])?;
-    Ok(vec![binary(arch, "init".to_owned())])
+/// Only what a guest cannot do without.
+pub(crate) fn bare(arch: Arch) -> anyhow::Result<Vec<Binary>> {
+    build(arch, &["--package", "lab", "--bin", INIT, "--bin", RUNNER])?;
+    Ok([INIT, RUNNER]
+        .map(|name| binary(arch, name.to_owned()))
+        .into())
 }
 
 /// Everything that goes onto a guest's `PATH`.
