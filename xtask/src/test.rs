@@ -6,6 +6,7 @@ mod guests;
 mod lab;
 mod main_job;
 mod rules;
+mod service;
 mod tidy;
 
 use std::{collections::BTreeSet, process::ExitCode, time::Instant};
@@ -61,7 +62,11 @@ pub(crate) fn verb(options: &Options) -> anyhow::Result<ExitCode> {
     };
     // A person who names kernels wants those and no other.
     let besides = options.kernel.is_empty();
-    let more = besides.then(guests::kernels_besides);
+    let more = besides.then(|| {
+        guests::kernels_besides()
+            .into_iter()
+            .chain(service::KERNELS)
+    });
     let locked: Vec<_> = series
         .iter()
         .map(String::as_str)
@@ -93,6 +98,9 @@ pub(crate) fn verb(options: &Options) -> anyhow::Result<ExitCode> {
     report.check("alerting rules", || Count::of_one(rules::check()));
     report.check("the lab itself", lab::checks);
     report.check("the main job, scraped", main_job::check);
+    if besides {
+        report.check("the service", service::check);
+    }
     report.guests(&series, besides);
     Ok(report.print())
 }

@@ -11,6 +11,7 @@ use lab::{
         line::LineWriter,
         processes, verdict,
     },
+    pin_counters,
     wire::{Frame, Stream},
 };
 
@@ -19,6 +20,7 @@ fn main() -> anyhow::Result<()> {
     let job: Job = serde_json::from_slice(&job).with_context(|| format!("{JOB_PATH} is no job"))?;
     let up = system_is_up();
     verdict::give(&job, |reader, writer| {
+        pin_counters::fold_for_everybody()?;
         tell_what_failed(&up?, writer)?;
         let end_the_rest = processes::kill_the_rest_of_the_cgroup;
         let code = command::run(&job, reader, writer, end_the_rest)?;

@@ -1,0 +1,77 @@
+//! `service-tests`: the agent as the service that its unit describes, on the systemd that runs this
+//! machine, held against workloads of another user. For systems of the lab.
+//! It leaves out what the unit has no bearing on, which is `kernel-tests`.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::Parser;
+
+mod holders;
+#[path = "../kernel-tests/metrics.rs"]
+#[expect(dead_code, reason = "the kernel tests ask more of a scrape")]
+mod metrics;
+mod programs;
+mod service;
+mod systemd;
+mod tests;
+#[path = "../kernel-tests/wait.rs"]
+mod wait;
+mod workload;
+
+/// Test the agent as a service. Needs root, and systemd as PID 1.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Cli {
+    /// Run only tests whose name contains one of these.
+    names: Vec<String>,
+    /// Print the tests' names and do nothing.
+    #[arg(long)]
+    list: bool,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let wanted = |name: &str| {
+        cli.names.is_empty() || cli.names.iter().any(|part| name.contains(part.as_str()))
+    };
+    let tests: Vec<_> = tests::all()
+        .into_iter()
+        .filter(|test| wanted(test.name))
+        .collect();
+    if tests.is_empty() {
+        eprintln!(
+            "service-tests: no test has {} in its name",
+            cli.names.join(" or ")
+        );
+        return ExitCode::from(2);
+    }
+    if cli.list {
+        for test in &tests {
+            println!("{}", test.name);
+        }
+        return ExitCode::SUCCESS;
+    }
+    let (mut passed, mut failed) = (0, 0);
+    for test in &tests {
+        let started = Instant::now();
+        // The host goes by the first word of a line.
+        match (test.run)() {
+            Ok(()) => {
+                passed += 1;
+                let took = started.elapsed().as_secs_f32();
+                println!("ok   {} ({took:.1} s)", test.name);
+            }
+            Err(why) => {
+                failed += 1;
+                println!("FAIL {}: {why:#}", test.name);
+            }
+        }
+    }
+    println!("{passed} passed, {failed} failed");
+    if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
