@@ -2,11 +2,13 @@
 //! machine, held against workloads of another user. For systems of the lab.
 //! It leaves out what the unit has no bearing on, which is `kernel-tests`.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
 
+mod file_pins;
 mod holders;
 #[path = "../kernel-tests/metrics.rs"]
 #[expect(dead_code, reason = "the kernel tests ask more of a scrape")]
@@ -28,10 +30,22 @@ struct Cli {
     /// Print the tests' names and do nothing.
     #[arg(long)]
     list: bool,
+    /// Pin pages of this file until standard input ends: what the tests start as another user.
+    #[arg(long, hide = true)]
+    pin_file: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    if let Some(path) = &cli.pin_file {
+        return match file_pins::hold(path) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(why) => {
+                eprintln!("service-tests: {why:#}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     let wanted = |name: &str| {
         cli.names.is_empty() || cli.names.iter().any(|part| name.contains(part.as_str()))
     };

@@ -33,9 +33,8 @@ pub(crate) fn start_afresh() -> Result<Duration> {
 }
 
 fn start() -> Result<Duration> {
-    if property(UNIT, "ActiveState")? == "failed" {
-        systemctl(&["reset-failed", UNIT])?;
-    }
+    // Tests start it more often than the unit allows.
+    systemctl(&["reset-failed"])?;
     let begun = Instant::now();
     if let Err(error) = systemctl(&["start", UNIT]) {
         return Err(error.context(format!("its log: {}", journal(UNIT)?)));

@@ -12,7 +12,7 @@ use crate::systemd::{property, systemctl};
 /// Who is not root here.
 const USER: &str = "alice";
 
-/// Where files of workloads can be.
+/// Where anybody may have files.
 const FOLDER: &str = "/var/tmp";
 
 /// A workload.
@@ -38,6 +38,16 @@ struct Counts {
 impl Workload {
     /// Starts it, as a unit of its own.
     pub(crate) fn start(arguments: &[&str]) -> Result<Self> {
+        let program = ["/usr/local/bin/workload", "--step", "--dir", FOLDER];
+        Self::spawn(&[&program, arguments].concat())
+    }
+
+    /// Starts what pins pages of this file, which it makes; its one phase is `held`.
+    pub(crate) fn file_pins(path: &str) -> Result<Self> {
+        Self::spawn(&["/usr/local/bin/service-tests", "--pin-file", path])
+    }
+
+    fn spawn(command: &[&str]) -> Result<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let unit = format!(
             "workload-{}.service",
@@ -46,8 +56,8 @@ impl Workload {
         let mut child = Command::new("systemd-run")
             .args(["--quiet", "--collect", "--pipe", "--wait"])
             .args(["--uid", USER, "--unit", &unit])
-            .args(["--", "/usr/local/bin/workload", "--step", "--dir", FOLDER])
-            .args(arguments)
+            .arg("--")
+            .args(command)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -4,6 +4,7 @@ use anyhow::Result;
 
 mod books;
 mod confinement;
+mod files;
 mod hooks;
 mod lifecycle;
 mod manager;
@@ -28,6 +29,7 @@ pub(crate) fn all() -> Vec<Test> {
         test(owners::a_living_owner_of_another_user_is_alive_and_no_suspect),
         test(owners::the_cgroup_of_an_owner_is_the_one_that_systemd_gave_it),
         test(owners::an_owner_that_has_ended_is_a_suspect_until_its_pins_are_gone),
+        test(files::a_file_has_the_path_that_it_has_on_the_host),
         test(manager::the_status_says_what_is_pinned),
         test(manager::it_is_watched),
         test(books::a_host_under_load_has_no_difference),

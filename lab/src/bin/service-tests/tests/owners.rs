@@ -1,8 +1,8 @@
 //! Owners that are another user's: alive while they are, ended once they have.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
-use crate::holders::{Report, ask};
+use crate::holders::{ask, until_nothing_is_held};
 use crate::service::{PATIENCE, running, scrape};
 use crate::wait::{Look, until};
 use crate::workload::Workload;
@@ -86,15 +86,4 @@ pub(super) fn an_owner_that_has_ended_is_a_suspect_until_its_pins_are_gone() -> 
     let report = until_nothing_is_held()?;
     ensure!(report.rows.is_empty(), "released, yet told: {report:?}");
     Ok(())
-}
-
-/// Pins that a kernel worker gives back go some time after their holder.
-fn until_nothing_is_held() -> Result<Report> {
-    until("the release of all pins", PATIENCE, || {
-        let report = ask("process").context("the service does not answer")?;
-        Ok(match report.pinned_pages {
-            0 => Look::Done(report),
-            pages => Look::NotYet(format!("{pages} pages are pinned: {report:?}")),
-        })
-    })
 }
