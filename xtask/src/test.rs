@@ -76,6 +76,9 @@ pub(crate) fn verb(options: &Options) -> anyhow::Result<ExitCode> {
     let guests = locked.iter().map(|it| Arch::of_kernel(&it.series));
     let archs: BTreeSet<_> = guests.chain([Arch::HOST]).collect();
     archs.iter().copied().try_for_each(setup::all)?;
+    if besides {
+        setup::to_package(Arch::HOST)?;
+    }
     for locked in &locked {
         kernels::store::bring(locked)?;
     }

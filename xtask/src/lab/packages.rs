@@ -18,7 +18,7 @@ pub(crate) const SUITES: [&str; 3] = ["bullseye", "bookworm", "trixie"];
 const LEFT_OUT: &[&str] = &[
     "usr/share/doc",
     "usr/share/info",
-    "usr/share/lintian",
+    "usr/share/lintian/overrides",
     "usr/share/locale",
     "usr/share/man",
 ];

@@ -30,6 +30,9 @@ struct Cli {
     /// Print the tests' names and do nothing.
     #[arg(long)]
     list: bool,
+    /// The package and a later revision of it: it is installed, tested, upgraded and purged.
+    #[arg(long, num_args = 2, value_names = ["DEB", "LATER"])]
+    packages: Vec<PathBuf>,
     /// Pin pages of this file until standard input ends: what the tests start as another user.
     #[arg(long, hide = true)]
     pin_file: Option<PathBuf>,
@@ -49,7 +52,14 @@ fn main() -> ExitCode {
     let wanted = |name: &str| {
         cli.names.is_empty() || cli.names.iter().any(|part| name.contains(part.as_str()))
     };
-    let tests: Vec<_> = tests::all()
+    let packages = match cli.packages.as_slice() {
+        [first, later] => Some(tests::Packages {
+            first: first.clone(),
+            later: later.clone(),
+        }),
+        _ => None,
+    };
+    let tests: Vec<_> = tests::all(packages)
         .into_iter()
         .filter(|test| wanted(test.name))
         .collect();

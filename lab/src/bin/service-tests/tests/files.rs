@@ -20,6 +20,7 @@ pub(super) fn a_file_has_the_path_that_it_has_on_the_host() -> Result<()> {
     let checked = start_afresh().and_then(|_took| check());
     for place in PLACES {
         run("umount", &[place])?;
+        fs::remove_dir(place)?;
     }
     checked
 }

@@ -9,6 +9,9 @@ mod hooks;
 mod lifecycle;
 mod manager;
 mod owners;
+mod package;
+
+pub(crate) use package::Packages;
 
 /// One test.
 pub(crate) struct Test {
@@ -18,8 +21,44 @@ pub(crate) struct Test {
     pub(crate) run: Box<dyn Fn() -> Result<()>>,
 }
 
-/// All tests, in the order in which they run: those that find a running service use it.
-pub(crate) fn all() -> Vec<Test> {
+/// All tests, in the order in which they run: those that find a running service use it. With
+/// packages, of the service that they bring.
+pub(crate) fn all(packages: Option<Packages>) -> Vec<Test> {
+    let Some(packages) = packages else {
+        return of_the_service();
+    };
+    let mut tests = vec![
+        packaged(package::installing_it_starts_it_and_enables_it, &packages),
+        packaged(package::its_sysctl_file_is_taken_as_it_is, &packages),
+    ];
+    tests.extend(of_the_service());
+    tests.extend([
+        packaged(
+            package::an_upgrade_keeps_settings_and_starts_the_new_one,
+            &packages,
+        ),
+        packaged(
+            package::what_an_operator_has_switched_off_stays_off,
+            &packages,
+        ),
+        packaged(
+            package::removing_it_ends_it_and_keeps_its_settings,
+            &packages,
+        ),
+        packaged(package::purging_it_leaves_nothing, &packages),
+    ]);
+    tests
+}
+
+fn packaged<F: Fn(&Packages) -> Result<()> + 'static>(run: F, packages: &Packages) -> Test {
+    let packages = packages.clone();
+    Test {
+        name: name::<F>(),
+        run: Box::new(move || run(&packages)),
+    }
+}
+
+fn of_the_service() -> Vec<Test> {
     vec![
         test(lifecycle::it_is_active_once_it_answers),
         test(confinement::it_runs_as_nobody_in_particular_and_can_gain_nothing),
@@ -42,9 +81,13 @@ pub(crate) fn all() -> Vec<Test> {
 }
 
 fn test<F: Fn() -> Result<()> + 'static>(run: F) -> Test {
-    let path = std::any::type_name::<F>();
     Test {
-        name: path.rsplit("::").next().unwrap_or(path),
+        name: name::<F>(),
         run: Box::new(run),
     }
+}
+
+fn name<F>() -> &'static str {
+    let path = std::any::type_name::<F>();
+    path.rsplit("::").next().unwrap_or(path)
 }
