@@ -75,7 +75,8 @@ fn cargo(arch: Arch, verb: &str, what: &[&str]) -> anyhow::Result<Command> {
         let target = target.to_uppercase().replace('-', "_");
         format!("CARGO_TARGET_{target}_{name}")
     };
-    let mut flags = "-C target-feature=+crt-static".to_owned();
+    let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned()];
+    flags.extend(super::same_everywhere()?);
     let mut command = Command::new("cargo");
     command
         // For a check, too: the macros that it runs are then those of the build.
@@ -87,7 +88,7 @@ fn cargo(arch: Arch, verb: &str, what: &[&str]) -> anyhow::Result<Command> {
         .env_remove("RUSTFLAGS")
         .current_dir(paths::root());
     if arch != Arch::HOST {
-        flags += " -C linker-flavor=ld";
+        flags.push("-Clinker-flavor=ld".to_owned());
         command.env(variable("LINKER"), cross::linker(arch));
         if !cross::has_standard_library(arch)? {
             // build-std is not stable; the pinned compiler makes it dependable.
@@ -96,7 +97,8 @@ fn cargo(arch: Arch, verb: &str, what: &[&str]) -> anyhow::Result<Command> {
                 .env("RUSTC_BOOTSTRAP", "1");
         }
     }
-    command.env(variable("RUSTFLAGS"), flags);
+    // Paths may hold blanks.
+    command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
     Ok(command)
 }
 
