@@ -1,7 +1,14 @@
 //! `cargo xtask package`: the Debian package, of the agent as the lab runs it.
 //! Leaves out what is in it, which `packaging/debian/Cargo.toml` says.
 
-use std::{env, fs, path::PathBuf, process::Command};
+use std::{
+    env,
+    ffi::OsString,
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context as _, ensure};
 
@@ -46,6 +53,7 @@ pub(crate) fn make(arch: Arch, revision: u32) -> anyhow::Result<PathBuf> {
     fs::write(folder.join("changelog"), changelog)?;
 
     let place = folder.join(format!("pinscope_{version}_{}.deb", arch.debian()));
+    let (path, libraries) = with_the_compilers_strip()?;
     say::step("package", format_args!("{version} for {}", arch.debian()));
     process::output(
         Command::new(paths::tools().join("bin/cargo-deb"))
@@ -56,9 +64,35 @@ pub(crate) fn make(arch: Arch, revision: u32) -> anyhow::Result<PathBuf> {
             .arg(&place)
             .env("CARGO_TARGET_DIR", paths::target())
             .env("SOURCE_DATE_EPOCH", &at)
+            .env("PATH", path)
+            .env("LD_LIBRARY_PATH", libraries)
             .current_dir(paths::root()),
     )?;
     Ok(place)
+}
+
+/// `PATH` with a `strip` that knows every architecture and is of one version everywhere, and where
+/// its libraries are. LLVM's, which comes with the compiler, goes by the name that it is called by.
+fn with_the_compilers_strip() -> anyhow::Result<(OsString, PathBuf)> {
+    let sysroot = process::text(Command::new("rustc").args(["--print", "sysroot"]))?;
+    let sysroot = Path::new(sysroot.trim());
+    let objcopy = sysroot
+        .join("lib/rustlib")
+        .join(Arch::HOST.target())
+        .join("bin/rust-objcopy");
+    ensure!(objcopy.exists(), "there is no {}", objcopy.display());
+    let folder = paths::target().join("package/bin");
+    let strip = folder.join("strip");
+    fs::create_dir_all(&folder)?;
+    if fs::read_link(&strip).is_ok_and(|to| to != objcopy) {
+        fs::remove_file(&strip)?;
+    }
+    if !strip.exists() {
+        symlink(&objcopy, &strip)?;
+    }
+    let others = env::var_os("PATH").unwrap_or_default();
+    let path = env::join_paths([folder].into_iter().chain(env::split_paths(&others)))?;
+    Ok((path, sysroot.join("lib")))
 }
 
 /// When the source is from, in seconds since 1970: so is everything in the package.
