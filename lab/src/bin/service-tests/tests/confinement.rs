@@ -1,6 +1,7 @@
 //! What the service may do on the host: little.
 
 use std::fs;
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
@@ -17,6 +18,19 @@ const CAPABILITIES: [(&str, u32); 4] = [
     ("cap_perfmon", 38),
     ("cap_bpf", 39),
 ];
+
+pub(super) fn systemd_understands_every_line_of_its_unit() -> Result<()> {
+    let output = Command::new("systemd-analyze")
+        .args(["verify", "--man=no", UNIT])
+        .output()?;
+    let said = [output.stdout, output.stderr].concat();
+    ensure!(
+        output.status.success() && said.is_empty(),
+        "systemd-analyze verify: {}",
+        String::from_utf8_lossy(&said)
+    );
+    Ok(())
+}
 
 pub(super) fn its_exposure_is_low() -> Result<()> {
     let text = run("systemd-analyze", &["security", "--no-pager", UNIT])?;

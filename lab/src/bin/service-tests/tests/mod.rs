@@ -63,6 +63,7 @@ fn of_the_service() -> Vec<Test> {
         test(lifecycle::it_is_active_once_it_answers),
         test(confinement::it_runs_as_nobody_in_particular_and_can_gain_nothing),
         test(confinement::it_has_the_capabilities_that_its_unit_names_and_no_other),
+        test(confinement::systemd_understands_every_line_of_its_unit),
         test(confinement::its_exposure_is_low),
         test(hooks::it_attaches_every_hook_that_root_could_attach),
         test(owners::a_living_owner_of_another_user_is_alive_and_no_suspect),
