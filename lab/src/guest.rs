@@ -9,3 +9,5 @@ pub mod line;
 pub mod modules;
 pub mod mounts;
 pub mod processes;
+pub mod system;
+pub mod verdict;

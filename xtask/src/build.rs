@@ -4,7 +4,11 @@
 pub(crate) mod ebpf;
 pub(crate) mod guest;
 
-use crate::{arch::Arch, setup};
+use std::{env, path::PathBuf, process::Command};
+
+use anyhow::Context as _;
+
+use crate::{arch::Arch, paths, process, setup};
 
 /// What to build.
 #[derive(clap::Args)]
@@ -24,4 +28,22 @@ pub(crate) fn verb(options: &Options) -> anyhow::Result<()> {
 pub(crate) fn all(arch: Arch) -> anyhow::Result<Vec<guest::Binary>> {
     ebpf::objects(arch)?;
     guest::all(arch)
+}
+
+/// Flags of the compiler by which the same source makes the same bytes wherever it lies.
+pub(crate) fn same_everywhere() -> anyhow::Result<Vec<String>> {
+    let sysroot = process::text(Command::new("rustc").args(["--print", "sysroot"]))?;
+    let cargo = env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(env::home_dir()?.join(".cargo")))
+        .context("cargo has no home")?;
+    let places = [
+        (paths::root().to_owned(), "."),
+        (cargo, "/cargo"),
+        (PathBuf::from(sysroot.trim()), "/rust"),
+    ];
+    Ok(places
+        .iter()
+        .map(|(place, name)| format!("--remap-path-prefix={}={name}", place.display()))
+        .collect())
 }

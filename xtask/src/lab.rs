@@ -16,6 +16,7 @@ mod port;
 mod rootfs;
 mod session;
 mod stdin;
+mod system;
 
 use std::{io::IsTerminal as _, process::ExitCode, time::Duration};
 
@@ -26,7 +27,7 @@ pub(crate) use disk::Disk;
 pub(crate) use forward::Forward;
 pub(crate) use guest::{Guest, Input};
 
-use crate::{arch::Arch, build, kernels, setup};
+use crate::{arch::Arch, build, kernels, refused, setup};
 
 /// How to boot, and what to run.
 #[derive(clap::Args)]
@@ -52,9 +53,13 @@ pub(crate) struct Options {
     /// Debian package whose programs the guest is to have, with everything that it depends on
     #[arg(long, value_name = "NAME[,NAME]", value_delimiter = ',')]
     package: Vec<String>,
-    /// Debian release that the packages are from; without it the one whose kernel comes nearest
-    #[arg(long, requires = "package", value_parser = packages::SUITES)]
+    /// Debian release that packages and system are from; without it the one whose kernel comes nearest
+    #[arg(long, value_parser = packages::SUITES)]
     suite: Option<String>,
+    /// Boot a system of that release with systemd, and run the command in it as root; the agent is
+    /// installed there as a service that does not run yet
+    #[arg(long)]
+    systemd: bool,
     /// Guest memory; without it 1G, and what packages take
     #[arg(long, value_name = "SIZE", value_parser = arguments::size)]
     memory: Option<u64>,
@@ -114,15 +119,25 @@ pub(crate) fn verb(options: Options) -> anyhow::Result<ExitCode> {
         .suite
         .as_deref()
         .unwrap_or_else(|| packages::suite_of(&kernel.series));
+    if options.suite.is_some() && !options.systemd && options.package.is_empty() {
+        return Err(refused(
+            "--suite says where packages and systems are from: give --package or --systemd with it",
+        ));
+    }
     let packages = packages::bring(&options.package, suite, arch)?;
     let binaries = if options.bare {
-        build::guest::init(arch)?
+        build::guest::bare(arch)?
     } else if options.built {
         build::guest::built(arch)?
     } else {
         build::all(arch)?
     };
+    let system = options
+        .systemd
+        .then(|| system::bring(suite, &kernel, &binaries))
+        .transpose()?;
     let mut guest = Guest::new(kernel, binaries);
+    guest.system = system;
     guest.terminal = options.tty || (options.command.is_empty() && std::io::stdin().is_terminal());
     guest.command = if options.command.is_empty() {
         shell()

@@ -11,6 +11,7 @@ mod kernels;
 mod lab;
 mod matrix;
 mod model;
+mod package;
 mod paths;
 mod process;
 mod run;
@@ -30,6 +31,8 @@ enum Verb {
     Setup,
     /// Build the eBPF objects, the agent and the lab's guest binaries
     Build(build::Options),
+    /// Make the Debian package
+    Package(package::Options),
     /// Run the agent live, on this host or in the lab
     Run(run::Options),
     /// Run every check and every test, on several kernels too
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
     let done = match Verb::parse() {
         Verb::Setup => setup::all(arch::Arch::HOST).map(|()| ExitCode::SUCCESS),
         Verb::Build(options) => build::verb(&options).map(|()| ExitCode::SUCCESS),
+        Verb::Package(options) => package::verb(&options).map(|()| ExitCode::SUCCESS),
         Verb::Run(options) => run::verb(&options),
         Verb::Test(options) => test::verb(&options),
         Verb::Matrix(options) => matrix::verb(&options),

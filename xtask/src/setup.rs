@@ -1,7 +1,7 @@
 //! `cargo xtask setup`: brings what is missing, says so, and does nothing the second time.
 //! Leaves out the lab's kernels: each is brought when it is first asked for.
 
-mod bpf_linker;
+mod crates;
 pub(crate) mod cross;
 pub(crate) mod packages;
 pub(crate) mod qemu;
@@ -25,9 +25,16 @@ pub(crate) fn to_build(arch: Arch) -> anyhow::Result<()> {
     let _only_one = lock()?;
     system::bring()?;
     rust_src::bring()?;
-    bpf_linker::bring()?;
+    crates::BPF_LINKER.bring()?;
     cross::bring(arch)?;
     packages::bring()
+}
+
+/// What making a package for this architecture needs.
+pub(crate) fn to_package(arch: Arch) -> anyhow::Result<()> {
+    to_build(arch)?;
+    let _only_one = lock()?;
+    crates::CARGO_DEB.bring()
 }
 
 /// What booting a guest, and building its init, needs.

@@ -6,6 +6,7 @@ mod guests;
 mod lab;
 mod main_job;
 mod rules;
+mod service;
 mod tidy;
 
 use std::{collections::BTreeSet, process::ExitCode, time::Instant};
@@ -61,7 +62,11 @@ pub(crate) fn verb(options: &Options) -> anyhow::Result<ExitCode> {
     };
     // A person who names kernels wants those and no other.
     let besides = options.kernel.is_empty();
-    let more = besides.then(guests::kernels_besides);
+    let more = besides.then(|| {
+        guests::kernels_besides()
+            .into_iter()
+            .chain(service::KERNELS)
+    });
     let locked: Vec<_> = series
         .iter()
         .map(String::as_str)
@@ -71,6 +76,9 @@ pub(crate) fn verb(options: &Options) -> anyhow::Result<ExitCode> {
     let guests = locked.iter().map(|it| Arch::of_kernel(&it.series));
     let archs: BTreeSet<_> = guests.chain([Arch::HOST]).collect();
     archs.iter().copied().try_for_each(setup::all)?;
+    if besides {
+        setup::to_package(Arch::HOST)?;
+    }
     for locked in &locked {
         kernels::store::bring(locked)?;
     }
@@ -93,6 +101,9 @@ pub(crate) fn verb(options: &Options) -> anyhow::Result<ExitCode> {
     report.check("alerting rules", || Count::of_one(rules::check()));
     report.check("the lab itself", lab::checks);
     report.check("the main job, scraped", main_job::check);
+    if besides {
+        report.check("the service", service::check);
+    }
     report.guests(&series, besides);
     Ok(report.print())
 }

@@ -1,52 +1,39 @@
-//! The lab guest's PID 1: mounts, hello, the job, its verdict, power off.
-//! Leaves out how each is done, which is `lab::guest`.
+//! The lab guest's PID 1: mounts, hello, the job, its verdict, power off; or the way into a system
+//! that has an init of its own. Leaves out how each is done, which is `lab::guest`.
 
-use std::{fs, process::Command, thread};
+use std::{fs, path::Path, process::Command};
 
 use anyhow::Context as _;
-use lab::{
-    guest::{
-        collect, command, disks, forward,
-        job::{JOB_PATH, Job},
-        line::{self, LineReader, LineWriter},
-        modules, mounts, processes,
-    },
-    wire::Frame,
+use lab::guest::{
+    collect, command, disks,
+    job::{JOB_PATH, Job},
+    line::{LineReader, LineWriter},
+    modules, mounts, processes, system, verdict,
 };
-use rustix::system::{RebootCommand, reboot, uname};
 
 fn main() -> anyhow::Result<()> {
     mounts::mount_all()?;
     let job = fs::read(JOB_PATH).with_context(|| format!("cannot read {JOB_PATH}"))?;
     let job: Job = serde_json::from_slice(&job).with_context(|| format!("{JOB_PATH} is no job"))?;
-    // Both lines are raw before the host hears of us: until then the tty would echo what it sends.
-    let (reader, writer) = line::open(&job.command_line)?;
-    let forward_line = line::open(&job.forward_line)?;
-    writer.send(&Frame::Hello(
-        uname().release().to_string_lossy().into_owned(),
-    ));
-
-    if let Some(port) = job.forward {
-        let (from_host, to_host) = forward_line;
-        thread::spawn(move || forward::serve(from_host, &to_host, port));
-    }
-    let verdict = carry_out(&job, reader, &writer);
-    writer.send(&match verdict {
-        Ok(code) => Frame::Exit(code),
-        Err(error) => Frame::Fault(format!("{error:#}")),
-    });
-    writer.drain();
-    rustix::fs::sync();
-    reboot(RebootCommand::PowerOff).context("cannot power off")
+    let loaded = modules::load_all(&job.modules);
+    let Some(system) = &job.system else {
+        return verdict::give(&job, |reader, writer| {
+            loaded?;
+            carry_out(&job, reader, writer)
+        });
+    };
+    let Err(error) = loaded.and_then(|()| system::enter(&job, system));
+    // Entering may have gone as far as taking the serial lines' names away.
+    mounts::mount_all()?;
+    verdict::give(&job, |_reader, _writer| Err(error))
 }
 
 fn carry_out(job: &Job, reader: LineReader, writer: &LineWriter) -> anyhow::Result<u8> {
-    modules::load_all(&job.modules)?;
     for disk in &job.disks {
-        disks::attach(disk)?;
+        disks::attach(disk, Path::new("/"))?;
     }
     bring_up_loopback()?;
-    let code = command::run(job, reader, writer)?;
+    let code = command::run(job, reader, writer, processes::kill_the_rest)?;
     if let Some(fetch) = &job.fetch {
         collect::pack(fetch)?;
     }

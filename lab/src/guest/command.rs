@@ -30,8 +30,13 @@ struct Streams {
     terminal: Option<OwnedFd>,
 }
 
-/// Runs the command to its end and gives its exit code.
-pub fn run(job: &Job, reader: LineReader, writer: &LineWriter) -> anyhow::Result<u8> {
+/// Runs the command to its end and gives its exit code; `end_the_rest` ends what it left behind.
+pub fn run(
+    job: &Job,
+    reader: LineReader,
+    writer: &LineWriter,
+    end_the_rest: impl FnOnce(),
+) -> anyhow::Result<u8> {
     let (pid, streams) = match job.terminal {
         Some(size) => start_on_terminal(job, size)?,
         None => start_on_pipes(job)?,
@@ -46,7 +51,7 @@ pub fn run(job: &Job, reader: LineReader, writer: &LineWriter) -> anyhow::Result
 
     let code = processes::wait_for(pid)?;
     // What the command left behind would hold its streams open.
-    processes::kill_the_rest();
+    end_the_rest();
     for pump in pumps {
         // A pump ends with its stream; if it panicked its message is on the console.
         let _ = pump.join();

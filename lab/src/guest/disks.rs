@@ -16,24 +16,22 @@ use super::job::Disk;
 /// The kernel looks for disks on its own time, also when init already runs.
 const APPEARS_WITHIN: Duration = Duration::from_secs(30);
 
-/// Waits for the disk, links `/dev/SERIAL` to it and mounts what is on it.
-pub fn attach(disk: &Disk) -> anyhow::Result<()> {
+/// Waits for the disk, links `/dev/SERIAL` to it and mounts what is on it below `root`.
+pub fn attach(disk: &Disk, root: &Path) -> anyhow::Result<()> {
     let device = device_of(&disk.serial)?;
     let link = Path::new("/dev").join(&disk.serial);
     symlink(&device, &link).with_context(|| format!("cannot link {}", link.display()))?;
     let Some(file_system) = &disk.file_system else {
         return Ok(());
     };
-    let at = Path::new("/mnt").join(&disk.serial);
-    fs::create_dir_all(&at)?;
-    mount(
-        &device,
-        &at,
-        file_system.as_str(),
-        MountFlags::empty(),
-        None,
-    )
-    .with_context(|| format!("cannot mount {} as {file_system}", device.display()))
+    mount_at(&device, &root.join("mnt").join(&disk.serial), file_system)
+}
+
+/// Mounts the device at a place that is made if it is not there.
+pub(super) fn mount_at(device: &Path, at: &Path, file_system: &str) -> anyhow::Result<()> {
+    fs::create_dir_all(at)?;
+    mount(device, at, file_system, MountFlags::empty(), None)
+        .with_context(|| format!("cannot mount {} as {file_system}", device.display()))
 }
 
 /// The block device of the NVMe disk with this serial number, once it is there.

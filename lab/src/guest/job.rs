@@ -29,6 +29,8 @@ pub struct Job {
     pub fetch: Option<Fetch>,
     /// The guest's TCP port that the forward line reaches.
     pub forward: Option<u16>,
+    /// A system with an init of its own, in which the command runs.
+    pub system: Option<System>,
 }
 
 /// A disk, known by its serial number: the order in which NVMe disks appear is not fixed.
@@ -38,6 +40,15 @@ pub struct Disk {
     pub serial: String,
     /// File system on it, mounted at `/mnt/SERIAL`; a raw disk has none.
     pub file_system: Option<String>,
+}
+
+/// A system on a disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct System {
+    /// Serial number of the disk that it is on.
+    pub serial: String,
+    /// File system of that disk.
+    pub file_system: String,
 }
 
 /// Files that go back to the host.

@@ -3,6 +3,7 @@
 use std::{
     fs::{File, OpenOptions},
     io::BufReader,
+    os::unix::fs::OpenOptionsExt as _,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -22,6 +23,8 @@ pub struct LineReader(BufReader<File>);
 /// Opens the line and makes it carry bytes as they are.
 pub fn open(path: &str) -> anyhow::Result<(LineReader, LineWriter)> {
     let line = OpenOptions::new()
+        // A service is a session of its own, and this is not to be its terminal.
+        .custom_flags(libc::O_NOCTTY)
         .read(true)
         .write(true)
         .open(path)

@@ -6,7 +6,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 use anyhow::Context as _;
 use rustix::{
     io::Errno,
-    mount::{MountFlags, mount},
+    mount::{MountFlags, UnmountFlags, mount, unmount},
 };
 
 /// Type and place, in the order in which they must come.
@@ -39,4 +39,17 @@ pub fn mount_all() -> anyhow::Result<()> {
     }
     fs::set_permissions("/tmp", fs::Permissions::from_mode(0o1777))
         .context("cannot open /tmp to everybody")
+}
+
+/// Takes them away again, for an init that mounts its own.
+pub fn unmount_all() -> anyhow::Result<()> {
+    for (_, at) in MOUNTS.iter().rev() {
+        // Lazily, because the console is open below /dev.
+        match unmount(*at, UnmountFlags::DETACH) {
+            // Never mounted, for want of a place or of the kernel's support.
+            Ok(()) | Err(Errno::INVAL | Errno::NOENT) => {}
+            Err(error) => return Err(error).with_context(|| format!("cannot unmount {at}")),
+        }
+    }
+    Ok(())
 }

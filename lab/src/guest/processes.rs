@@ -1,10 +1,10 @@
-//! PID 1's duty to its children: wait for one, reap the others, end them all.
+//! Duties to children: wait for one, reap the others, end them all.
 //! Leaves out starting them.
 
 use std::{fs, path::PathBuf};
 
 use anyhow::Context as _;
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, wait};
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process, wait};
 
 /// Waits until `child` has ended and reaps whatever else ends meanwhile.
 ///
@@ -35,6 +35,27 @@ pub fn kill_the_rest() {
     for pid in user_processes() {
         // One that has gone by itself meanwhile is as good as killed.
         let _ = kill_process(pid, Signal::KILL);
+    }
+}
+
+/// Kills every process of this one's cgroup but itself: what is elsewhere belongs to another service.
+pub fn kill_the_rest_of_the_cgroup() {
+    let Ok(cgroups) = fs::read_to_string("/proc/self/cgroup") else {
+        return;
+    };
+    let Some(own) = cgroups.lines().find_map(|line| line.strip_prefix("0::/")) else {
+        return;
+    };
+    let list = PathBuf::from("/sys/fs/cgroup")
+        .join(own)
+        .join("cgroup.procs");
+    let pids = fs::read_to_string(list).unwrap_or_default();
+    let pids = pids.lines().filter_map(|line| line.parse().ok());
+    for pid in pids.filter_map(Pid::from_raw) {
+        if pid != getpid() {
+            // One that has gone by itself meanwhile is as good as killed.
+            let _ = kill_process(pid, Signal::KILL);
+        }
     }
 }
 

@@ -77,7 +77,7 @@ fn cargo(arch: Arch, flavour: &Flavour, verb: &str) -> anyhow::Result<Command> {
         linker.exists(),
         "there is no bpf-linker: run `cargo xtask setup`"
     );
-    let flags = [
+    let mut flags = vec![
         "-Cdebuginfo=2".to_owned(),
         "-Clink-arg=--btf".to_owned(),
         format!("-Ctarget-cpu={}", flavour.cpu),
@@ -85,6 +85,7 @@ fn cargo(arch: Arch, flavour: &Flavour, verb: &str) -> anyhow::Result<Command> {
         // The target is one for all; aya and our own `arch` ask for this.
         format!("--cfg=bpf_target_arch=\"{}\"", arch.name()),
     ];
+    flags.extend(super::same_everywhere()?);
     let mut command = Command::new("cargo");
     command
         .args([

@@ -7,7 +7,14 @@ use anyhow::Context as _;
 
 use crate::{arch::Arch, paths, process, setup::cross};
 
-const AGENT: &str = "pinscope";
+/// The agent.
+pub(crate) const AGENT: &str = "pinscope";
+
+/// The guest's init.
+pub(crate) const INIT: &str = "init";
+
+/// What carries the job on where the guest's init is another.
+pub(crate) const RUNNER: &str = "job-runner";
 
 /// A program for the guest.
 #[derive(Clone, Debug)]
@@ -16,10 +23,12 @@ pub(crate) struct Binary {
     pub(crate) path: PathBuf,
 }
 
-/// Only the guest's init.
-pub(crate) fn init(arch: Arch) -> anyhow::Result<Vec<Binary>> {
-    build(arch, &["--package", "lab", "--bin", "init"])?;
-    Ok(vec![binary(arch, "init".to_owned())])
+/// Only what a guest cannot do without.
+pub(crate) fn bare(arch: Arch) -> anyhow::Result<Vec<Binary>> {
+    build(arch, &["--package", "lab", "--bin", INIT, "--bin", RUNNER])?;
+    Ok([INIT, RUNNER]
+        .map(|name| binary(arch, name.to_owned()))
+        .into())
 }
 
 /// Everything that goes onto a guest's `PATH`.
@@ -66,7 +75,8 @@ fn cargo(arch: Arch, verb: &str, what: &[&str]) -> anyhow::Result<Command> {
         let target = target.to_uppercase().replace('-', "_");
         format!("CARGO_TARGET_{target}_{name}")
     };
-    let mut flags = "-C target-feature=+crt-static".to_owned();
+    let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned()];
+    flags.extend(super::same_everywhere()?);
     let mut command = Command::new("cargo");
     command
         // For a check, too: the macros that it runs are then those of the build.
@@ -78,7 +88,7 @@ fn cargo(arch: Arch, verb: &str, what: &[&str]) -> anyhow::Result<Command> {
         .env_remove("RUSTFLAGS")
         .current_dir(paths::root());
     if arch != Arch::HOST {
-        flags += " -C linker-flavor=ld";
+        flags.push("-Clinker-flavor=ld".to_owned());
         command.env(variable("LINKER"), cross::linker(arch));
         if !cross::has_standard_library(arch)? {
             // build-std is not stable; the pinned compiler makes it dependable.
@@ -87,7 +97,8 @@ fn cargo(arch: Arch, verb: &str, what: &[&str]) -> anyhow::Result<Command> {
                 .env("RUSTC_BOOTSTRAP", "1");
         }
     }
-    command.env(variable("RUSTFLAGS"), flags);
+    // Paths may hold blanks.
+    command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
     Ok(command)
 }
 

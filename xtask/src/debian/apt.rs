@@ -191,30 +191,38 @@ impl Apt {
         into: &Path,
     ) -> anyhow::Result<()> {
         let archives = tempfile::tempdir_in(&self.state)?;
-        fs::create_dir(archives.path().join("partial"))?;
-        let place = format!("Dir::Cache::archives={}", archives.path().display());
+        let debs = self.download_with_dependencies(&[name], suite, archives.path())?;
+        debs.iter().try_for_each(|deb| unpack(deb, into))
+    }
+
+    /// Downloads the packages from `suite` and everything they depend on into `folder`.
+    pub(crate) fn download_with_dependencies(
+        &self,
+        names: &[&str],
+        suite: &str,
+        folder: &Path,
+    ) -> anyhow::Result<Vec<PathBuf>> {
+        fs::create_dir_all(folder.join("partial"))?;
+        let place = format!("Dir::Cache::archives={}", folder.display());
         process::output(
             self.command("apt-get")
                 .args(["-o", &place, "install", "--download-only", "--yes"])
-                // Of what it depends on, too, the release's own version and not the newest there is.
+                // Of what they depend on, too, the release's own version and not the newest there is.
                 .args(["--no-install-recommends", "--target-release", suite])
-                .arg(format!("{name}/{suite}")),
+                .args(names.iter().map(|name| format!("{name}/{suite}"))),
         )?;
-        let mut count = 0;
-        for entry in fs::read_dir(archives.path())?.flatten() {
-            if entry
-                .path()
-                .extension()
-                .is_some_and(|extension| extension == "deb")
-            {
-                unpack(&entry.path(), into)?;
-                count += 1;
-            }
+        let debs: Vec<_> = fs::read_dir(folder)?
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|it| it == "deb"))
+            .collect();
+        if debs.is_empty() {
+            bail!(
+                "apt-get downloaded nothing for {} of {suite}",
+                names.join(", ")
+            );
         }
-        if count == 0 {
-            bail!("apt-get downloaded nothing for {name} of {suite}");
-        }
-        Ok(())
+        Ok(debs)
     }
 
     fn command(&self, program: &str) -> Command {

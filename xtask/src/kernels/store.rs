@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// A kernel that can be booted.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Kernel {
     pub(crate) series: String,
     pub(crate) release: String,

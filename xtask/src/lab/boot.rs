@@ -10,7 +10,7 @@ use anyhow::Context as _;
 
 use super::{
     Disk, Fetch, Guest, console,
-    disk::{FETCH_SERIAL, serial},
+    disk::{self, FETCH_SERIAL, serial},
     forward::Forward,
     machine::{Machine, Parts},
     person::Person,
@@ -38,6 +38,9 @@ impl Boot {
             folder,
             disks: Vec::new(),
         };
+        if let Some(disk) = &guest.system {
+            boot.disks.extend(disk::system_arguments(disk));
+        }
         for (number, disk) in guest.disks.iter().enumerate() {
             boot.add(disk, &serial(number))?;
         }
@@ -47,6 +50,7 @@ impl Boot {
                     bytes: FETCH_BYTES,
                     file_system: None,
                     iops: None,
+                    keep: None,
                 },
                 FETCH_SERIAL,
             )?;
@@ -55,7 +59,7 @@ impl Boot {
     }
 
     fn add(&mut self, disk: &Disk, serial: &str) -> anyhow::Result<()> {
-        let path = self.path(serial);
+        let path = disk.keep.clone().unwrap_or_else(|| self.path(serial));
         disk.create(&path)?;
         self.disks.extend(disk.arguments(serial, &path));
         Ok(())

@@ -20,6 +20,9 @@ pub(crate) fn serial(number: usize) -> String {
     format!("disk{number}")
 }
 
+/// Serial number of the disk that holds a Debian system.
+pub(crate) const SYSTEM_SERIAL: &str = "system";
+
 /// A disk as a person asks for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Disk {
@@ -27,6 +30,8 @@ pub(crate) struct Disk {
     pub(crate) file_system: Option<String>,
     /// Requests a second that it serves; without one, as fast as the host.
     pub(crate) iops: Option<u32>,
+    /// Where its file lies and stays; without a place it is gone with the guest.
+    pub(crate) keep: Option<PathBuf>,
 }
 
 impl FromStr for Disk {
@@ -43,6 +48,7 @@ impl FromStr for Disk {
             bytes,
             file_system: None,
             iops: None,
+            keep: None,
         };
         for word in words {
             match word.split_once('=') {
@@ -92,17 +98,24 @@ impl Disk {
             .iops
             .map(|iops| format!(",throttling.iops-total={iops}"))
             .unwrap_or_default();
-        vec![
-            "-drive".to_owned(),
-            // Nobody needs the disk once the guest is gone: flushes need not reach the host's disk.
-            format!(
-                "if=none,id={serial},file={},format=raw,cache=unsafe{throttle}",
-                escaped(path)
-            ),
-            "-device".to_owned(),
-            format!("nvme,serial={serial},drive={serial}"),
-        ]
+        // Who needs the disk waits for the guest's end: flushes need not reach the host's disk.
+        nvme(serial, path, &format!("cache=unsafe{throttle}"))
     }
+}
+
+/// QEMU's arguments for a system's disk. What a guest writes goes elsewhere and is gone with it.
+pub(crate) fn system_arguments(path: &Path) -> Vec<String> {
+    nvme(SYSTEM_SERIAL, path, "snapshot=on")
+}
+
+fn nvme(serial: &str, path: &Path, more: &str) -> Vec<String> {
+    let file = escaped(path);
+    vec![
+        "-drive".to_owned(),
+        format!("if=none,id={serial},file={file},format=raw,{more}"),
+        "-device".to_owned(),
+        format!("nvme,serial={serial},drive={serial}"),
+    ]
 }
 
 /// A path as QEMU's option lists take it.
@@ -122,7 +135,8 @@ mod tests {
             Disk {
                 bytes: 64 << 20,
                 file_system: None,
-                iops: None
+                iops: None,
+                keep: None
             }
         );
         let disk: Disk = "1G:ext4:iops=20".parse().unwrap();
@@ -131,7 +145,8 @@ mod tests {
             Disk {
                 bytes: 1 << 30,
                 file_system: Some("ext4".into()),
-                iops: Some(20)
+                iops: Some(20),
+                keep: None
             }
         );
     }

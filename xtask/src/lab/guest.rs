@@ -19,6 +19,8 @@ const BOOTS: u32 = 3;
 /// Everything about a guest that is decided before it starts.
 pub(crate) struct Guest {
     pub(crate) kernel: Kernel,
+    /// The disk of the system that it boots into; without one it stays in the initramfs.
+    pub(crate) system: Option<PathBuf>,
     pub(crate) binaries: Vec<Binary>,
     pub(crate) command: Vec<String>,
     /// Folders that hold unpacked Debian packages.
@@ -52,6 +54,7 @@ impl Guest {
     pub(crate) fn new(kernel: Kernel, binaries: Vec<Binary>) -> Self {
         Self {
             kernel,
+            system: None,
             binaries,
             command: Vec::new(),
             packages: Vec::new(),

@@ -18,7 +18,7 @@ pub(crate) const SUITES: [&str; 3] = ["bullseye", "bookworm", "trixie"];
 const LEFT_OUT: &[&str] = &[
     "usr/share/doc",
     "usr/share/info",
-    "usr/share/lintian",
+    "usr/share/lintian/overrides",
     "usr/share/locale",
     "usr/share/man",
 ];
@@ -115,11 +115,21 @@ fn is_name(text: &str) -> bool {
 }
 
 /// Puts the packages unpacked in `folder` beside what the archive has; what it has already stays.
-pub(crate) fn add(root: &mut Initramfs, folder: &Path) -> anyhow::Result<()> {
-    add_below(root, folder, "")
+/// `within` gives a guest's place in the archive.
+pub(crate) fn add(
+    root: &mut Initramfs,
+    folder: &Path,
+    within: fn(&str) -> String,
+) -> anyhow::Result<()> {
+    add_below(root, folder, "", within)
 }
 
-fn add_below(root: &mut Initramfs, folder: &Path, inner: &str) -> anyhow::Result<()> {
+fn add_below(
+    root: &mut Initramfs,
+    folder: &Path,
+    inner: &str,
+    within: fn(&str) -> String,
+) -> anyhow::Result<()> {
     let mut entries: Vec<_> = fs::read_dir(folder)
         .and_then(Iterator::collect)
         .with_context(|| format!("cannot read {}", folder.display()))?;
@@ -135,10 +145,10 @@ fn add_below(root: &mut Initramfs, folder: &Path, inner: &str) -> anyhow::Result
         }
         let kind = entry.file_type()?;
         if kind.is_dir() {
-            add_below(root, &entry.path(), &format!("{inner}/"))?;
+            add_below(root, &entry.path(), &format!("{inner}/"), within)?;
             continue;
         }
-        let place = place(&inner);
+        let place = within(&format!("/{}", place(&inner)));
         if root.has(&place) {
             continue;
         }
@@ -205,9 +215,9 @@ mod tests {
         fs::write(package.join("usr/share/doc/fio/README"), "text").unwrap();
         let mut archive = Initramfs::create(&scratch.path().join("i.cpio")).unwrap();
         archive.file("bin/pinscope", 0o755, b"ours").unwrap();
-        add(&mut archive, &package).unwrap();
+        add(&mut archive, &package, str::to_owned).unwrap();
         // The same package by way of another one that depends on it.
-        add(&mut archive, &package).unwrap();
+        add(&mut archive, &package, str::to_owned).unwrap();
         archive.finish().unwrap();
         let bytes = fs::read(scratch.path().join("i.cpio")).unwrap();
         let text = String::from_utf8_lossy(&bytes);

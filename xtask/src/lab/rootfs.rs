@@ -5,9 +5,10 @@ use std::{collections::BTreeMap, path::Path, process::Command};
 
 use lab::guest::job::{self, JOB_PATH, Job};
 
-use super::{Guest, disk, initramfs::Initramfs, packages, stdin};
+use super::{Guest, disk, initramfs::Initramfs, packages, stdin, system::outfit};
 use crate::{
     arch::Arch,
+    build::guest::INIT,
     kernels::modules::{self, Module},
     process, setup,
 };
@@ -53,15 +54,22 @@ pub(crate) fn write(guest: &Guest, path: &Path) -> anyhow::Result<()> {
     let busybox = setup::packages::busybox(guest.kernel.arch());
     root.copy(&busybox, "bin/busybox")?;
     for binary in &guest.binaries {
-        let place = if binary.name == "init" {
-            "init".to_owned()
-        } else {
-            format!("bin/{}", binary.name)
-        };
-        root.copy(&binary.path, &place)?;
+        match binary.name.as_str() {
+            INIT => root.copy(&binary.path, "init")?,
+            _ if guest.system.is_some() => {}
+            name => root.copy(&binary.path, &format!("bin/{name}"))?,
+        }
+    }
+    // Of a guest with a system, the initramfs is the way into it.
+    let within = match guest.system {
+        Some(_) => outfit::place,
+        None => str::to_owned,
+    };
+    if guest.system.is_some() {
+        outfit::add(&mut root, guest)?;
     }
     for package in &guest.packages {
-        packages::add(&mut root, package)?;
+        packages::add(&mut root, package, within)?;
     }
     // This machine's own can be asked, and it is of the same release.
     let applets = setup::packages::busybox(Arch::HOST);
@@ -75,7 +83,7 @@ pub(crate) fn write(guest: &Guest, path: &Path) -> anyhow::Result<()> {
         root.file(&place(&module.name), 0o644, &module.object)?;
     }
     for copy in &guest.copies {
-        root.copy(&copy.host, &copy.guest)?;
+        root.copy(&copy.host, &within(&copy.guest))?;
     }
     root.file(
         JOB_PATH,
@@ -89,7 +97,7 @@ pub(crate) fn write(guest: &Guest, path: &Path) -> anyhow::Result<()> {
 /// for its checksum by a name, and not as what it depends on.
 fn modules(guest: &Guest) -> anyhow::Result<Vec<Module>> {
     let mut names = Vec::new();
-    if !guest.disks.is_empty() || !guest.fetches.is_empty() {
+    if guest.system.is_some() || !guest.disks.is_empty() || !guest.fetches.is_empty() {
         names = modules::at_hand(&guest.kernel, &["nvme", "crc32c_generic", "ext4"])?;
     }
     names.extend(guest.modules.iter().cloned());
@@ -115,6 +123,13 @@ fn job(guest: &Guest, modules: &[Module]) -> Job {
             .map(|fetch| fetch.guest.clone())
             .collect(),
     });
+    let system = guest.system.as_ref().map(|_| job::System {
+        serial: disk::SYSTEM_SERIAL.to_owned(),
+        file_system: "ext4".to_owned(),
+    });
+    if system.is_some() {
+        environment.insert("PATH".to_owned(), outfit::PATH.to_owned());
+    }
     let [command_line, forward_line] = guest.kernel.arch().machine().lines;
     Job {
         command_line: command_line.to_owned(),
@@ -134,5 +149,6 @@ fn job(guest: &Guest, modules: &[Module]) -> Job {
             .collect(),
         fetch,
         forward: guest.forward,
+        system,
     }
 }

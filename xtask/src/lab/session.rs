@@ -10,8 +10,8 @@ use lab::wire::{Frame, Stream, WireError};
 
 use super::port::{Arrival, Port};
 
-/// How long a guest may take to reach its init: emulated, on a busy machine.
-const HELLO_WITHIN: Duration = Duration::from_secs(180);
+/// How long a guest may take to reach its init, or a system to be up: emulated, on a busy machine.
+const HELLO_WITHIN: Duration = Duration::from_secs(300);
 
 /// How long a command may take to end once it was sent a signal.
 const ENDS_WITHIN: Duration = Duration::from_secs(20);

@@ -29,6 +29,10 @@ const CHECKS: &[Check] = &[
         "a Debian program runs with the libraries of its release",
         packages,
     ),
+    (
+        "in a Debian system, too, streams, files and disks come through",
+        system,
+    ),
     ("input reaches the command whole", input),
     (
         "an interrupt reaches the command, and nothing is left behind",
@@ -98,6 +102,34 @@ fn modules() -> anyhow::Result<()> {
 fn packages() -> anyhow::Result<()> {
     let output = lab(&["--package", "hello", "--suite", "bookworm", "--", "hello"])?;
     expect(&output, 0, "Hello, world!\n")
+}
+
+fn system() -> anyhow::Result<()> {
+    let scratch = tempfile::tempdir()?;
+    let (there, back) = (scratch.path().join("there"), scratch.path().join("back"));
+    fs::write(&there, "carried\n")?;
+    let script = "systemctl is-system-running && cp /data/a /mnt/disk0 && \
+                  grep -c ' /mnt/disk0 ext4 ' /proc/mounts && cat && echo of errors >&2; exit 7";
+    let copy = format!("{}:/data/a", there.display());
+    let fetch = format!("/mnt/disk0/a:{}", back.display());
+    let output = lab(&[
+        "--systemd",
+        "--copy",
+        &copy,
+        "--fetch",
+        &fetch,
+        "--disk",
+        "64M:ext4",
+        "--",
+        "sh",
+        "-c",
+        script,
+    ])?;
+    expect(&output, 7, "running\n1\n")?;
+    ensure!(errors(&output).contains("of errors"), "{}", errors(&output));
+    let carried = fs::read_to_string(back).context("nothing came back")?;
+    ensure!(carried == "carried\n", "{carried:?} came back");
+    Ok(())
 }
 
 fn input() -> anyhow::Result<()> {

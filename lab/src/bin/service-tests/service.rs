@@ -1,0 +1,57 @@
+//! The agent's service: started if it does not run, scraped, stopped. It judges nothing but that.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::metrics::Metrics;
+use crate::systemd::{journal, property, systemctl};
+
+/// Its unit.
+pub(crate) const UNIT: &str = "pinscope.service";
+
+/// Where it answers, as shipped.
+pub(crate) const ADDRESS: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9969);
+
+/// How long a test waits for a condition: emulated, on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Starts it unless it runs, and gives its main process.
+pub(crate) fn running() -> Result<u32> {
+    if property(UNIT, "ActiveState")? != "active" {
+        start()?;
+    }
+    main_pid()
+}
+
+/// Stops it if it runs and starts it; gives how long systemd waited for it to be ready.
+pub(crate) fn start_afresh() -> Result<Duration> {
+    systemctl(&["stop", UNIT])?;
+    start()
+}
+
+fn start() -> Result<Duration> {
+    // Tests start it more often than the unit allows.
+    systemctl(&["reset-failed"])?;
+    let begun = Instant::now();
+    if let Err(error) = systemctl(&["start", UNIT]) {
+        return Err(error.context(format!("its log: {}", journal(UNIT)?)));
+    }
+    let took = begun.elapsed();
+    let state = property(UNIT, "ActiveState")?;
+    ensure!(state == "active", "systemctl start left it {state}");
+    Ok(took)
+}
+
+/// Its main process.
+pub(crate) fn main_pid() -> Result<u32> {
+    let pid = property(UNIT, "MainPID")?;
+    pid.parse().with_context(|| format!("main process {pid}"))
+}
+
+/// What it says now.
+pub(crate) fn scrape() -> Result<Metrics> {
+    Metrics::scrape(ADDRESS).context("the service cannot be scraped")
+}

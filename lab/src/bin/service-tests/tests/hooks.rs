@@ -1,0 +1,31 @@
+//! What the unit's confinement takes of the agent's sight: nothing.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::service::{running, scrape};
+use crate::systemd::run;
+
+pub(super) fn it_attaches_every_hook_that_root_could_attach() -> Result<()> {
+    running()?;
+    let text = run("pinscope", &["doctor", "--format", "json"])?;
+    let report: Value = serde_json::from_str(&text).context("the doctor's report is no JSON")?;
+    let hooks = report["hooks"].as_array().context("it names no hooks")?;
+    let served = |it: &&Value| it["state"] == "served";
+    let name = |it: &Value| it["hook"].as_str().unwrap_or_default().to_owned();
+    let could: BTreeSet<_> = hooks.iter().filter(served).map(name).collect();
+    ensure!(!could.is_empty(), "the doctor finds no hook");
+    let scraped = scrape()?;
+    let attached =
+        |hook: &&String| scraped.sum_with("pinscope_hook_attached", &[("hook", hook)]) == 1;
+    let missing: Vec<_> = could.iter().filter(|hook| !attached(hook)).collect();
+    ensure!(missing.is_empty(), "not as a service: {missing:?}");
+    let untested = scraped.sum_with("pinscope_hook_selftest", &[("outcome", "untested")]);
+    println!(
+        "note {} hooks, of which {untested} are untested",
+        could.len()
+    );
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! The agent as the service of its Debian package, in Debian systems with the systemd and the kernel of
+//! their release. Leaves out the tests themselves, which are the lab's `service-tests`.
+
+use std::path::Path;
+
+use anyhow::{Context as _, ensure};
+
+use super::Count;
+use crate::{
+    arch::Arch,
+    build,
+    lab::{heard, packages},
+    package, say,
+};
+
+/// Bookworm's kernel and trixie's.
+pub(super) const KERNELS: [&str; 2] = ["6.1", "6.12"];
+
+/// Seconds after which a guest counts as hung.
+const TIMEOUT: &str = "1800";
+
+/// Where what is tested lies in the guest.
+const FIRST: &str = "/root/first.deb";
+const LATER: &str = "/root/later.deb";
+
+pub(super) fn check() -> Count {
+    let mut count = Count::default();
+    match prepare() {
+        Ok(guest) => {
+            count.add(Count::of_one(lintian(&guest)));
+            for kernel in KERNELS {
+                count.add(test(kernel, &guest));
+            }
+        }
+        Err(error) => count.add(Count::of_one(Err(error))),
+    }
+    count
+}
+
+/// What a guest is told of what it gets: packages, and programs to test with. The agent is in the
+/// packages alone.
+fn prepare() -> anyhow::Result<Vec<String>> {
+    let mut guest = ["--systemd", "--bare"].map(str::to_owned).to_vec();
+    let mut copy = |file: &Path, place: &str| {
+        let file = file.to_str().context("a file has a plain name")?;
+        guest.extend(["--copy".to_owned(), format!("{file}:{place}")]);
+        anyhow::Ok(())
+    };
+    copy(&package::make(Arch::HOST, 1)?, FIRST)?;
+    copy(&package::make(Arch::HOST, 2)?, LATER)?;
+    for binary in build::guest::built(Arch::HOST)? {
+        if ["service-tests", "workload"].contains(&binary.name.as_str()) {
+            copy(&binary.path, &format!("/usr/local/bin/{}", binary.name))?;
+        }
+    }
+    Ok(guest)
+}
+
+/// Debian's own checker.
+fn lintian(guest: &[String]) -> anyhow::Result<()> {
+    let words = [
+        "--package",
+        "lintian",
+        "--timeout",
+        TIMEOUT,
+        "--",
+        "lintian",
+    ];
+    let status = heard::run(
+        guest.iter().map(String::as_str).chain(words).chain([
+            "--allow-root",
+            "--fail-on",
+            "error",
+            FIRST,
+        ]),
+        |line| {
+            println!("{line}");
+            Ok(())
+        },
+    )?;
+    ensure!(status.success(), "lintian ended with {status}");
+    Ok(())
+}
+
+fn test(kernel: &str, guest: &[String]) -> Count {
+    let release = packages::suite_of(kernel);
+    say::step("test", format_args!("Debian {release} on {kernel}"));
+    let mut count = Count::default();
+    let words = [
+        "--kernel",
+        kernel,
+        "--timeout",
+        TIMEOUT,
+        "--",
+        "service-tests",
+    ];
+    let tested = heard::run(
+        guest
+            .iter()
+            .map(String::as_str)
+            .chain(words)
+            .chain(["--packages", FIRST, LATER]),
+        |line| {
+            println!("{line}");
+            match line.split(' ').next() {
+                Some("ok") => count.passed += 1,
+                Some("FAIL") => count.failed += 1,
+                _ => {}
+            }
+            Ok(())
+        },
+    );
+    let ended = tested.and_then(|status| {
+        ensure!(status.success(), "service-tests ended with {status}");
+        ensure!(count.passed > 0, "service-tests ran no test");
+        Ok(())
+    });
+    if let Err(error) = ended {
+        say::step("test", format_args!("FAILED: {error:#}"));
+        // A test that failed was counted already; a guest that did was not.
+        count.failed = count.failed.max(1);
+    }
+    count
+}
