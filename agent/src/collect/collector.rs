@@ -24,7 +24,7 @@ use super::{
     hooks::Hook,
     reconcile::{Balance, Look, Reconciler},
     recorder::{self, Recorder},
-    sampling::Sampling,
+    sampling::{self, Sampling},
     snapshot::{Fixed, Outstanding, Snapshot},
 };
 use crate::{
@@ -296,9 +296,10 @@ impl Collector {
     /// Brings everything up to date: a second has passed.
     pub(crate) fn tick(&mut self) -> Result<Snapshot, AgentError> {
         let now = sys::awake();
+        // Before anything is read: what is shown is no older than it says.
+        let at = [sys::since_boot(), since_1970()];
         let before = self.counters.totals();
-        let (from, level) = (self.sampling.from(), self.settings.level());
-        let is_changed = self.adder.add_up(&self.ledger, from);
+        let (is_changed, level) = self.add_up();
         let kernel = self.inspector.pins();
         let kernel_age = if kernel.is_some() {
             Duration::ZERO
@@ -334,7 +335,7 @@ impl Collector {
         self.audit(calls.count > 0, sums.hints, now);
         let suspects_changed = self.observe_suspects(now);
         let pins = sums.pins + passed_over;
-        let one_in = 1 << self.sampling.from();
+        let one_in = 1 << self.adder.from();
         let is_scaled = one_in > 1 || self.book.one_in != one_in;
         if is_changed || names_changed || suspects_changed || is_scaled {
             self.book = Arc::new(self.make_book(self.adder.holdings(), one_in, pins, &|_| true));
@@ -350,24 +351,46 @@ impl Collector {
             references: sums.references,
             slots_used: sums.slots,
         };
-        Ok(self.snapshot(totals, kernel, outstanding, calls))
+        Ok(self.snapshot(at, totals, kernel, outstanding, calls))
+    }
+
+    /// Reads what the ledger holds: of the strata that are complete, as far as the probes have not
+    /// begun to pass one over meanwhile. Whether it is something else than before, and their level.
+    fn add_up(&mut self) -> (bool, u64) {
+        let mut is_changed = false;
+        loop {
+            let level = self.settings.level();
+            let from = self.sampling.from().max(sampling::passed_over_below(level));
+            is_changed |= self.adder.add_up(&self.ledger, from);
+            if self.settings.level() <= level {
+                return (is_changed, level);
+            }
+        }
     }
 
     /// Rows of a selection, made when they are asked for.
     pub(crate) fn select(&self, selection: Selection) -> Book {
-        let from = self.sampling.from();
+        let level = sampling::passed_over_below(self.settings.level());
+        let from = self.adder.from().max(level);
         let now = sys::since_boot();
         let latest = now.saturating_sub(selection.min_age).as_nanos() as u64;
-        let aged;
-        let holdings = if selection.min_age.is_zero() {
+        let (read, aged);
+        let everything = if from == self.adder.from() {
             self.adder.holdings()
+        } else {
+            // The probes have begun to pass over what it has.
+            read = held_since(&self.ledger, from, u64::MAX);
+            &read
+        };
+        let holdings = if selection.min_age.is_zero() {
+            everything
         } else {
             aged = held_since(&self.ledger, from, latest);
             &aged
         };
         // Of what is that old, the pins are known of the sample only.
-        let part = holdings.sums.sampled_pins as f64
-            / (self.adder.holdings().sums.sampled_pins as f64).max(1.0);
+        let part =
+            holdings.sums.sampled_pins as f64 / (everything.sums.sampled_pins as f64).max(1.0);
         let passed_over = self.sampling.passed_over(&outside(&self.counters.totals()));
         let all = (self.adder.holdings().sums.pins + passed_over) as f64;
         let pins = (all * part.min(1.0)).round() as u64;
@@ -531,6 +554,7 @@ impl Collector {
 
     fn snapshot(
         &self,
+        [at, at_unix]: [Duration; 2],
         totals: CpuCounters,
         kernel: PinCounts,
         outstanding: Outstanding,
@@ -543,10 +567,8 @@ impl Collector {
         let suspects = Reason::ALL.map(|it| (it, self.suspects.count(it)));
         Snapshot {
             agent: Arc::clone(&self.fixed),
-            at: sys::since_boot(),
-            at_unix: SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .unwrap_or_default(),
+            at,
+            at_unix,
             totals,
             lost,
             missed: misses.by_hook(),
@@ -572,6 +594,11 @@ impl Collector {
             None => Ok(()),
         }
     }
+}
+
+fn since_1970() -> Duration {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.unwrap_or_default()
 }
 
 /// Pages that the probes saw pinned and released, together.

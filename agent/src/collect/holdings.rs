@@ -189,6 +189,11 @@ impl Adder {
         is_changed
     }
 
+    /// From which stratum on, when it was last added up.
+    pub(crate) fn from(&self) -> usize {
+        self.from
+    }
+
     /// What the ledger held when it was last added up.
     pub(crate) fn holdings(&self) -> &Holdings {
         &self.holdings

@@ -37,11 +37,16 @@ impl Default for Sampling {
 /// released than the probes saw pinned.
 pub(crate) type Outside = [i64; STRATA];
 
+/// The first stratum that is kept at a level.
+pub(crate) fn passed_over_below(level: u64) -> usize {
+    level.min(STRATA as u64 - 1) as usize
+}
+
 impl Sampling {
     /// Takes note of the level, of what is not in the ledger, and of the releases that it
     /// should have held and did not.
     pub(crate) fn observe(&mut self, level: u64, outside: &Outside, unmatched: &[u64; STRATA]) {
-        self.level = level.min(STRATA as u64 - 1) as usize;
+        self.level = passed_over_below(level);
         for stratum in 0..STRATA {
             let released = unmatched[stratum].saturating_sub(self.unmatched_before[stratum]);
             self.unmatched_before[stratum] = unmatched[stratum];

@@ -16,7 +16,7 @@ use crate::{
 pub(crate) struct Snapshot {
     /// What does not change while the agent runs.
     pub(crate) agent: Arc<Fixed>,
-    /// When it was taken: since boot, and since 1970.
+    /// When reading it began: since boot, and since 1970.
     pub(crate) at: Duration,
     pub(crate) at_unix: Duration,
     /// What the probes counted since the start.

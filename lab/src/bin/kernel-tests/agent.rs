@@ -12,6 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::bench::{Bench, Outlook};
 use crate::manager::Manager;
 use crate::metrics::Metrics;
+use crate::moment;
 use crate::wait::{Look, until};
 
 /// A running agent that has answered once.
@@ -87,10 +88,18 @@ impl Agent {
         self.child.id()
     }
 
-    /// What it says now. Kernel counters are read for each scrape, so after a quiet
-    /// point this is exact.
+    /// What it says of after whatever was done last: it reads everything once a second.
     pub(crate) fn scrape(&self) -> Result<Metrics> {
-        Metrics::scrape(self.address).context("the agent cannot be scraped")
+        until("a snapshot of now", self.patience, || {
+            let now = Metrics::scrape(self.address).context("the agent cannot be scraped")?;
+            let taken = now.number("pinscope_snapshot_timestamp_seconds");
+            let taken = taken.context("a snapshot without a time")?;
+            Ok(if moment::is_shown_by(taken) {
+                Look::Done(now)
+            } else {
+                Look::NotYet(format!("it is of {taken}"))
+            })
+        })
     }
 
     /// Scrapes until `look` is content.

@@ -1,7 +1,7 @@
 //! Where the programs under test are, how patient a test may be, and the agent that tests share.
 //! It leaves out how an agent is started.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
@@ -49,8 +49,6 @@ pub(crate) struct Outlook {
 pub(crate) struct Shared {
     arguments: Vec<String>,
     agent: Rc<Agent>,
-    /// Releases of pins from before its start, which its ledger does not lack.
-    from_before: Cell<i64>,
 }
 
 impl Bench {
@@ -66,22 +64,8 @@ impl Bench {
         *self.shared.borrow_mut() = Some(Shared {
             arguments: arguments.iter().map(|it| (*it).to_owned()).collect(),
             agent: Rc::clone(&agent),
-            from_before: Cell::new(0),
         });
         Ok(agent)
-    }
-
-    /// So many pages were released that were pinned before the shared agent started.
-    pub(crate) fn released_from_before(&self, pages: i64) {
-        if let Some(shared) = &*self.shared.borrow() {
-            shared.from_before.set(pages);
-        }
-    }
-
-    /// How many.
-    pub(crate) fn forgiven(&self) -> i64 {
-        let shared = self.shared.borrow();
-        shared.as_ref().map_or(0, |it| it.from_before.get())
     }
 
     /// Ends the shared agent, and demands a clean end.

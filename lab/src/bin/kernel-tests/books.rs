@@ -14,17 +14,12 @@ use crate::workload::Counts;
 use lab::pin_counters::PinCounters;
 use lab::witness::Count;
 
-/// No workload here pins or releases more with one call.
-const PAGES_A_RUN: i64 = 1024;
+/// How long books may differ at rest: a kernel worker gives pins back, the ledger is put right.
+pub(crate) const SETTLED_WITHIN: Duration = Duration::from_secs(10);
 
-/// How long a kernel worker may take to give pins back, before books that differ are a failure.
-const SETTLED_WITHIN: Duration = Duration::from_secs(60);
-
-/// Causes of loss: programs that the kernel skipped, and returns that were not seen.
+/// Causes of loss after which the agent's totals may lack what was done: programs that the kernel
+/// skipped, and returns that were not seen.
 const MISSED: [&str; 2] = ["hook_missed", "return_missed"];
-
-/// And pages that were counted, and then not found or not changed in the ledger.
-const UNBOOKED: [&str; 2] = ["unknown_release", "contended"];
 
 /// What all of them said before anything was done.
 pub(crate) struct Books<'a> {
@@ -43,7 +38,7 @@ pub(crate) enum Undoes {
     Some,
 }
 
-/// By how much the kernel's counters grew.
+/// Pins acquired and released.
 #[derive(Clone, Copy, Debug)]
 struct Growth {
     acquired: i64,
@@ -66,10 +61,10 @@ impl Growth {
 
 /// What is pinned, by one book, as growth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Held {
-    pins: i64,
-    folios: i64,
-    bytes: i64,
+pub(crate) struct Held {
+    pub(crate) pins: i64,
+    pub(crate) folios: i64,
+    pub(crate) bytes: i64,
 }
 
 impl Held {
@@ -87,20 +82,18 @@ impl Held {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seen {
     kernel: Growth,
-    pub(crate) pinned: i64,
-    unpinned: i64,
-    pub(crate) outstanding: i64,
-    folios: i64,
-    bytes: i64,
+    agent: Growth,
+    /// What is pinned, by the agent.
+    pub(crate) held: Held,
     unreconciled: i64,
     pub(crate) undone: i64,
     pub(crate) rolled_back: i64,
+    /// Pins that the audit entered, less those that it took off.
+    pub(crate) put_right: i64,
+    /// Pages released that the ledger did not have.
+    unknown: i64,
     /// Runs and returns that no probe saw, which the kernel or the agent counted.
-    missed: i64,
-    /// Pages that were counted and are not in the ledger as they should be.
-    unbooked: i64,
-    /// Both of them since the agent started.
-    lost_so_far: i64,
+    pub(crate) missed: i64,
 }
 
 impl<'a> Books<'a> {
@@ -115,24 +108,24 @@ impl<'a> Books<'a> {
         })
     }
 
-    /// Outstanding pages and both totals, to the page, once nothing moves; against the workload's own
-    /// count as well if it has one.
+    /// All of them, to the page, once nothing moves; against the workload's own count as well if it
+    /// has one.
     pub(crate) fn check(&self, agent: &Agent, own: Option<Counts>, undoes: Undoes) -> Result<Seen> {
         until("books that agree", SETTLED_WITHIN, || {
             let seen = self.read(agent)?;
-            if !seen.agrees_with(own, undoes) {
+            if let Some(why) = seen.disagrees_with(own, undoes) {
                 let own =
                     own.map(|own| format!("own {} and {}; ", own.pages_pinned, own.pages_unpinned));
                 let own = own.unwrap_or_default();
                 let lost = agent.scrape()?.show("pinscope_lost_total");
-                return Ok(Look::NotYet(format!("{own}{seen}; {lost}")));
+                return Ok(Look::NotYet(format!("{why}: {own}{seen}; {lost}")));
             }
             // Last, for it takes longest.
-            let held = Held::between(self.witness, self.bench.witnessed()?);
-            Ok(if seen.is_what_is(held) {
+            let found = Held::between(self.witness, self.bench.witnessed()?);
+            Ok(if seen.held == found {
                 Look::Done(seen)
             } else {
-                Look::NotYet(format!("{seen}; found pinned: {held:?}"))
+                Look::NotYet(format!("{seen}; found pinned: {found:?}"))
             })
         })
     }
@@ -141,92 +134,91 @@ impl<'a> Books<'a> {
         let kernel = Growth::between(self.kernel, PinCounters::read()?);
         let now = agent.scrape()?;
         let grown = |name: &str| Ok::<_, anyhow::Error>(now.sum(name)? - self.agent.sum(name)?);
-        let lost = |it: &Metrics, causes: [&str; 2]| -> i64 {
-            let count = |cause| it.sum_with("pinscope_lost_total", &[("cause", cause)]);
-            causes.into_iter().map(count).sum()
-        };
-        let missed = lost(&now, MISSED) - lost(&self.agent, MISSED);
-        let unbooked = lost(&now, UNBOOKED) - lost(&self.agent, UNBOOKED);
+        let lost = |cause| grown_with(&self.agent, &now, "pinscope_lost_total", cause);
+        let repaired = |cause| grown_with(&self.agent, &now, "pinscope_repaired_total", cause);
         Ok(Seen {
             kernel,
-            pinned: grown("pinscope_pages_pinned_total")?,
-            unpinned: grown("pinscope_pages_unpinned_total")?,
-            outstanding: grown("pinscope_pinned_pages")?,
-            folios: grown("pinscope_pinned_folios")?,
-            bytes: grown("pinscope_pinned_bytes")?,
-            unreconciled: grown("pinscope_unreconciled_pages")?,
-            undone: grown("pinscope_pages_undone_total")?,
-            rolled_back: grown("pinscope_rolled_back_pages")?,
-            missed,
-            unbooked,
-            lost_so_far: lost(&now, MISSED) + lost(&now, UNBOOKED),
+            agent: Growth {
+                acquired: grown("pinscope_pins_acquired_total")?,
+                released: grown("pinscope_pins_released_total")?,
+            },
+            held: Held {
+                pins: grown("pinscope_pins")?,
+                folios: grown("pinscope_pinned_folios")?,
+                bytes: grown("pinscope_pinned_bytes")?,
+            },
+            unreconciled: now.sum("pinscope_unreconciled_pins")?,
+            undone: grown("pinscope_pins_rolled_back_total")?,
+            rolled_back: grown("pinscope_pins_rolled_back_unseen")?,
+            put_right: repaired("pin_missed") - repaired("release_missed"),
+            unknown: lost("unknown_release"),
+            missed: MISSED.into_iter().map(lost).sum(),
         })
     }
 }
 
+fn grown_with(before: &Metrics, now: &Metrics, name: &str, cause: &str) -> i64 {
+    let labels = [("cause", cause)];
+    now.sum_with(name, &labels) - before.sum_with(name, &labels)
+}
+
 impl Seen {
-    /// Where the kernel skipped probes (a preemptible one does on busy CPUs) the agent may lack
-    /// what those runs would have booked, and no more; and it has to know by how much it is off.
-    fn agrees_with(&self, own: Option<Counts>, undoes: Undoes) -> bool {
-        let known = match undoes {
-            Undoes::Nothing => self.allows(self.rolled_back) && self.allows(self.undone),
+    /// What is wrong, if anything is. What is outstanding is never excused; the agent's totals may
+    /// lack what was done in runs that the kernel skipped, which both of them count.
+    fn disagrees_with(&self, own: Option<Counts>, undoes: Undoes) -> Option<&'static str> {
+        let (acquired, released) = self.unseen();
+        let lacks = |lacking: i64| {
+            if self.missed > 0 {
+                lacking >= 0
+            } else {
+                lacking == 0
+            }
+        };
+        let undone = match undoes {
+            Undoes::Nothing => self.undone == 0 && lacks(self.rolled_back),
             Undoes::Some => self.rolled_back >= 0,
         };
-        let (acquired, released) = self.unseen();
-        let totals = known && self.allows(acquired) && self.allows(released);
-        let same_as_own = |own: Counts| {
+        let balance = self.agent.outstanding() + self.put_right + self.unknown;
+        let as_own = own.is_none_or(|own| {
             own.pages_pinned - own.pages_unpinned == self.kernel.outstanding()
-                && self.allows(own.pages_pinned - self.pinned)
-                && self.allows(own.pages_unpinned - self.unpinned)
-        };
-        totals
-            && own.is_none_or(same_as_own)
-            && (self.outstanding - self.kernel.outstanding() - self.unreconciled).abs()
-                <= self.unbooked
-            && self.allows(self.unreconciled.abs())
-    }
-
-    /// Whether the kernel's count is what was found, and the agent's as well if it missed nothing.
-    fn is_what_is(&self, found: Held) -> bool {
-        let agents = Held {
-            pins: self.outstanding,
-            folios: self.folios,
-            bytes: self.bytes,
-        };
-        self.kernel.outstanding() == found.pins && (agents == found || !self.is_whole())
+                && lacks(own.pages_pinned - self.agent.acquired)
+                && lacks(own.pages_unpinned - self.agent.released)
+        });
+        [
+            (self.unreconciled == 0, "a difference is left"),
+            (
+                self.held.pins == self.kernel.outstanding(),
+                "the agent has not what the kernel has",
+            ),
+            (
+                self.held.pins == balance,
+                "pins are there, or are not, that nothing counted",
+            ),
+            (lacks(acquired) && lacks(released), "the totals differ"),
+            (undone, "pins were undone that were not to be"),
+            (as_own, "the workload counted otherwise"),
+        ]
+        .into_iter()
+        .find_map(|(is_right, why)| (!is_right).then_some(why))
     }
 
     /// By how much the kernel's totals are above the agent's and what that knows to be undone.
     fn unseen(&self) -> (i64, i64) {
         let undone = self.undone + self.rolled_back;
         (
-            self.kernel.acquired - self.pinned - undone,
-            self.kernel.released - self.unpinned - undone,
+            self.kernel.acquired - self.agent.acquired - undone,
+            self.kernel.released - self.agent.released - undone,
         )
+    }
+
+    /// Pins that the agent saw taken.
+    pub(crate) fn acquired(&self) -> i64 {
+        self.agent.acquired
     }
 
     /// Whether the agent may lack so many pages of what was done.
     pub(crate) fn allows(&self, lacking: i64) -> bool {
-        (0..=self.missed * PAGES_A_RUN).contains(&lacking)
-    }
-
-    /// Whether nothing was missed, so that every figure is exact.
-    pub(crate) fn is_whole(&self) -> bool {
-        self.missed == 0 && self.unbooked == 0
-    }
-
-    /// Ends the shared agent where it lost something: a ledger that lacks it is no place for the
-    /// next test to start from.
-    pub(crate) fn leave_to_the_next(&self, bench: &Bench) -> Result<()> {
-        if self.is_whole_so_far(bench) {
-            return Ok(());
-        }
-        bench.end_shared()
-    }
-
-    /// The same since the agent started, so that its ledger has what is pinned and nothing else.
-    pub(crate) fn is_whole_so_far(&self, bench: &Bench) -> bool {
-        self.lost_so_far == bench.forgiven()
+        lacking == 0 || lacking > 0 && self.missed > 0
     }
 }
 
@@ -238,22 +230,24 @@ impl fmt::Display for Seen {
              {} outstanding on {} folios of {} bytes, difference {}",
             self.kernel.acquired,
             self.kernel.released,
-            self.pinned,
-            self.unpinned,
+            self.agent.acquired,
+            self.agent.released,
             self.undone,
             self.rolled_back,
-            self.outstanding,
-            self.folios,
-            self.bytes,
+            self.held.pins,
+            self.held.folios,
+            self.held.bytes,
             self.unreconciled
         )?;
-        if self.is_whole() {
-            return Ok(());
+        for (count, what) in [
+            (self.missed, "runs missed"),
+            (self.put_right, "pins put right"),
+            (self.unknown, "unknown releases"),
+        ] {
+            if count != 0 {
+                write!(f, ", {count} {what}")?;
+            }
         }
-        write!(
-            f,
-            ", {} runs missed, {} pages unbooked",
-            self.missed, self.unbooked
-        )
+        Ok(())
     }
 }

@@ -9,6 +9,8 @@ use serde_json::Value;
 
 use crate::agent::run_to_end;
 use crate::bench::Bench;
+use crate::books::SETTLED_WITHIN;
+use crate::moment;
 use crate::wait::{Look, until};
 
 /// Everything that a report can be by.
@@ -18,19 +20,51 @@ pub(crate) const EVERY_WAY: [&str; 6] =
 /// A report.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Report {
-    pub(crate) pinned_pages: i64,
-    pub(crate) vmstat_pages: i64,
-    pub(crate) sampled_one_in: u64,
+    taken_unix_seconds: f64,
+    pub(crate) pins: i64,
+    pub(crate) folios: Figure,
+    pub(crate) bytes: Figure,
+    pub(crate) kernel_pins: i64,
+    pub(crate) preexisting_pins: i64,
+    pub(crate) unreconciled_pins: i64,
+    pub(crate) in_flight: InFlight,
+    pub(crate) sampling_ratio: f64,
     pub(crate) rows: Vec<Row>,
     other: Option<Rest>,
+}
+
+/// A figure, with its error where it is an estimate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub(crate) struct Figure {
+    pub(crate) value: i64,
+    pub(crate) error: Option<i64>,
+}
+
+/// Calls under way.
+#[derive(Debug, Deserialize)]
+pub(crate) struct InFlight {
+    pub(crate) calls: i64,
+    pub(crate) pages: i64,
+    pub(crate) oldest_seconds: f64,
+    pub(crate) oldest: Vec<Call>,
+}
+
+/// One of them.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Call {
+    pub(crate) pid: u32,
+    pub(crate) comm: String,
+    pub(crate) pages: i64,
 }
 
 /// A line of it.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Row {
-    pub(crate) pages: i64,
-    pub(crate) error_bytes: Option<i64>,
-    pub(crate) folios: i64,
+    pub(crate) pins: Figure,
+    pub(crate) bytes: Figure,
+    pub(crate) folios: Figure,
+    #[serde(default)]
+    pub(crate) guessed_pins: i64,
     #[serde(default)]
     pub(crate) suspected: Vec<String>,
     /// What it is about, under the name of the way that was asked for.
@@ -40,14 +74,21 @@ pub(crate) struct Row {
 
 #[derive(Debug, Deserialize)]
 struct Rest {
-    pages: i64,
+    pins: i64,
+    bytes: i64,
 }
 
 impl Report {
-    /// Pages over all rows, also those that were added up.
+    /// Pins over all rows, also those that were added up.
     pub(crate) fn sum(&self) -> i64 {
-        let shown: i64 = self.rows.iter().map(|row| row.pages).sum();
-        shown + self.other.as_ref().map_or(0, |rest| rest.pages)
+        let shown: i64 = self.rows.iter().map(|row| row.pins.value).sum();
+        shown + self.other.as_ref().map_or(0, |rest| rest.pins)
+    }
+
+    /// Their memory.
+    pub(crate) fn sum_of_bytes(&self) -> i64 {
+        let shown: i64 = self.rows.iter().map(|row| row.bytes.value).sum();
+        shown + self.other.as_ref().map_or(0, |rest| rest.bytes)
     }
 
     /// The rows of one process, whatever it was called and whether it lives.
@@ -57,28 +98,42 @@ impl Report {
             .collect()
     }
 
-    /// Pages of the one row that is about `name`; 0 without one.
-    pub(crate) fn pages_of(&self, by: &str, name: &str) -> i64 {
+    /// Pins of the rows that are about `name`; 0 without one.
+    pub(crate) fn pins_of(&self, by: &str, name: &str) -> i64 {
         let rows = self.rows.iter();
         rows.filter(|row| row.about[by] == name)
-            .map(|row| row.pages)
+            .map(|row| row.pins.value)
             .sum()
     }
 }
 
-/// Asks the running agent.
+impl Row {
+    /// Pins, folios and bytes.
+    pub(crate) fn figures(&self) -> [i64; 3] {
+        [self.pins.value, self.folios.value, self.bytes.value]
+    }
+}
+
+/// Asks the running agent; what it says is of after whatever was done last.
 pub(crate) fn ask(bench: &Bench, by: &str, more: &[&str]) -> Result<Report> {
     let arguments = [&["pins", "--by", by, "--format", "json"], more].concat();
-    let ended = run_to_end(bench, &arguments, |_command| {})?;
-    ensure!(
-        ended.status.success(),
-        "pinscope {} ended with {}: {}",
-        arguments.join(" "),
-        ended.status,
-        ended.log
-    );
-    serde_json::from_str(&ended.output)
-        .with_context(|| format!("not a report of pins: {}", ended.output))
+    until("a report of now", bench.patience, || {
+        let ended = run_to_end(bench, &arguments, |_command| {})?;
+        ensure!(
+            ended.status.success(),
+            "pinscope {} ended with {}: {}",
+            arguments.join(" "),
+            ended.status,
+            ended.log
+        );
+        let report: Report = serde_json::from_str(&ended.output)
+            .with_context(|| format!("not a report of pins: {}", ended.output))?;
+        Ok(if moment::is_shown_by(report.taken_unix_seconds) {
+            Look::Done(report)
+        } else {
+            Look::NotYet(format!("it is of {}", report.taken_unix_seconds))
+        })
+    })
 }
 
 /// By subsystem, once the agent has names for every call path: it reads the kernel's list of
@@ -86,56 +141,56 @@ pub(crate) fn ask(bench: &Bench, by: &str, more: &[&str]) -> Result<Report> {
 pub(crate) fn by_subsystem(bench: &Bench) -> Result<Report> {
     until("the names of call paths", bench.patience, || {
         let report = ask(bench, "subsystem", &[])?;
-        Ok(match report.pages_of("subsystem", "unknown") {
+        Ok(match report.pins_of("subsystem", "unknown") {
             0 => Look::Done(report),
-            pages => Look::NotYet(format!("{pages} pages: {report:?}")),
+            pins => Look::NotYet(format!("{pins} pins: {report:?}")),
         })
     })
 }
 
-/// Waits until the kernel has no more than `pages` pinned: what a dead process had is given back by
-/// a worker.
-pub(crate) fn until_pinned(bench: &Bench, pages: i64) -> Result<()> {
-    until("the release of pins", bench.patience, || {
+/// Waits until the kernel has no more than `pins`: what a dead process had is given back by a
+/// worker.
+pub(crate) fn until_pinned(bench: &Bench, pins: i64) -> Result<()> {
+    until("the release of pins", SETTLED_WITHIN, || {
         let report = ask(bench, "process", &[])?;
-        Ok(if report.vmstat_pages <= pages {
+        Ok(if report.kernel_pins <= pins && report.pins <= pins {
             Look::Done(())
         } else {
-            Look::NotYet(format!("{pages} are to be left: {report:?}"))
+            Look::NotYet(format!("{pins} are to be left: {report:?}"))
         })
     })
 }
 
-/// By whatever it is asked for, the rows add up to the total, also where that lacks what the
-/// kernel kept from the probes. Nothing may be negative.
-pub(crate) fn check_parts(bench: &Bench) -> Result<()> {
-    for by in EVERY_WAY {
-        let report = ask(bench, by, &[])?;
-        ensure!(
-            report.sum() == report.pinned_pages && report.rows.iter().all(|row| row.pages > 0),
-            "by {by}: {report:?}"
-        );
-    }
-    Ok(())
-}
-
-/// At a quiet point: by whatever it is asked for, the rows add up to the total, and the total is
-/// what the kernel counted and what is found pinned. Nothing may be negative.
-pub(crate) fn check_sums(bench: &Bench, pages: i64, when: &str) -> Result<()> {
+/// At a quiet point: by whatever it is asked for, the rows add up to the total, in pins and in
+/// memory, and the total is what the kernel counted and what is found pinned. Nothing may be
+/// negative.
+pub(crate) fn check_sums(bench: &Bench, pins: i64, when: &str) -> Result<()> {
     let found = bench.witnessed()?;
     ensure!(
-        found.pins == pages.cast_unsigned(),
-        "{when}: {pages} pages are pinned, found were {found:?}"
+        found.pins == pins.cast_unsigned(),
+        "{when}: {pins} pages are pinned, found were {found:?}"
     );
+    let (folios, bytes) = (found.folios.cast_signed(), found.bytes.cast_signed());
     for by in EVERY_WAY {
         let report = ask(bench, by, &[])?;
+        let figures = [report.pins, report.folios.value, report.bytes.value];
         ensure!(
-            report.sum() == pages
-                && report.pinned_pages == pages
-                && report.vmstat_pages == pages
-                && report.sampled_one_in == 1
-                && report.rows.iter().all(|row| row.pages > 0),
-            "{when}: {pages} pages are pinned; by {by}: {report:?}"
+            figures == [pins, folios, bytes]
+                && report.kernel_pins == pins
+                && report.unreconciled_pins == 0
+                && report.preexisting_pins == 0
+                && report.in_flight.calls == 0
+                && report.sampling_ratio == 1.0,
+            "{when}: {pins} pins on {folios} folios of {bytes} bytes; by {by}: {report:?}"
+        );
+        ensure!(
+            report.sum() == pins
+                && report.sum_of_bytes() == bytes
+                && report
+                    .rows
+                    .iter()
+                    .all(|row| row.pins.value > 0 && row.bytes.value > 0),
+            "{when}: the rows are not the whole, {figures:?}; by {by}: {report:?}"
         );
     }
     Ok(())

@@ -20,6 +20,7 @@ mod forbidden;
 mod holders;
 mod manager;
 mod metrics;
+mod moment;
 mod tests;
 mod wait;
 mod workload;

@@ -66,10 +66,10 @@ impl Metrics {
         Ok(found.map(|sample| sample.value).sum::<f64>() as i64)
     }
 
-    /// Milliseconds of a metric in seconds that has no labels.
-    pub(crate) fn millis(&self, name: &str) -> Option<i64> {
+    /// A metric that has no labels, as it stands there.
+    pub(crate) fn number(&self, name: &str) -> Option<f64> {
         let sample = self.samples.iter().find(|sample| sample.name == name)?;
-        Some((sample.value * 1e3) as i64)
+        Some(sample.value)
     }
 
     /// The sum over the samples that have all these labels. A combination that was

@@ -9,6 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 
 use crate::bench::Bench;
+use crate::moment;
 use lab::absent::absent;
 
 /// What a workload counted itself.
@@ -33,6 +34,7 @@ pub(crate) fn run(bench: &Bench, arguments: &[&str]) -> Result<Counts> {
     let output = command(bench, arguments)
         .output()
         .context("the workload cannot be started")?;
+    moment::has_passed();
     ensure!(
         output.status.success(),
         "workload {} ended with {}: {}",
@@ -116,6 +118,7 @@ impl Stepped {
         }
         let mut line = String::new();
         self.phases.read_line(&mut line)?;
+        moment::has_passed();
         let line = serde_json::from_str(&line)
             .with_context(|| format!("the workload announced nothing: {line}"))?;
         match line {
@@ -147,6 +150,7 @@ impl Stepped {
     pub(crate) fn end_and_leave_heirs(&mut self) -> Result<()> {
         self.send_word()?;
         let status = self.child.wait()?;
+        moment::has_passed();
         ensure!(status.success(), "the workload ended with {status}");
         Ok(())
     }
@@ -155,6 +159,7 @@ impl Stepped {
     pub(crate) fn finish(mut self) -> Result<()> {
         drop(self.word.take());
         let status = self.child.wait()?;
+        moment::has_passed();
         ensure!(status.success(), "the workload ended with {status}");
         Ok(())
     }

@@ -58,10 +58,7 @@ const GONE_THROUGH: [&str; 8] = [
 ];
 
 /// What `bio_release` alone feeds.
-const FED_BY_BIO: [&str; 2] = [
-    "pinscope_pages_unreferenced_total",
-    "pinscope_referenced_pages",
-];
+const FED_BY_BIO: [&str; 2] = ["pinscope_references_released_total", "pinscope_references"];
 
 /// Where the compiler has split `bio_release_pages()`, direct reads go round what is left of it;
 /// fentry has nothing else to attach to. A function that is attached and not called, for real.
@@ -129,7 +126,8 @@ fn is_over_within_a_second(bench: &Bench, first: i64) -> Result<()> {
 }
 
 fn self_test_millis(now: &Metrics) -> Result<i64> {
-    now.millis("pinscope_selftest_seconds").context("no time")
+    let seconds = now.number("pinscope_selftest_seconds");
+    Ok((seconds.context("no time")? * 1e3) as i64)
 }
 
 const SPLIT: &str = "bio_release_pages";

@@ -49,11 +49,14 @@ fn check(bench: &Bench, pages: i64) -> Result<()> {
     let report = ask(bench, "process", &[])?;
     let rows = report.of_pid(workload.pid());
     ensure!(
-        rows.len() == 1 && rows[0].folios == folios && report.pinned_pages == report.vmstat_pages,
+        rows.len() == 1
+            && rows[0].folios.value == folios
+            && rows[0].bytes.value == folios * OF_A_FOLIO * 4096
+            && report.pins == report.kernel_pins,
         "{folios} folios are pinned: {report:?}"
     );
     workload.reach("released")?;
-    until_pinned(bench, before.sum("pinscope_pinned_pages")?)?;
+    until_pinned(bench, before.sum("pinscope_pins")?)?;
     let left = agent.scrape()?.sum("pinscope_pinned_folios")?;
     ensure!(
         left == before.sum("pinscope_pinned_folios")?,

@@ -38,7 +38,7 @@ pub(super) fn a_dead_owner_is_a_suspect_with_its_call_path_and_file_until_its_pi
     };
     let process = &row.about["process"];
     ensure!(
-        row.pages == pages && process["comm"] == "workload" && process["lives"] == false,
+        row.pins.value == pages && process["comm"] == "workload" && process["life"] == "ended",
         "process {pid} leaks {pages} pages: {report:?}"
     );
 
@@ -49,7 +49,7 @@ pub(super) fn a_dead_owner_is_a_suspect_with_its_call_path_and_file_until_its_pi
     let told = &row.about["stack"];
     let frames = told["frames"].as_array().context("no call path")?;
     ensure!(
-        row.pages == pages
+        row.pins.value == pages
             && told["subsystem"] == "io_uring_buffers"
             && told["comm"] == "workload"
             && told["longterm"] == true
@@ -66,7 +66,7 @@ pub(super) fn a_dead_owner_is_a_suspect_with_its_call_path_and_file_until_its_pi
     );
     let subsystem = ask(bench, "subsystem", &["--suspects"])?;
     ensure!(
-        subsystem.pages_of("subsystem", "io_uring_buffers") == pages,
+        subsystem.pins_of("subsystem", "io_uring_buffers") == pages,
         "{subsystem:?}"
     );
     let file = ask(bench, "file", &["--suspects"])?;
@@ -75,7 +75,7 @@ pub(super) fn a_dead_owner_is_a_suspect_with_its_call_path_and_file_until_its_pi
     };
     let path = row.about["file"]["file"]["path"].as_str();
     ensure!(
-        row.pages == pages && path.is_some_and(|path| path.ends_with("memfd:workload")),
+        row.pins.value == pages && path.is_some_and(|path| path.ends_with("memfd:workload")),
         "a memfd called workload is pinned: {file:?}"
     );
     check_sums(bench, pages, "after the owner's death")?;
@@ -100,16 +100,16 @@ pub(super) fn a_pid_that_comes_again_is_another_owner(bench: &Bench) -> Result<(
     until_suspected(bench, pid)?;
     let report = ask(bench, "process", &[])?;
     let rows = report.of_pid(pid);
-    let of = |lives: bool| {
+    let of = |life: &str| {
         let theirs = rows
             .iter()
-            .filter(|row| row.about["process"]["lives"] == lives);
+            .filter(|row| row.about["process"]["life"] == life);
         theirs
-            .map(|row| (row.pages, !row.suspected.is_empty()))
+            .map(|row| (row.pins.value, !row.suspected.is_empty()))
             .collect::<Vec<_>>()
     };
     ensure!(
-        of(false) == [(leaked, true)] && of(true) == [(held, false)],
+        of("ended") == [(leaked, true)] && of("alive") == [(held, false)],
         "pid {pid} is a dead process with {leaked} pages and a living one with {held}: {report:?}"
     );
     check_sums(bench, leaked + held, "with one pid twice")?;

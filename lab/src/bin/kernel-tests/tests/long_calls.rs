@@ -35,8 +35,8 @@ pub(super) fn a_call_of_more_pages_than_a_program_walks_is_counted_whole(
         "{truncated} pages of {PAGES} were not walked"
     );
     for (name, wanted) in [
-        ("pinscope_pages_pinned_total", PAGES),
-        ("pinscope_pinned_pages", PAGES - truncated),
+        ("pinscope_pins_acquired_total", PAGES),
+        ("pinscope_pins", PAGES - truncated),
     ] {
         let taken = grown(&held, name)?;
         ensure!(
@@ -45,14 +45,14 @@ pub(super) fn a_call_of_more_pages_than_a_program_walks_is_counted_whole(
         );
     }
     ensure!(
-        held.sum("pinscope_unreconciled_pages")? == 0,
+        held.sum("pinscope_unreconciled_pins")? == 0,
         "the kernel counts another number of pages"
     );
     workload.reach("released")?;
     let after = agent.scrape()?;
     for (name, wanted) in [
-        ("pinscope_pages_unpinned_total", PAGES),
-        ("pinscope_pinned_pages", 0),
+        ("pinscope_pins_released_total", PAGES),
+        ("pinscope_pins", 0),
     ] {
         let given = grown(&after, name)?;
         ensure!(

@@ -34,7 +34,7 @@ pub(super) fn nothing_pinned_means_no_pinned_verdict_and_a_ledger_that_stays_as_
         now.show(VERDICTS)
     );
     for gauge in [
-        "pinscope_pinned_pages",
+        "pinscope_pins",
         "pinscope_pinned_folios",
         "pinscope_pinned_bytes",
     ] {

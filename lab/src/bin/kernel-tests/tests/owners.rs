@@ -39,14 +39,14 @@ pub(super) fn several_programs_at_once_add_up_whatever_the_report_is_by(
     let by_process = ask(bench, "process", &[])?;
     for (subsystem, pages, workload) in &running {
         ensure!(
-            by_subsystem.pages_of("subsystem", subsystem) == *pages,
+            by_subsystem.pins_of("subsystem", subsystem) == *pages,
             "{subsystem} has {pages}: {by_subsystem:?}"
         );
         let [row] = by_process.of_pid(workload.pid())[..] else {
             anyhow::bail!("one row for {}: {by_process:?}", workload.pid());
         };
         ensure!(
-            row.pages == *pages && row.about["process"]["comm"] == "workload",
+            row.pins.value == *pages && row.about["process"]["comm"] == "workload",
             "{subsystem} has {pages}: {by_process:?}"
         );
     }
@@ -89,11 +89,13 @@ pub(super) fn of_two_who_pin_the_same_file_pages_each_has_its_part_until_it_rele
     let mut other = Stepped::start(bench, &arguments)?;
     other.reach("held")?;
     check_sums(bench, 2 * PAGES, "with two on the same pages")?;
+    let found = bench.witnessed()?;
+    let (folios, bytes) = (found.folios.cast_signed(), found.bytes.cast_signed());
     let both = ask(bench, "process", &[])?;
     for pid in [one.pid(), other.pid()] {
         let rows = both.of_pid(pid);
         ensure!(
-            rows.len() == 1 && rows[0].pages == PAGES,
+            rows.len() == 1 && rows[0].figures() == [PAGES, folios, bytes / 2],
             "{pid} has {PAGES} pages: {both:?}"
         );
     }
@@ -102,7 +104,7 @@ pub(super) fn of_two_who_pin_the_same_file_pages_each_has_its_part_until_it_rele
         anyhow::bail!("one file is pinned: {by_file:?}");
     };
     ensure!(
-        row.pages == 2 * PAGES && row.folios <= PAGES && row.about["file"]["file"]["path"] == name,
+        row.figures() == [2 * PAGES, folios, bytes] && row.about["file"]["file"]["path"] == name,
         "{name} is pinned twice: {by_file:?}"
     );
 

@@ -131,10 +131,8 @@ fn check(row: &Row, bench: &Bench) -> Result<()> {
     running.wait_for_end()?;
     let seen = books.check(&agent, None, Undoes::Some)?;
     println!("     {most} pages seen held; then {seen}");
-    ensure!(seen.outstanding == 0 || !seen.is_whole(), "{seen}");
-    if seen.is_whole_so_far(bench) {
-        check_sums(bench, 0, "with the program gone")?;
-    }
+    ensure!(seen.held.pins == 0, "{seen}");
+    check_sums(bench, 0, "with the program gone")?;
     check_totals(takes, &start, &agent.scrape()?)
 }
 
@@ -162,7 +160,7 @@ fn seen_at_work(
             let name = row.about["process"]["comm"].as_str().unwrap_or_default();
             name.starts_with(comm)
         });
-        let pages: i64 = rows.map(|row| row.pages).sum();
+        let pages: i64 = rows.map(|row| row.pins.value).sum();
         if pages > 0 {
             return Ok(Look::Done(pages));
         }
@@ -178,7 +176,7 @@ fn seen_at_work(
 
 fn check_totals(takes: Takes, start: &Metrics, now: &Metrics) -> Result<()> {
     let grown = |name| Ok::<_, anyhow::Error>(now.sum(name)? - start.sum(name)?);
-    let pinned = grown("pinscope_pages_pinned_total")?;
+    let pinned = grown("pinscope_pins_acquired_total")?;
     match takes {
         Takes::Pins(subsystem, _) => ensure!(
             pinned > 0 && held(now, subsystem) > held(start, subsystem),
@@ -186,7 +184,7 @@ fn check_totals(takes: Takes, start: &Metrics, now: &Metrics) -> Result<()> {
             now.show("pinscope_hold_seconds_count")
         ),
         Takes::References => {
-            let referenced = grown("pinscope_pages_referenced_total")?;
+            let referenced = grown("pinscope_references_acquired_total")?;
             ensure!(
                 pinned == 0 && referenced > 0,
                 "{pinned} pages were pinned, {referenced} referenced"

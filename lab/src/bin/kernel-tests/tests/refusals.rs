@@ -112,7 +112,7 @@ pub(super) fn maps_without_room_are_told_with_the_limit_that_they_are_charged_to
     bench.needs_an_agent()?;
     let script = "cd /sys/fs/cgroup; echo +memory > cgroup.subtree_control; mkdir -p tight; \
                   echo 160M > tight/memory.max; echo $$ > tight/cgroup.procs";
-    let arguments = ["--ledger-folios", "8388608", "--for", "1s"];
+    let arguments = ["--ledger-folios", "8388608", "--duration", "1s"];
     let by_cgroup = refused_in(bench, script, &arguments)?;
     if !by_cgroup.status.success() {
         // There may be room a moment later: the service manager is to try again.
@@ -122,10 +122,14 @@ pub(super) fn maps_without_room_are_told_with_the_limit_that_they_are_charged_to
     let handed = HandedOn::new(SERVICE)?;
     let socket = std::env::temp_dir().join("kernel-tests-service.sock");
     let socket = socket.to_string_lossy();
-    let by_process = refused_run(bench, &["--socket", &*socket, "--for", "1s"], |command| {
-        *command = after(command, "ulimit -l 64");
-        handed.to(command);
-    })?;
+    let by_process = refused_run(
+        bench,
+        &["--socket", &*socket, "--duration", "1s"],
+        |command| {
+            *command = after(command, "ulimit -l 64");
+            handed.to(command);
+        },
+    )?;
     check_no_room(&by_process, 2, ["LimitMEMLOCK=infinity", "ulimit -l"])
 }
 
@@ -185,7 +189,7 @@ pub(super) fn bad_arguments_are_refused_by_name(bench: &Bench) -> Result<()> {
         (&["run", "--listen", "nowhere"][..], "--listen"),
         (&["run", "--ring-bytes", "12"], "--ring-bytes"),
         (&["run", "--attach", "magic"], "--attach"),
-        (&["run", "--for", "soon"], "--for"),
+        (&["run", "--duration", "soon"], "--duration"),
         (&["frobnicate"], "frobnicate"),
     ] {
         let ended = run_to_end(bench, arguments, |_command| {})?;

@@ -50,13 +50,14 @@ fn check<const N: usize>(bench: &Bench, agent: &Agent, parts: [usize; N]) -> Res
     }
     let report = ask(bench, "process", &[])?;
     println!(
-        "     {total} pages pinned, one folio in {} known",
-        report.sampled_one_in
+        "     {total} pages pinned, one folio in {:.0} known",
+        1.0 / report.sampling_ratio
     );
     ensure!(
-        report.sampled_one_in > 1
-            && report.pinned_pages == total
-            && report.vmstat_pages == total
+        report.sampling_ratio < 1.0
+            && report.pins == total
+            && report.kernel_pins == total
+            && report.unreconciled_pins == 0
             && (report.sum() - total).abs() <= holders.len() as i64,
         "{total} pages are pinned: {report:?}"
     );
@@ -64,17 +65,17 @@ fn check<const N: usize>(bench: &Bench, agent: &Agent, parts: [usize; N]) -> Res
         let [row] = report.of_pid(holder.pid())[..] else {
             anyhow::bail!("one row for {}: {report:?}", holder.pid());
         };
-        let error = row.error_bytes.context("no error is told")? / 4096;
-        let off = (row.pages - pages).abs();
+        let error = row.pins.error.context("no error is told")?;
+        let off = (row.pins.value - pages).abs();
         println!(
             "     {pages} pages: {} told, off by {off}, 95 % error {error}",
-            row.pages
+            row.pins.value
         );
         // One in twenty may be off by more than the error told, one in ten thousand by twice it.
         ensure!(
             off <= 2 * error,
             "{pages} pages are told as {} with an error of {error}: {report:?}",
-            row.pages
+            row.pins.value
         );
     }
 
@@ -83,14 +84,11 @@ fn check<const N: usize>(bench: &Bench, agent: &Agent, parts: [usize; N]) -> Res
         total -= pages;
         until_pinned(bench, total)?;
         let report = ask(bench, "process", &[])?;
-        ensure!(
-            report.pinned_pages == total,
-            "{total} pages are left: {report:?}"
-        );
+        ensure!(report.pins == total, "{total} pages are left: {report:?}");
     }
     until_exact(bench)?;
     let now = agent.scrape()?;
-    for gauge in ["pinscope_pinned_pages", "pinscope_untracked_pages"] {
+    for gauge in ["pinscope_pins", "pinscope_passed_over_pins"] {
         ensure!(now.sum(gauge)? == 0, "{}", now.show(gauge));
     }
     let mut holder = Stepped::start(bench, &["uring-fixed", "--pages", "1000"])?;
@@ -102,7 +100,7 @@ fn check<const N: usize>(bench: &Bench, agent: &Agent, parts: [usize; N]) -> Res
 fn until_exact(bench: &Bench) -> Result<()> {
     until("an exact ledger", bench.patience, || {
         let report = ask(bench, "process", &[])?;
-        Ok(if report.sampled_one_in == 1 {
+        Ok(if report.sampling_ratio == 1.0 {
             Look::Done(())
         } else {
             Look::NotYet(format!("{report:?}"))

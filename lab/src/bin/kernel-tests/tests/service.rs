@@ -31,7 +31,7 @@ pub(super) fn until_the_time_limit(bench: &Bench) -> Result<()> {
         &bench.attach,
         "--listen",
         &address,
-        "--for",
+        "--duration",
         "1s",
         "--summary",
         "json",
