@@ -46,7 +46,9 @@ impl<'a> Witness<'a> {
             ledger,
             owners,
             inspector,
-            comm: fs::read("/proc/self/comm")?.trim_ascii_end().to_vec(),
+            comm: fs::read("/proc/thread-self/comm")?
+                .trim_ascii_end()
+                .to_vec(),
             start: Stat::parse(&fs::read("/proc/self/stat")?)
                 .map(|it| it.start_ticks)
                 .ok_or_else(|| Error::other("/proc/self/stat has another form"))?,

@@ -95,6 +95,12 @@ fn text(now: &Snapshot, ran: Duration) -> String {
             ));
         }
     }
+    for (hook, silence) in &now.silent {
+        line(format!(
+            "  blind        {hook} fell silent: {}",
+            silence.why
+        ));
+    }
     lines.join("\n")
 }
 
@@ -140,6 +146,11 @@ fn as_json(now: &Snapshot, ran: Duration) -> Value {
             Tested::Passed | Tested::Failed(_) => None,
         })
         .collect();
+    let silent: Map<String, Value> = now
+        .silent
+        .iter()
+        .map(|(hook, it)| ((*hook).to_owned(), json!(it.why)))
+        .collect();
     json!({
         "seconds": ran.as_secs_f64(),
         "pins_acquired": totals.pages_pinned,
@@ -166,6 +177,7 @@ fn as_json(now: &Snapshot, ran: Duration) -> Value {
         "lost": lost,
         "self_test": self_test,
         "untested": untested,
+        "silent": silent,
         "self_test_seconds": now.agent.self_test.as_secs_f64(),
     })
 }
