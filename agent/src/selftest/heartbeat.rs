@@ -112,18 +112,22 @@ impl Heartbeat {
             let (before, released) = (witness.taken(), counters.totals().pages_unpinned);
             if read_across(&self.page).is_ok() {
                 if witness.taken_since(&before).is_empty() {
-                    silent.extend(self.pins.iter().map(|it| (*it, "a page was pinned")));
+                    silent.extend(
+                        self.pins
+                            .iter()
+                            .map(|it| (*it, "it did not see a page pinned")),
+                    );
                 }
                 // Others release too, and show by that that the hook sees.
                 if counters.totals().pages_unpinned == released {
-                    let missed = "a pinned page was given back";
+                    let missed = "it did not see a pin released";
                     silent.extend(self.releases.iter().map(|it| (*it, missed)));
                 }
             }
         }
         let walked = walks(&counters.totals());
         if self.clean_a_page().is_ok() && walks(&counters.totals()) == walked {
-            let missed = "a page of a file was cleaned";
+            let missed = "it did not see writeback clean a page";
             silent.extend(self.walks.iter().map(|it| (*it, missed)));
         }
         silent

@@ -91,7 +91,10 @@ fn blind(hooks: &[BlindHook]) -> Vec<String> {
             Some(seconds) => format!(" for {}", age(seconds)),
             None => String::new(),
         };
-        format!("BLIND{since}: nothing is seen by {}: {why}", names.join(", "))
+        format!(
+            "BLIND{since}: nothing is seen by {}: {why}",
+            names.join(", ")
+        )
     };
     by_reason.into_iter().map(line).collect()
 }
