@@ -1,6 +1,6 @@
 //! What was seen, in a few lines, when the agent ends.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use estimator::{Estimator, Outcome, Truth};
 use probe_abi::{Lost, WalkKind};
@@ -95,10 +95,13 @@ fn text(now: &Snapshot, ran: Duration) -> String {
             ));
         }
     }
-    for (hook, silence) in &now.silent {
+    let reasons: BTreeSet<&str> = now.silent.values().map(|it| it.why).collect();
+    for why in reasons {
+        let silent = now.silent.iter().filter(|(_, it)| it.why == why);
+        let names: Vec<_> = silent.map(|(hook, _)| *hook).collect();
         line(format!(
-            "  blind        {hook} fell silent: {}",
-            silence.why
+            "  blind        fell silent: {}: {why}",
+            names.join(", ")
         ));
     }
     lines.join("\n")
