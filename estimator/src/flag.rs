@@ -56,7 +56,7 @@ impl From<Seen<bool>> for Flag {
                 | Missing::NoHook
                 | Missing::Lost
                 | Missing::Unreadable
-                | Missing::Untracked,
+                | Missing::NotInLedger,
             ) => Self::Unknown,
         }
     }

@@ -3,8 +3,10 @@
 
 mod agent;
 mod blind;
+pub(crate) mod document;
 mod estimators;
 mod family;
+mod labels;
 mod owners;
 mod totals;
 
@@ -14,18 +16,18 @@ use self::family::{Metric, Samples};
 use crate::{collect::Snapshot, error::AgentError};
 use blind::Blind;
 
-/// The tables, in the order in which they are shown.
-const TABLES: [&[Metric]; 5] = [
-    totals::PINS,
-    totals::KERNEL,
-    owners::OWNERS,
-    estimators::ESTIMATORS,
-    agent::AGENT,
+/// The tables, in the order in which they are shown, and what each is about.
+const TABLES: [(&str, &[Metric]); 5] = [
+    ("Pins and walks", totals::PINS),
+    ("The kernel's own counts", totals::KERNEL),
+    ("Who holds pins, and the ledger", owners::OWNERS),
+    ("Estimators", estimators::ESTIMATORS),
+    ("The agent itself", agent::AGENT),
 ];
 
 /// All metrics.
 pub(crate) fn all() -> impl Iterator<Item = &'static Metric> {
-    TABLES.into_iter().flatten()
+    TABLES.into_iter().flat_map(|(_, table)| table)
 }
 
 /// A snapshot in Prometheus's text format. What a hook that is blind would feed is absent.
@@ -65,7 +67,11 @@ mod tests {
                 metric.help
             );
             for forbidden in ["pid", "comm", "stack"] {
-                assert!(!metric.labels.contains(&forbidden), "{}", metric.name);
+                assert!(
+                    metric.labels.iter().all(|it| it.name != forbidden),
+                    "{}",
+                    metric.name
+                );
             }
         }
     }

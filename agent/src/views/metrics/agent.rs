@@ -3,7 +3,10 @@
 use hooks::Method;
 use probe_abi::Lost;
 
-use super::family::{Metric, counter, gauge};
+use super::{
+    family::{Metric, counter, gauge},
+    labels::{HOOK, LOSS, METHOD, SELF_TEST, SYMBOL, VERSION},
+};
 
 pub(super) const AGENT: &[Metric] = &[
     counter(
@@ -16,7 +19,7 @@ pub(super) const AGENT: &[Metric] = &[
             }
         },
     )
-    .by(&["cause"]),
+    .by(&[LOSS]),
     counter(
         "hook_runs_missed_total",
         "Runs of a hook's programs that the kernel skipped and nothing made up for.",
@@ -26,7 +29,7 @@ pub(super) const AGENT: &[Metric] = &[
             }
         },
     )
-    .by(&["hook"]),
+    .by(&[HOOK]),
     gauge(
         "hook_attached",
         "1 for the kernel symbol that serves a hook; 0 for a hook that is blind: that nothing \
@@ -42,7 +45,7 @@ pub(super) const AGENT: &[Metric] = &[
             }
         },
     )
-    .by(&["hook", "symbol", "method"]),
+    .by(&[HOOK, SYMBOL, METHOD]),
     gauge(
         "hook_selftest",
         "Always 1; the outcome says what the self-test at start found of a hook that is attached: \
@@ -54,7 +57,7 @@ pub(super) const AGENT: &[Metric] = &[
             }
         },
     )
-    .by(&["hook", "outcome"]),
+    .by(&[HOOK, SELF_TEST]),
     gauge(
         "selftest_seconds",
         "How long the self-test at start took.",
@@ -70,5 +73,5 @@ pub(super) const AGENT: &[Metric] = &[
         "Always 1; its labels say what runs.",
         |_, out| out.count(&[env!("CARGO_PKG_VERSION")], 1),
     )
-    .by(&["version"]),
+    .by(&[VERSION]),
 ];
