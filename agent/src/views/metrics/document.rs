@@ -80,24 +80,39 @@ fn row(metric: &Metric) -> String {
     )
 }
 
+/// A label of a name with the same values, wherever it is.
+struct Same {
+    name: &'static str,
+    values: Option<Vec<&'static str>>,
+    metrics: Vec<String>,
+}
+
 /// Of every label what it can be, and where.
 fn values() -> String {
     let mut page =
         "\n## Values of labels\n\n| label | of | values |\n| --- | --- | --- |\n".to_owned();
-    let mut rows: Vec<(&str, Option<Vec<&str>>, Vec<String>)> = Vec::new();
+    let mut rows: Vec<Same> = Vec::new();
     for metric in all() {
         for label in metric.labels {
-            let values = label.values();
-            let same = rows
-                .iter_mut()
-                .find(|(name, its, _)| *name == label.name && *its == values);
-            match same {
-                Some((_, _, of)) => of.push(code(&metric.full_name())),
-                None => rows.push((label.name, values, vec![code(&metric.full_name())])),
+            let (name, values) = (label.name, label.values());
+            let metric = code(&metric.full_name());
+            let mut known = rows.iter_mut();
+            match known.find(|it| it.name == name && it.values == values) {
+                Some(row) => row.metrics.push(metric),
+                None => rows.push(Same {
+                    name,
+                    values,
+                    metrics: vec![metric],
+                }),
             }
         }
     }
-    for (name, values, of) in rows {
+    for Same {
+        name,
+        values,
+        metrics,
+    } in rows
+    {
         let values = match values {
             None => "whatever the host has".to_owned(),
             Some(values) => {
@@ -105,7 +120,8 @@ fn values() -> String {
                 named.map(|it| code(it)).collect::<Vec<_>>().join(", ")
             }
         };
-        let _never_fails = writeln!(page, "| {} | {} | {values} |", code(name), of.join(", "));
+        let metrics = metrics.join(", ");
+        let _never_fails = writeln!(page, "| {} | {metrics} | {values} |", code(name));
     }
     page
 }
