@@ -1,5 +1,5 @@
-//! Every metric there is: a table of what it is called, what it says and where its values come
-//! from. Names and labels are a contract; label sets are bounded.
+//! Every metric there is: a row in a table, with what it is called, what it says and where its
+//! values come from. Names and labels are a contract; label sets are bounded.
 
 mod agent;
 mod blind;
@@ -8,27 +8,17 @@ mod estimators;
 mod family;
 mod labels;
 mod owners;
+mod tables;
 mod totals;
 
 use prometheus::{Encoder as _, TextEncoder, proto::MetricFamily};
 
-use self::family::{Metric, Samples};
+use self::{
+    family::{Metric, Samples},
+    tables::all,
+};
 use crate::{collect::Snapshot, error::AgentError};
 use blind::Blind;
-
-/// The tables, in the order in which they are shown, and what each is about.
-const TABLES: [(&str, &[Metric]); 5] = [
-    ("Pins and walks", totals::PINS),
-    ("The kernel's own counts", totals::KERNEL),
-    ("Who holds pins, and the ledger", owners::OWNERS),
-    ("Estimators", estimators::ESTIMATORS),
-    ("The agent itself", agent::AGENT),
-];
-
-/// All metrics.
-pub(crate) fn all() -> impl Iterator<Item = &'static Metric> {
-    TABLES.into_iter().flat_map(|(_, table)| table)
-}
 
 /// A snapshot in Prometheus's text format. What a hook that is blind would feed is absent.
 pub(crate) fn text(snapshot: &Snapshot) -> Result<Vec<u8>, AgentError> {

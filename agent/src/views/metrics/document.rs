@@ -4,7 +4,10 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::{TABLES, all, family::Metric};
+use super::{
+    family::Metric,
+    tables::{TABLES, all},
+};
 
 const HEAD: &str = "\
 # Metrics
