@@ -66,6 +66,11 @@ impl From<Seen<bool>> for Flag {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Flags(u16);
 
+const _: () = assert!(
+    2 * Estimator::COUNT <= u16::BITS as usize,
+    "one more estimator takes a wider word here"
+);
+
 impl Flags {
     /// For a folio that nobody can have pinned yet.
     pub const CLEAR: Self = Self(0);
