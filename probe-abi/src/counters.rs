@@ -37,7 +37,7 @@ pub struct CpuCounters {
     /// Pins less releases that are not in the ledger, by [`crate::stratum`]:
     /// of folios outside the sample, and of those that found no slot. Wraps, so
     /// that the sum over all CPUs is right.
-    pub untracked: [u64; STRATA],
+    pub passed_over: [u64; STRATA],
     /// Releases that the ledger did not hold, by stratum; in pages. Where the ledger has
     /// all of a stratum, they are of pins from before the start, or of a pin that was
     /// not seen.
@@ -74,7 +74,7 @@ impl WalkKind {
     pub const SAMPLED: usize = 2;
     /// Of a folio outside the ledger's sample: what holds it is not known, and
     /// it is not judged.
-    pub const UNTRACKED: usize = 3;
+    pub const PASSED_OVER: usize = 3;
 }
 
 /// Causes of loss; index [`CpuCounters::lost`].

@@ -537,7 +537,7 @@ fn moved(totals: &CpuCounters) -> u64 {
 }
 
 fn outside(totals: &CpuCounters) -> [i64; probe_abi::STRATA] {
-    totals.untracked.map(u64::cast_signed)
+    totals.passed_over.map(u64::cast_signed)
 }
 
 fn family(hook: &str) -> Option<Family> {

@@ -100,7 +100,7 @@ fn lockdown() -> Check {
         Lockdown::Absent => Check::new("lockdown", State::Ok, "this kernel has none"),
         Lockdown::Hidden => Check::new(
             "lockdown",
-            State::Worse,
+            State::Degraded,
             "not known: as root, `mount -t securityfs securityfs /sys/kernel/security` shows it",
         ),
         it @ Lockdown::Level(_) if it.is_confidentiality() => Check::new(
@@ -133,7 +133,7 @@ fn tracefs() -> Check {
         };
         format!("not readable {why}; functions that cannot be hooked are found by trying ({error})")
     });
-    Check::either("tracefs", "readable", missing.as_deref(), State::Worse)
+    Check::either("tracefs", "readable", missing.as_deref(), State::Degraded)
 }
 
 fn addresses(facts: &Facts) -> Check {
@@ -144,7 +144,7 @@ fn addresses(facts: &Facts) -> Check {
         .values()
         .all(|it| it.start == 0)
         .then_some(hidden);
-    Check::either("addresses", "shown", hidden, State::Worse)
+    Check::either("addresses", "shown", hidden, State::Degraded)
 }
 
 /// One way to attach is enough, so that neither is missing by itself.
@@ -153,7 +153,7 @@ fn methods(facts: &Facts) -> [Check; 2] {
     let without = if methods.closed(Attach::Auto).is_some() {
         State::Missing
     } else {
-        State::Worse
+        State::Degraded
     };
     let check = |name, support: &Support| Check::either(name, "works", support.reason(), without);
     [
@@ -166,7 +166,7 @@ fn pin_counters() -> Check {
     let found = match PinCounts::read() {
         Err(error) => Err((State::Missing, crate::error::chain(&error))),
         Ok(_) if fs::File::open("/proc/sys/vm/stat_refresh").is_err() => Err((
-            State::Worse,
+            State::Degraded,
             "up to a second old: only root may have the kernel fold them".to_owned(),
         )),
         Ok(_) => Ok(()),

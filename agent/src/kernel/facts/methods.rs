@@ -217,6 +217,13 @@ pub(crate) struct Privileges {
 }
 
 impl Privileges {
+    /// What the agent needs.
+    pub(crate) const NEEDED: [(Capability, &str); 3] = [
+        (Capability::CAP_BPF, "CAP_BPF"),
+        (Capability::CAP_PERFMON, "CAP_PERFMON"),
+        (Capability::CAP_SYSLOG, "CAP_SYSLOG"),
+    ];
+
     /// Reads this process's effective capabilities.
     pub(crate) fn of_this_process() -> Self {
         let held = caps::read(None, CapSet::Effective).unwrap_or_default();
@@ -225,15 +232,11 @@ impl Privileges {
                 missing: Vec::new(),
             };
         }
-        let missing = [
-            (Capability::CAP_BPF, "CAP_BPF"),
-            (Capability::CAP_PERFMON, "CAP_PERFMON"),
-            (Capability::CAP_SYSLOG, "CAP_SYSLOG"),
-        ]
-        .into_iter()
-        .filter(|(capability, _)| !held.contains(capability))
-        .map(|(_, name)| name)
-        .collect();
+        let missing = Self::NEEDED
+            .into_iter()
+            .filter(|(capability, _)| !held.contains(capability))
+            .map(|(_, name)| name)
+            .collect();
         Self { missing }
     }
 

@@ -3,7 +3,10 @@
 use hooks::Method;
 use probe_abi::Lost;
 
-use super::family::{Metric, counter, gauge};
+use super::{
+    family::{Metric, counter, gauge},
+    labels::{HOOK, LOSS, METHOD, SELF_TEST, SYMBOL, VERSION},
+};
 
 pub(super) const AGENT: &[Metric] = &[
     counter(
@@ -17,7 +20,7 @@ pub(super) const AGENT: &[Metric] = &[
             }
         },
     )
-    .by(&["cause"]),
+    .by(&[LOSS]),
     counter(
         "hook_runs_missed_total",
         "Runs of a hook's programs that the kernel skipped and nothing made up for.",
@@ -27,7 +30,7 @@ pub(super) const AGENT: &[Metric] = &[
             }
         },
     )
-    .by(&["hook"]),
+    .by(&[HOOK]),
     gauge(
         "hook_attached",
         "1 for the kernel symbol that serves a hook; 0 for a hook that is blind: that nothing \
@@ -44,7 +47,7 @@ pub(super) const AGENT: &[Metric] = &[
             }
         },
     )
-    .by(&["hook", "symbol", "method"]),
+    .by(&[HOOK, SYMBOL, METHOD]),
     gauge(
         "hook_selftest",
         "Always 1; the outcome says what the self-test at start found of a hook that is attached: \
@@ -56,7 +59,7 @@ pub(super) const AGENT: &[Metric] = &[
             }
         },
     )
-    .by(&["hook", "outcome"]),
+    .by(&[HOOK, SELF_TEST]),
     gauge(
         "hooks_silent",
         "Hooks that passed the self-test at start and see nothing any more; 0 is well.",
@@ -77,5 +80,5 @@ pub(super) const AGENT: &[Metric] = &[
         "Always 1; its labels say what runs.",
         |_, out| out.count(&[env!("CARGO_PKG_VERSION")], 1),
     )
-    .by(&["version"]),
+    .by(&[VERSION]),
 ];
