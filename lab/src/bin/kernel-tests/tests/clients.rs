@@ -60,7 +60,7 @@ impl Few {
         let pid = Pid::from_raw(pid.cast_signed());
         let few = Rlimit {
             current: Some(open + LEFT),
-            maximum: None,
+            maximum: Some(open + LEFT),
         };
         let before = prlimit(pid, Resource::Nofile, few)?;
         Ok(Self { pid, before })

@@ -42,7 +42,7 @@ const OTHERS: [&str; 24] = [
     "A+ B+ A& Ax B- ax",
     "A+ A& a+ A- a-",
     "A+ A& a+ a- a- A+",
-    "A+ A+ A& a- A- A-",
+    "A+ A+ A& a- A- B+",
     "A+ B+ A- A+ B- A-",
     "A+ B+ A! A+ B- A-",
     "A+ A- B+ A+ B- A-",

@@ -48,7 +48,12 @@ pub(super) fn a_storm_of_direct_reads_makes_nobody_a_suspect_and_leaves_nothing_
 }
 
 fn check_nobody_is_accused(before: &Metrics, now: &Metrics) -> Result<()> {
-    let wrong = [("estimator", "kernel"), ("error", "false_negative")];
+    // Nothing raced that would explain it.
+    let wrong = [
+        ("estimator", "kernel"),
+        ("error", "false_negative"),
+        ("race", "quiet"),
+    ];
     ensure!(
         now.sum_with(WRONG, &wrong) == before.sum_with(WRONG, &wrong),
         "the kernel is said to have called a pinned folio not pinned: {}",

@@ -11,6 +11,7 @@ use crate::kernel::cross_memory::{Access, PAGES_AT_ONCE, pin_and_copy};
 use crate::kernel::fault_gate::FaultGate;
 use crate::kernel::mapping::Mapping;
 use crate::session::Session;
+use lab::pin_counters::PinCounters;
 
 /// How long the call may take until it waits.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -39,6 +40,7 @@ pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
     let mut counts = Counts::default();
     session.pass("ready", &counts)?;
 
+    let before = PinCounters::read()?;
     let gate = FaultGate::over(&far)?;
     let (from, to) = (far.span(), near.span().address);
     let call = std::thread::spawn(move || pin_and_copy(Access::Read, to, from));
@@ -48,9 +50,18 @@ pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
     call.join()
         .map_err(|_panic| anyhow!("the caller panicked"))??;
     stayed?;
+    // It may come back with what it has when its wait is over.
+    let grown = PinCounters::read()? - before;
+    ensure!(
+        (args.there as u64..=args.pages as u64).contains(&grown.acquired)
+            && grown.outstanding() == 0,
+        "{} to {} pages were to be pinned and given back; the kernel counted {grown:?}",
+        args.there,
+        args.pages
+    );
     counts.calls += 1;
-    counts.pages_pinned += args.pages as u64;
-    counts.pages_unpinned += args.pages as u64;
+    counts.pages_pinned += grown.acquired;
+    counts.pages_unpinned += grown.acquired;
     session.pass("released", &counts)?;
     Ok(counts)
 }
