@@ -113,9 +113,9 @@ fn check<const N: usize>(bench: &Bench, agent: &Agent, parts: [usize; N]) -> Res
     for gauge in ["pinscope_pins", "pinscope_passed_over_pins"] {
         ensure!(now.sum(gauge)? == 0, "{}", now.show(gauge));
     }
-    let mut holder = Stepped::start(bench, &["uring-fixed", "--pages", "1000"])?;
+    let mut holder = Stepped::start(bench, &["uring-fixed", "--pages", "400"])?;
     holder.reach("held")?;
-    check_sums(bench, 1000, "after sampling")?;
+    check_sums(bench, 400, "after sampling")?;
     holder.finish()
 }
 
