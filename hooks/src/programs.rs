@@ -79,9 +79,14 @@ pub fn program_names(candidate: &Candidate, method: Method, entries: Entries) ->
 pub fn most_programs(steps: &[Step]) -> u64 {
     let of = |(candidate, methods): &(&'static Candidate, Vec<Method>)| {
         let programs = methods.iter();
-        programs.map(|it| program_names(candidate, *it, Entries::Needed).len()).max().unwrap_or(0)
+        programs
+            .map(|it| program_names(candidate, *it, Entries::Needed).len())
+            .max()
+            .unwrap_or(0)
     };
-    let most = steps.iter().map(|it| it.usable.iter().map(of).max().unwrap_or(0) as u64);
+    let most = steps
+        .iter()
+        .map(|it| it.usable.iter().map(of).max().unwrap_or(0) as u64);
     most.sum()
 }
 
