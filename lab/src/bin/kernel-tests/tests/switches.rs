@@ -1,7 +1,11 @@
 //! Switches of the host that keep probes from running: the agent refuses to start, knows it when
 //! one is thrown under it, and leaves a host on which others can trace as before.
 
-use std::{fs, thread, time::Duration};
+use std::{
+    fs::{self, OpenOptions},
+    io::Write as _,
+    time::Duration,
+};
 
 use anyhow::{Context, Result, ensure};
 use lab::absent::absent;
@@ -15,13 +19,16 @@ use crate::wait::Look;
 
 const FTRACE: &str = "/proc/sys/kernel/ftrace_enabled";
 const JIT: &str = "/proc/sys/net/core/bpf_jit_enable";
+const NO_SWITCH: &str = "this kernel refuses to switch function tracing off";
 const TRACEFS: &str = "/sys/kernel/tracing";
 
 pub(super) fn function_tracing_switched_off_is_refused_before_anything_is_attached(
     bench: &Bench,
 ) -> Result<()> {
     bench.end_shared()?;
-    let off = Setting::set(FTRACE, "0")?.context("a kernel without function tracing")?;
+    let Ok(Some(off)) = Setting::set(FTRACE, "0") else {
+        return Err(absent(NO_SWITCH));
+    };
     check_refused(
         &refused_run(bench, &[], |_command| {})?,
         "sysctl kernel.ftrace_enabled=1",
@@ -50,8 +57,8 @@ pub(super) fn function_tracing_switched_off_under_it_is_told_and_survives_its_en
         })
     };
     if fs::write(FTRACE, "0").is_err() {
-        // From Linux 7.0 on it refuses that while probes hang on it.
-        return agent.end().and_then(|()| others_can_trace());
+        agent.end()?;
+        return Err(absent(NO_SWITCH));
     }
     let told = silent(|it| it > 0.0).and_then(|()| {
         fs::write(FTRACE, "1")?;
@@ -113,17 +120,21 @@ fn check_doctor(bench: &Bench, problem: &str) -> Result<()> {
 /// is traced for a moment.
 fn others_can_trace() -> Result<()> {
     let file = |name: &str| format!("{TRACEFS}/{name}");
-    fs::write(file("kprobe_events"), "p:others/fsync vfs_fsync")?;
+    // To truncate the file takes all probes away.
+    let change = |line: &str| {
+        let events = OpenOptions::new().append(true).open(file("kprobe_events"));
+        events.and_then(|mut it| it.write_all(line.as_bytes()))
+    };
+    change("p:others/fsync vfs_fsync")?;
     for switch in ["1", "0"] {
         fs::write(file("events/others/fsync/enable"), switch)?;
     }
-    fs::write(file("kprobe_events"), "-:others/fsync")?;
+    change("-:others/fsync")?;
     fs::write(file("current_tracer"), "function")
         .context("the function tracer is not to be had")?;
     let traced = crate::wait::until("a function that is traced", Duration::from_secs(10), || {
         let trace = fs::read_to_string(file("trace"))?;
         let calls = trace.lines().filter(|it| !it.starts_with('#')).count();
-        thread::yield_now();
         Ok(if calls > 0 {
             Look::Done(())
         } else {
