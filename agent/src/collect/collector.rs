@@ -1,19 +1,29 @@
 //! The collector: everything that the agent knows, brought up to date once a second.
 
+mod doubts;
+mod ends;
+mod functions;
+mod judging;
+mod parts;
+mod selection;
+
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::BTreeMap,
     fs::File,
     io,
     sync::Arc,
-    thread::JoinHandle,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use aya::maps::{MapData, RingBuf};
-use hooks::{Family, HOOKS, MAPCOUNT_DECREMENT, PTES_FOUND, ZAP};
-use log::{debug, info, warn};
-use probe_abi::{ABSENT, CpuCounters, Layout, Lost, MkcleanSample, folio_key, opened_at};
-use verdicts::{Inputs, Judge, Losses, contradicts};
+use hooks::{MAPCOUNT_DECREMENT, PTES_FOUND, ZAP};
+use log::info;
+use probe_abi::{ABSENT, CpuCounters, Lost, opened_at};
+use verdicts::{Inputs, Losses};
+
+pub(crate) use parts::Parts;
+pub(crate) use selection::Selection;
+use {doubts::Doubts, ends::Ends, functions::Functions, judging::Judging, selection::wanted};
 
 use super::{
     audit::{Around, Cause, FlagBits},
@@ -21,9 +31,8 @@ use super::{
     book::{Book, Sources},
     calls::Calls,
     holdings::{Adder, Holdings, held_since},
-    hooks::Hook,
-    reconcile::{Balance, Look, Reconciler},
-    recorder::{self, Recorder},
+    reconcile::{Balance, Look, Reconciler, moved},
+    recorder,
     sampling::{self, Sampling},
     snapshot::{Fixed, Outstanding, Snapshot},
 };
@@ -37,59 +46,12 @@ use crate::{
         vmstat::{self, PinCounts},
     },
     owners::{
-        directory::{Directory, Wanted},
+        directory::Directory,
         processes::Life,
         registry::Registry,
-        suspects::{Present, Reason, Suspects},
-        symbols::Symbols,
+        suspects::{Reason, Suspects},
     },
 };
-
-/// What the collector works with.
-pub(crate) struct Parts {
-    pub(crate) hooks: Vec<Hook>,
-    pub(crate) self_test: Duration,
-    pub(crate) layout: Layout,
-    pub(crate) counters: Counters,
-    pub(crate) ledger: LedgerView,
-    pub(crate) owners: OwnerTable,
-    pub(crate) calls: CallTable,
-    pub(crate) inspector: Inspector,
-    pub(crate) settings: Settings,
-    pub(crate) programs: Programs,
-    pub(crate) longterm_flag: Option<u32>,
-    /// Pins count as old after this.
-    pub(crate) old_after: Duration,
-}
-
-/// Which pins rows are asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Selection {
-    /// Held for at least so long.
-    pub(crate) min_age: Duration,
-    /// Of owners that are suspected.
-    pub(crate) suspects: bool,
-}
-
-/// Samples that are judged together.
-const BATCH: usize = 4096;
-
-/// A module's functions get their names so many seconds later at most.
-const SYMBOLS_EVERY: u32 = 10;
-
-/// Writeback comes to a folio within so long of its becoming dirty (`dirty_expire_centisecs`,
-/// `dirty_writeback_centisecs`): by then a walk has settled what an evicted tombstone told.
-const TOMBSTONES_TOUCH: Duration = Duration::from_secs(60);
-
-/// Causes of loss after which the ledger may lack pins.
-const PIN_LOSSES: [usize; 6] = [
-    Lost::LEDGER_FULL,
-    Lost::UNREADABLE,
-    Lost::THREADS_FULL,
-    Lost::RETURN_MISSED,
-    Lost::TRUNCATED,
-    Lost::CONTENDED,
-];
 
 pub(crate) struct Collector {
     fixed: Arc<Fixed>,
@@ -108,35 +70,13 @@ pub(crate) struct Collector {
     sampling: Sampling,
     auditor: Auditor,
     reconciler: Reconciler,
-    judge: Judge,
-    recorder: Option<Recorder>,
-    delivered: u64,
+    judging: Judging,
     book: Arc<Book>,
     started: PinCounts,
     balance: Balance,
     doubts: Doubts,
-    ended: HashMap<u32, Duration>,
-    symbols: Option<JoinHandle<io::Result<Symbols>>>,
-    since_symbols: u32,
-}
-
-/// What the ledger may lack.
-#[derive(Debug, Default)]
-struct Doubts {
-    /// What was lost of pins when all was last accounted for.
-    settled: u64,
-    /// What was lost when it was last looked at, and when that had grown.
-    lost: u64,
-    grew: Duration,
-    /// Runs that the kernel skipped, of releases too.
-    missed: u64,
-    /// Tombstones evicted, and when that had grown.
-    tombstones: u64,
-    evicted: Duration,
-    /// For how many looks there has been the same difference, and since when.
-    difference: i64,
-    looks: u32,
-    since: Duration,
+    ends: Ends,
+    functions: Functions,
 }
 
 impl Collector {
@@ -173,7 +113,7 @@ impl Collector {
         let bit = |it: u32| if it == ABSENT { u32::MAX } else { it };
         Ok(Self {
             fixed: Arc::new(fixed),
-            judge: Judge::new(ledger.capacity() as usize, inputs),
+            judging: Judging::new(ledger.capacity() as usize, inputs),
             bits: FlagBits {
                 private: bit(layout.pg_private),
                 swap_cache: bit(layout.pg_swapcache),
@@ -191,56 +131,32 @@ impl Collector {
             sampling: Sampling::default(),
             auditor: Auditor::default(),
             reconciler: Reconciler::default(),
-            recorder: None,
-            delivered: 0,
             book: Arc::default(),
             started,
             balance: Balance::default(),
             doubts: Doubts::default(),
-            ended: HashMap::new(),
-            symbols: None,
-            since_symbols: SYMBOLS_EVERY,
+            ends: Ends::default(),
+            functions: Functions::default(),
         })
     }
 
     /// From now on samples go into a recording, too.
     pub(crate) fn record(&mut self, file: File) -> io::Result<()> {
-        self.recorder = Some(Recorder::begin(file, &self.fixed.head)?);
-        Ok(())
+        self.judging.record(file, &self.fixed.head)
     }
 
     /// Judges what the ring holds. Fails where it cannot be recorded.
     pub(crate) fn drain(&mut self, ring: &mut RingBuf<MapData>) -> io::Result<()> {
         loop {
-            let mut samples = Vec::new();
-            while samples.len() < BATCH
-                && let Some(bytes) = ring.next()
-            {
-                match bytemuck::try_pod_read_unaligned::<MkcleanSample>(&bytes) {
-                    Ok(sample) => samples.push(sample),
-                    Err(error) => warn!("a sample of {} bytes: {error}", bytes.len()),
-                }
-            }
+            let samples = judging::batch(ring);
             if samples.is_empty() {
                 return Ok(());
             }
             // After them: what was lost before any of them was sent is known now.
             self.tell_losses()?;
             for sample in &samples {
-                self.judge(sample)?;
+                self.judging.judge(sample, &mut self.auditor)?;
             }
-        }
-    }
-
-    fn judge(&mut self, sample: &MkcleanSample) -> io::Result<()> {
-        self.delivered += 1;
-        self.judge.judge(sample);
-        if contradicts(sample) {
-            self.auditor.suspect(folio_key(sample.folio));
-        }
-        match &mut self.recorder {
-            Some(recorder) => recorder.sample(sample),
-            None => Ok(()),
         }
     }
 
@@ -248,49 +164,18 @@ impl Collector {
         let totals = self.counters.totals();
         let now = sys::awake();
         self.note_losses(&totals, now);
-        let tombstones = if now < self.doubts.evicted + TOMBSTONES_TOUCH {
-            self.doubts.tombstones
-        } else {
-            0
-        };
-        let lacking = self.balance.preexisting
-            + self.balance.difference.min(0).unsigned_abs()
-            + (self.doubts.lost - self.doubts.settled)
-            + tombstones;
         let losses = Losses {
             samples: totals.lost[Lost::RING_FULL],
-            pages: lacking,
+            pages: self.doubts.lacking(&self.balance, now),
             at: opened_at(sys::since_boot().as_nanos() as u64),
         };
-        let before = self.judge.losses();
-        if (losses.samples, losses.pages) == (before.samples, before.pages) {
-            return Ok(());
-        }
-        debug!("lost so far: {losses:?}");
-        self.judge.lose(losses);
-        match &mut self.recorder {
-            Some(recorder) => recorder.losses(losses),
-            None => Ok(()),
-        }
+        self.judging.tell(losses)
     }
 
-    /// Takes note of what was lost, and has the ledger audited when it may be wrong for it.
     fn note_losses(&mut self, totals: &CpuCounters, now: Duration) {
         let misses = self.programs.misses(totals.fallback_runs);
-        let of_pins = misses.of(|hook| family(hook) == Some(Family::Gup));
-        let lost = PIN_LOSSES.iter().map(|it| totals.lost[*it]).sum::<u64>() + of_pins;
-        if lost != self.doubts.lost {
-            self.doubts.lost = lost;
-            self.doubts.grew = now;
-        }
-        if totals.lost[Lost::TOMBSTONES] != self.doubts.tombstones {
-            self.doubts.tombstones = totals.lost[Lost::TOMBSTONES];
-            self.doubts.evicted = now;
-        }
-        if misses.all() != self.doubts.missed {
-            self.doubts.missed = misses.all();
-            self.auditor.hurry(now);
-        }
+        self.doubts
+            .note_losses(totals, &misses, &mut self.auditor, now);
     }
 
     /// Brings everything up to date: a second has passed.
@@ -310,15 +195,23 @@ impl Collector {
         let totals = self.counters.totals();
         let mut calls = Calls::read(&self.calls);
         self.sampling
-            .observe(level, &outside(&totals), &totals.unmatched);
+            .observe(level, &sampling::outside(&totals), &totals.unmatched);
         let sums = self.adder.holdings().sums;
-        let passed_over = self.sampling.passed_over(&outside(&totals));
-        let names_changed =
-            self.directory
-                .refresh(&self.wanted(&calls), &self.owners, &self.inspector, now);
+        let passed_over = self.sampling.passed_over(&sampling::outside(&totals));
+        let names_changed = self.directory.refresh(
+            &wanted(self.adder.holdings(), &calls),
+            &self.owners,
+            &self.inspector,
+            now,
+        );
         calls.name(&self.directory);
         self.note_losses(&totals, now);
-        self.note_ends(now);
+        self.ends.note(
+            self.adder.holdings(),
+            &self.directory,
+            &mut self.auditor,
+            now,
+        );
         let look = Look {
             at: now,
             ledger: sums.pins + passed_over,
@@ -331,9 +224,15 @@ impl Collector {
             asleep: calls.pages,
         };
         self.balance = self.reconciler.look(&look);
-        self.note_difference(now);
+        self.doubts.note_difference(
+            &mut self.balance,
+            &mut self.auditor,
+            &mut self.reconciler,
+            now,
+        );
         self.audit(calls.count > 0, sums.hints, now);
-        let suspects_changed = self.observe_suspects(now);
+        let present = self.ends.present(self.adder.holdings(), &self.auditor);
+        let suspects_changed = self.suspects.observe(now, &present);
         let pins = sums.pins + passed_over;
         let one_in = 1 << self.adder.from();
         let is_scaled = one_in > 1 || self.book.one_in != one_in;
@@ -344,7 +243,7 @@ impl Collector {
         self.directory
             .registry
             .retire(&self.owners, &self.adder.owners().collect());
-        self.learn_symbols();
+        self.functions.learn(&mut self.directory.registry);
         let outstanding = Outstanding {
             pins,
             passed_over,
@@ -391,7 +290,9 @@ impl Collector {
         // Of what is that old, the pins are known of the sample only.
         let part =
             holdings.sums.sampled_pins as f64 / (everything.sums.sampled_pins as f64).max(1.0);
-        let passed_over = self.sampling.passed_over(&outside(&self.counters.totals()));
+        let passed_over = self
+            .sampling
+            .passed_over(&sampling::outside(&self.counters.totals()));
         let all = (self.adder.holdings().sums.pins + passed_over) as f64;
         let pins = (all * part.min(1.0)).round() as u64;
         let shows = |owner| !selection.suspects || !self.suspects.of(owner).is_empty();
@@ -415,83 +316,6 @@ impl Collector {
         Book::of(&sources, shows)
     }
 
-    /// What has to have a name.
-    fn wanted(&self, calls: &Calls) -> Wanted {
-        let mut wanted = Wanted {
-            callers: calls.callers(),
-            ..Wanted::default()
-        };
-        let shared = self.adder.holdings().shared.keys().flat_map(|it| &it.parts);
-        let shared = shared.map(|(holder, _)| (holder, 0));
-        let holders = self.adder.holdings().by_holder.iter();
-        for (holder, key) in holders.map(|(it, holding)| (it, holding.key)).chain(shared) {
-            wanted.owners.insert(holder.owner);
-            wanted.memcgs.insert(holder.memcg);
-            wanted.mappings.entry(holder.mapping).or_insert(key);
-        }
-        wanted
-    }
-
-    /// Whose process has ended: its pins are looked for in the kernel before it is suspected.
-    fn note_ends(&mut self, now: Duration) {
-        let owners: HashSet<u32> = self
-            .adder
-            .holdings()
-            .by_holder
-            .keys()
-            .map(|it| it.owner)
-            .filter(|it| self.directory.life(*it) == Life::Ended)
-            .collect();
-        self.ended.retain(|owner, _| owners.contains(owner));
-        for owner in owners {
-            self.ended.entry(owner).or_insert(now);
-        }
-        let is_unsettled = |since: &Duration| !self.auditor.has_settled_since(*since);
-        if self.ended.values().any(is_unsettled) {
-            self.auditor.hurry(now);
-        }
-    }
-
-    /// Has the ledger audited when its balance stays off; and ends doubts when all is well.
-    fn note_difference(&mut self, now: Duration) {
-        /// Looks after which a difference is no accident.
-        const STAYS: u32 = 2;
-        let difference = self.balance.difference;
-        if difference != self.doubts.difference {
-            self.doubts.difference = difference;
-            self.doubts.looks = 0;
-            self.doubts.since = now;
-        }
-        self.doubts.looks = self.doubts.looks.saturating_add(1);
-        let is_clean = self.auditor.is_clean_since(self.doubts.since);
-        if difference != 0 && self.doubts.looks >= STAYS && !is_clean {
-            self.auditor.hurry(now);
-        }
-        let lost = self.doubts.lost;
-        if !self.balance.is_exact || lost == self.doubts.settled {
-            return;
-        }
-        let is_clean = self
-            .auditor
-            .is_clean_since(self.doubts.grew.max(self.doubts.since));
-        if !is_clean {
-            self.auditor.hurry(now);
-            return;
-        }
-        // Every folio of the ledger is as the kernel has it: what it counts beyond them was
-        // pinned in the calls that were missed, nobody knows by whom.
-        if difference < 0 {
-            let n = difference.unsigned_abs();
-            info!("{n} pins were not seen and are nobody's");
-            self.reconciler.settle();
-            self.balance.preexisting += n;
-            self.balance.difference = 0;
-        }
-        if self.balance.difference == 0 {
-            self.doubts.settled = lost;
-        }
-    }
-
     fn audit(&mut self, calls_sleep: bool, hints: u64, now: Duration) {
         let directory = &self.directory;
         let around = Around {
@@ -507,23 +331,6 @@ impl Collector {
         self.auditor.clean_hints(ledger, hints, now);
     }
 
-    fn observe_suspects(&mut self, now: Duration) -> bool {
-        let boot = sys::since_boot();
-        let mut present: HashMap<u32, Present> = HashMap::new();
-        for (holder, holding) in &self.adder.holdings().by_holder {
-            let oldest = boot.saturating_sub(Duration::from_nanos(holding.since_ns));
-            let ended = self.ended.get(&holder.owner);
-            let owner = present.entry(holder.owner).or_insert(Present {
-                pins: 0,
-                oldest,
-                is_dead: ended.is_some_and(|it| self.auditor.has_settled_since(*it)),
-            });
-            owner.pins += holding.pins;
-            owner.oldest = owner.oldest.max(oldest);
-        }
-        self.suspects.observe(now, &present)
-    }
-
     fn adjust_level(&self) {
         let level = self.settings.level();
         let folios = self.adder.holdings().sums.folios;
@@ -532,23 +339,6 @@ impl Collector {
         };
         if self.settings.lower(level) {
             info!("the ledger has room: it keeps one folio in {}", 1_u64 << to);
-        }
-    }
-
-    /// Reads the kernel's list of functions when there are addresses that it has no name for.
-    fn learn_symbols(&mut self) {
-        self.since_symbols = self.since_symbols.saturating_add(1);
-        if let Some(reading) = self.symbols.take_if(|it| it.is_finished()) {
-            match reading.join() {
-                Ok(Ok(symbols)) => self.directory.registry.learn_symbols(symbols),
-                Ok(Err(error)) => warn!("call paths have no names: /proc/kallsyms: {error}"),
-                Err(_panic) => warn!("call paths have no names: reading them failed"),
-            }
-        }
-        let is_due = self.since_symbols >= SYMBOLS_EVERY && self.symbols.is_none();
-        if is_due && self.directory.registry.wants_symbols() {
-            self.since_symbols = 0;
-            self.symbols = Some(std::thread::spawn(Symbols::read));
         }
     }
 
@@ -582,37 +372,18 @@ impl Collector {
             suspects: BTreeMap::from(suspects),
             hold_times: self.directory.registry.hold_times(),
             owners: self.directory.registry.count(),
-            delivered: self.delivered,
-            findings: Arc::new(self.judge.findings()),
+            delivered: self.judging.delivered(),
+            findings: Arc::new(self.judging.findings()),
         }
     }
 
     /// Ends the recording, if there is one.
     pub(crate) fn finish(&mut self) -> io::Result<()> {
-        match self.recorder.take() {
-            Some(recorder) => recorder.finish(),
-            None => Ok(()),
-        }
+        self.judging.finish()
     }
 }
 
 fn since_1970() -> Duration {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.unwrap_or_default()
-}
-
-/// Pages that the probes saw pinned and released, together.
-fn moved(totals: &CpuCounters) -> u64 {
-    totals
-        .pages_pinned
-        .wrapping_add(totals.pages_unpinned)
-        .wrapping_add(totals.pages_rolled_back)
-}
-
-fn outside(totals: &CpuCounters) -> [i64; probe_abi::STRATA] {
-    totals.passed_over.map(u64::cast_signed)
-}
-
-fn family(hook: &str) -> Option<Family> {
-    HOOKS.iter().find(|it| it.name == hook).map(|it| it.family)
 }

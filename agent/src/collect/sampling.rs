@@ -1,7 +1,7 @@
 //! When the ledger is full it keeps a sample of folios: which strata of it are
 //! complete, when it may keep more again, and what the sample says of the whole.
 
-use probe_abi::STRATA;
+use probe_abi::{CpuCounters, STRATA};
 
 /// 1.96 standard deviations: a normal estimate is off by more once in twenty.
 const DEVIATIONS: f64 = 1.96;
@@ -36,6 +36,11 @@ impl Default for Sampling {
 /// Pages that are pinned and not in the ledger, by stratum; negative where more were
 /// released than the probes saw pinned.
 pub(crate) type Outside = [i64; STRATA];
+
+/// By the probes' totals.
+pub(crate) fn outside(totals: &CpuCounters) -> Outside {
+    totals.passed_over.map(u64::cast_signed)
+}
 
 /// The first stratum that is kept at a level.
 pub(crate) fn passed_over_below(level: u64) -> usize {
