@@ -51,7 +51,7 @@ pub struct CpuCounters {
     /// How many.
     pub nested_height: u64,
     /// Up to the end of the line.
-    pub reserved: [u64; 5],
+    pub reserved: [u64; 4],
 }
 
 /// Room for calls on top of one another; a power of two.
@@ -109,8 +109,11 @@ impl Lost {
     /// A tombstone had to make room: that its folio was GUPed is forgotten; counted in
     /// folios.
     pub const TOMBSTONES: usize = 10;
+    /// A hook saw nothing of what it has to see: function tracing is switched off, or its probe was
+    /// taken away; in looks at it, counted by the agent and never by the probes.
+    pub const HOOK_SILENT: usize = 11;
     /// Number of causes.
-    pub const COUNT: usize = 11;
+    pub const COUNT: usize = 12;
     /// Label values, in the order of the indexes.
     pub const NAMES: [&'static str; Self::COUNT] = [
         "ring_full",
@@ -124,6 +127,7 @@ impl Lost {
         "hook_missed",
         "owners_full",
         "tombstones_evicted",
+        "hook_silent",
     ];
 }
 

@@ -1,39 +1,33 @@
 //! The collector: everything that the agent knows, brought up to date once a second.
 
-mod doubts;
 mod ends;
 mod functions;
 mod judging;
 mod parts;
 mod selection;
 
-use std::{
-    collections::BTreeMap,
-    fs::File,
-    io,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{collections::BTreeMap, fs::File, io, sync::Arc, time::Duration};
 
 use aya::maps::{MapData, RingBuf};
 use hooks::{MAPCOUNT_DECREMENT, PTES_FOUND, ZAP};
-use log::info;
 use probe_abi::{ABSENT, CpuCounters, Lost, opened_at};
 use verdicts::{Inputs, Losses};
 
 pub(crate) use parts::Parts;
 pub(crate) use selection::Selection;
-use {doubts::Doubts, ends::Ends, functions::Functions, judging::Judging, selection::wanted};
+use {ends::Ends, functions::Functions, judging::Judging, selection::wanted};
 
 use super::{
     audit::{Around, Cause, FlagBits},
     auditor::{self, Auditor},
     book::{Book, Sources},
     calls::Calls,
+    doubts::{Doubts, Unseen},
     holdings::{Adder, Holdings, held_since},
     reconcile::{Balance, Look, Reconciler, moved},
     recorder,
     sampling::{self, Sampling},
+    seeing::Seeing,
     snapshot::{Fixed, Outstanding, Snapshot},
 };
 use crate::{
@@ -51,6 +45,7 @@ use crate::{
         registry::Registry,
         suspects::{Reason, Suspects},
     },
+    selftest::Evidence,
 };
 
 pub(crate) struct Collector {
@@ -75,6 +70,7 @@ pub(crate) struct Collector {
     started: PinCounts,
     balance: Balance,
     doubts: Doubts,
+    seeing: Seeing,
     ends: Ends,
     functions: Functions,
 }
@@ -110,9 +106,10 @@ impl Collector {
             ledger_slots: ledger.capacity(),
             owners_limit: owners.capacity(),
         };
+        let fixed = Arc::new(fixed);
         let bit = |it: u32| if it == ABSENT { u32::MAX } else { it };
         Ok(Self {
-            fixed: Arc::new(fixed),
+            fixed: Arc::clone(&fixed),
             judging: Judging::new(ledger.capacity() as usize, inputs),
             bits: FlagBits {
                 private: bit(layout.pg_private),
@@ -135,6 +132,7 @@ impl Collector {
             started,
             balance: Balance::default(),
             doubts: Doubts::default(),
+            seeing: Seeing::new(&fixed.hooks, sys::awake()),
             ends: Ends::default(),
             functions: Functions::default(),
         })
@@ -174,15 +172,23 @@ impl Collector {
 
     fn note_losses(&mut self, totals: &CpuCounters, now: Duration) {
         let misses = self.programs.misses(totals.fallback_runs);
+        let unseen = Unseen::of(&misses, self.seeing.looks());
         self.doubts
-            .note_losses(totals, &misses, &mut self.auditor, now);
+            .note_losses(totals, unseen, &mut self.auditor, now);
     }
 
     /// Brings everything up to date: a second has passed.
     pub(crate) fn tick(&mut self) -> Result<Snapshot, AgentError> {
         let now = sys::awake();
+        let evidence = Evidence {
+            counters: &self.counters,
+            ledger: &self.ledger,
+            owners: &self.owners,
+            inspector: &self.inspector,
+        };
+        self.seeing.look(&self.fixed.hooks, evidence, now);
         // Before anything is read: what is shown is no older than it says.
-        let at = [sys::since_boot(), since_1970()];
+        let at = [sys::since_boot(), sys::since_1970()];
         let before = self.counters.totals();
         let (is_changed, level) = self.add_up();
         let kernel = self.inspector.pins();
@@ -239,7 +245,9 @@ impl Collector {
         if is_changed || names_changed || suspects_changed || is_scaled {
             self.book = Arc::new(self.make_book(self.adder.holdings(), one_in, pins, &|_| true));
         }
-        self.adjust_level();
+        let folios = self.adder.holdings().sums.folios;
+        self.sampling
+            .adjust(&self.settings, folios, self.ledger.capacity());
         self.directory
             .registry
             .retire(&self.owners, &self.adder.owners().collect());
@@ -331,17 +339,6 @@ impl Collector {
         self.auditor.clean_hints(ledger, hints, now);
     }
 
-    fn adjust_level(&self) {
-        let level = self.settings.level();
-        let folios = self.adder.holdings().sums.folios;
-        let Some(to) = self.sampling.lower(folios, self.ledger.capacity()) else {
-            return;
-        };
-        if self.settings.lower(level) {
-            info!("the ledger has room: it keeps one folio in {}", 1_u64 << to);
-        }
-    }
-
     fn snapshot(
         &self,
         [at, at_unix]: [Duration; 2],
@@ -354,6 +351,7 @@ impl Collector {
         let mut lost = totals.lost;
         lost[Lost::UNKNOWN_RELEASE] = self.sampling.unmatched();
         lost[Lost::HOOK_MISSED] = misses.all();
+        lost[Lost::HOOK_SILENT] = self.seeing.looks();
         let suspects = Reason::ALL.map(|it| (it, self.suspects.count(it)));
         Snapshot {
             agent: Arc::clone(&self.fixed),
@@ -362,6 +360,7 @@ impl Collector {
             totals,
             lost,
             missed: misses.by_hook(),
+            silent: self.seeing.silent().clone(),
             kernel,
             kernel_since_start: kernel.since(self.started),
             balance: self.balance,
@@ -381,9 +380,4 @@ impl Collector {
     pub(crate) fn finish(&mut self) -> io::Result<()> {
         self.judging.finish()
     }
-}
-
-fn since_1970() -> Duration {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.unwrap_or_default()
 }

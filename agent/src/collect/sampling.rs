@@ -1,7 +1,10 @@
 //! When the ledger is full it keeps a sample of folios: which strata of it are
 //! complete, when it may keep more again, and what the sample says of the whole.
 
+use log::info;
 use probe_abi::{CpuCounters, STRATA};
+
+use crate::kernel::maps::Settings;
 
 /// 1.96 standard deviations: a normal estimate is off by more once in twenty.
 const DEVIATIONS: f64 = 1.96;
@@ -100,6 +103,17 @@ impl Sampling {
     /// there is.
     pub(crate) fn from(&self) -> usize {
         self.complete_from().unwrap_or(STRATA - 1)
+    }
+
+    /// Has the probes keep more again, if all folios that are pinned would now fit.
+    pub(crate) fn adjust(&self, settings: &Settings, folios: u64, slots: u64) {
+        let level = settings.level();
+        let Some(to) = self.lower(folios, slots) else {
+            return;
+        };
+        if settings.lower(level) {
+            info!("the ledger has room: it keeps one folio in {}", 1_u64 << to);
+        }
     }
 
     /// The level to go down to, if all folios that are pinned would now fit.

@@ -5,7 +5,7 @@ mod report;
 
 use std::{fs, path::Path};
 
-use hooks::{Attach, Facts, Support, layout, obstacle, plan};
+use hooks::{Attach, Facts, Support, layout, most_programs, obstacle, plan};
 
 use super::{
     cli::DoctorOptions,
@@ -15,6 +15,7 @@ use crate::{
     error::AgentError,
     kernel::{
         facts::{self, Lockdown, Privileges},
+        limits,
         vmstat::PinCounts,
     },
     views::output::{self, Format},
@@ -61,10 +62,20 @@ fn examine(options: &DoctorOptions) -> Report {
             checks.push(addresses(&facts));
             checks.extend(methods(&facts));
             let real = plan(&facts, options.attach);
+            let files = limits::allow_files(limits::files_for(most_programs(&real)));
+            let files = files.map_err(reason);
+            let too_few = files.as_ref().err().map(String::as_str);
+            checks.push(Check::either(
+                "open files",
+                "enough",
+                too_few,
+                State::Missing,
+            ));
             problem = problem
                 .or_else(|| obstacle(&facts, &real, options.attach).map(|it| it.to_string()))
                 .or_else(|| layout(&facts).err().map(|it| it.to_string()))
-                .or_else(|| PinCounts::read().err().map(reason));
+                .or_else(|| PinCounts::read().err().map(reason))
+                .or_else(|| files.as_ref().err().cloned());
             hooks = if assumed {
                 plan(&facts.as_if_privileged(), options.attach)
             } else {

@@ -12,7 +12,8 @@ pub(super) const AGENT: &[Metric] = &[
     counter(
         "lost_total",
         "What was lost, by cause; in pages, except ring_full (samples), threads_full and \
-         return_missed (calls), hook_missed (runs of a program), tombstones_evicted (folios).",
+         return_missed (calls), hook_missed (runs of a program), tombstones_evicted (folios), \
+         hook_silent (looks).",
         |it, out| {
             for (cause, count) in Lost::NAMES.iter().zip(it.lost) {
                 out.count(&[cause], count);
@@ -33,7 +34,7 @@ pub(super) const AGENT: &[Metric] = &[
     gauge(
         "hook_attached",
         "1 for the kernel symbol that serves a hook; 0 for a hook that is blind: that nothing \
-         serves, or that failed the self-test.",
+         serves, that failed the self-test, or that fell silent.",
         |it, out| {
             for hook in it.agent.hooks.iter().filter(|it| !it.state.not_needed) {
                 let (symbol, method) = hook
@@ -41,7 +42,8 @@ pub(super) const AGENT: &[Metric] = &[
                     .attached
                     .map_or(("", ""), |(symbol, method)| (symbol, Method::name(method)));
                 let labels = [hook.state.name, symbol, method];
-                out.count(&labels, u64::from(hook.sees()));
+                let sees = hook.sees() && !it.silent.contains_key(hook.state.name);
+                out.count(&labels, u64::from(sees));
             }
         },
     )
@@ -58,6 +60,11 @@ pub(super) const AGENT: &[Metric] = &[
         },
     )
     .by(&[HOOK, SELF_TEST]),
+    gauge(
+        "hooks_silent",
+        "Hooks that passed the self-test at start and see nothing any more; 0 is well.",
+        |it, out| out.one(it.silent.len() as u64),
+    ),
     gauge(
         "selftest_seconds",
         "How long the self-test at start took.",

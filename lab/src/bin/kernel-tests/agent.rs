@@ -37,12 +37,22 @@ pub(crate) struct Ended {
 impl Agent {
     /// `pinscope run` with these arguments besides, answering at a port of its own.
     pub(crate) fn start(bench: &Bench, arguments: &[&str]) -> Result<Self> {
+        Self::start_by(bench, arguments, |_command| {})
+    }
+
+    /// The same by somebody, or in surroundings, that `last_word` makes of the command.
+    pub(crate) fn start_by(
+        bench: &Bench,
+        arguments: &[&str],
+        last_word: impl FnOnce(&mut Command),
+    ) -> Result<Self> {
         bench.needs_an_agent()?;
         bench.end_shared()?;
         let address = free_address()?;
         let manager = Manager::listen(bench.patience)?;
         let mut command = run_command(bench, address, arguments);
         manager.be_told_by(&mut command);
+        last_word(&mut command);
         let (child, output, log) = spawn(&mut command)?;
         let mut agent = Self {
             child,
@@ -100,6 +110,12 @@ impl Agent {
                 Look::NotYet(format!("it is of {taken}"))
             })
         })
+    }
+
+    /// When what it says of now was read, seconds since 1970.
+    pub(crate) fn taken(&self) -> Result<f64> {
+        let taken = self.scrape()?.number("pinscope_snapshot_timestamp_seconds");
+        taken.context("a snapshot without a time")
     }
 
     /// Scrapes until `look` is content.

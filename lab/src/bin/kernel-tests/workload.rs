@@ -1,7 +1,7 @@
 //! The workload generator as a child process, and its own counts: the independent side of
 //! every comparison. It says nothing about what the agent saw.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -31,28 +31,57 @@ struct Report {
 
 /// Runs a workload to its end.
 pub(crate) fn run(bench: &Bench, arguments: &[&str]) -> Result<Counts> {
-    let output = command(bench, arguments)
-        .output()
-        .context("the workload cannot be started")?;
-    moment::has_passed();
-    ensure!(
-        output.status.success(),
-        "workload {} ended with {}: {}",
-        arguments.join(" "),
-        output.status,
-        String::from_utf8_lossy(&output.stderr).trim()
-    );
-    let text = String::from_utf8_lossy(&output.stdout);
-    let last = text.lines().last().context("the workload said nothing")?;
-    let report: Report =
-        serde_json::from_str(last).with_context(|| format!("not a report: {last}"))?;
-    Ok(report.counts)
+    Beside::start(bench, arguments)?.finish()
 }
 
-fn command(bench: &Bench, arguments: &[&str]) -> Command {
+/// The generator with these arguments.
+pub(crate) fn command(bench: &Bench, arguments: &[&str]) -> Command {
     let mut command = Command::new(&bench.workload);
     command.arg("--dir").arg(&bench.dir).args(arguments);
     command
+}
+
+/// A workload that goes on by itself beside the test.
+#[derive(Debug)]
+pub(crate) struct Beside {
+    child: Child,
+    report: ChildStdout,
+}
+
+impl Beside {
+    pub(crate) fn start(bench: &Bench, arguments: &[&str]) -> Result<Self> {
+        let mut child = command(bench, arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("the workload cannot be started")?;
+        let report = child.stdout.take().context("the workload has no output")?;
+        Ok(Self { child, report })
+    }
+
+    pub(crate) fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait()?.is_some())
+    }
+
+    /// Waits for its end.
+    pub(crate) fn finish(mut self) -> Result<Counts> {
+        let mut text = String::new();
+        self.report.read_to_string(&mut text)?;
+        let status = self.child.wait()?;
+        moment::has_passed();
+        ensure!(status.success(), "the workload ended with {status}: {text}");
+        let last = text.lines().last().context("the workload said nothing")?;
+        let report: Report =
+            serde_json::from_str(last).with_context(|| format!("not a report: {last}"))?;
+        Ok(report.counts)
+    }
+}
+
+impl Drop for Beside {
+    /// A test that failed in the middle.
+    fn drop(&mut self) {
+        end(&mut self.child);
+    }
 }
 
 /// A workload that stays in each phase until it is told to go on.
@@ -166,13 +195,17 @@ impl Stepped {
 }
 
 impl Drop for Stepped {
-    /// A test that failed in the middle: SIGTERM lets the workload release its pins and
-    /// remove its files.
+    /// A test that failed in the middle.
     fn drop(&mut self) {
-        if let Ok(Some(_ended)) = self.child.try_wait() {
-            return;
-        }
-        let _ended_already = kill_process(Pid::from_child(&self.child), Signal::TERM);
-        let _ended_already = self.child.wait();
+        end(&mut self.child);
     }
+}
+
+/// SIGTERM lets the workload release its pins and remove its files.
+fn end(child: &mut Child) {
+    if let Ok(Some(_ended)) = child.try_wait() {
+        return;
+    }
+    let _ended_already = kill_process(Pid::from_child(child), Signal::TERM);
+    let _ended_already = child.wait();
 }

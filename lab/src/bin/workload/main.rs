@@ -58,6 +58,10 @@ enum Mode {
     Dirty(modes::dirty::Args),
     /// A private mapping of the same pages beside the shared one.
     Private(modes::private::Args),
+    /// A call that pins, and waits for a page in the middle.
+    BlockedPin(modes::blocked_pin::Args),
+    /// A process that pins, and is then another: by exec, name or threads.
+    Changed(modes::changed::Args),
     /// Many pages pinned and given back by many threads.
     Churn(modes::churn::Args),
     /// Many mkclean walks on pinned pages.
@@ -68,6 +72,8 @@ enum Mode {
     UringFixed(modes::uring_fixed::Args),
     /// Pins that outlive the process that took them.
     Leak(modes::leak::Args),
+    /// Pins on pages that many sleeping processes have mapped.
+    Crowd(modes::crowd::Args),
     /// Several processes that pin the same pages and release them in any order.
     Owners(modes::owners::Args),
     /// The memory of an AF_XDP socket, pinned for long.
@@ -148,11 +154,14 @@ impl Mode {
             Self::ZapRace(args) => ("zap-race", modes::zap_race::run(args, session)?),
             Self::Dirty(args) => ("dirty", modes::dirty::run(args, session)?),
             Self::Private(args) => ("private", modes::private::run(args, session)?),
+            Self::BlockedPin(args) => ("blocked-pin", modes::blocked_pin::run(args, session)?),
+            Self::Changed(args) => ("changed", modes::changed::run(args, session)?),
             Self::Churn(args) => ("churn", modes::churn::run(args, session)?),
             Self::RingFlood(args) => ("ring-flood", modes::ring_flood::run(args, session)?),
             Self::Vmsplice(args) => ("vmsplice", modes::vmsplice::run(args, session)?),
             Self::UringFixed(args) => ("uring-fixed", modes::uring_fixed::run(args, session)?),
             Self::Leak(args) => ("leak", modes::leak::run(args, session)?),
+            Self::Crowd(args) => ("crowd", modes::crowd::run(args, session)?),
             Self::Owners(args) => ("owners", modes::owners::run(args, session)?),
             Self::XdpUmem(args) => ("xdp-umem", modes::xdp_umem::run(args, session)?),
             Self::RdmaRegion(args) => ("rdma-region", modes::rdma_region::run(args, session)?),

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 
 use crate::bench::{Bench, available_pages};
-use crate::holders::{ask, until_pinned};
+use crate::holders::{ask, check_sums, until_pinned};
 use crate::workload::Stepped;
 use lab::absent::absent;
 
@@ -18,6 +18,49 @@ pub(super) fn a_gibibyte_of_fixed_buffers_on_huge_pages_takes_512_entries(
     bench: &Bench,
 ) -> Result<()> {
     check(bench, 1 << 18)
+}
+
+/// Newer kernels pin a folio once for a ring, older ones once a page: its memory is the same.
+pub(super) fn a_folio_that_five_rings_have_registered_is_2_mib_once_everywhere(
+    bench: &Bench,
+) -> Result<()> {
+    const BYTES: i64 = OF_A_FOLIO * 4096;
+    let agent = bench.shared_agent(&[])?;
+    for rings in ["1", "5"] {
+        let arguments = ["uring-fixed", "--memory", "thp", "--rings", rings];
+        let mut workload = Stepped::start(bench, &arguments)?;
+        let own = workload.reach("held")?;
+        let pins = own.pages_pinned - own.pages_unpinned;
+        println!("     {rings} rings: {pins} pins");
+        check_sums(bench, pins, "with a folio of 2 MiB")?;
+        let report = ask(bench, "process", &[])?;
+        let [row] = report.of_pid(workload.pid())[..] else {
+            anyhow::bail!("one row for {}: {report:?}", workload.pid());
+        };
+        ensure!(
+            row.figures() == [pins, 1, BYTES],
+            "one folio is pinned: {report:?}"
+        );
+        let now = agent.scrape()?;
+        for gauge in [
+            "pinscope_pinned_bytes",
+            "pinscope_subsystem_pinned_bytes",
+            "pinscope_cgroup_pinned_bytes",
+            "pinscope_memcg_pinned_bytes",
+        ] {
+            ensure!(now.sum(gauge)? == BYTES, "{}", now.show(gauge));
+        }
+        let ours = [("subsystem", "io_uring_buffers")];
+        ensure!(
+            now.sum_with("pinscope_subsystem_pinned_bytes", &ours) == BYTES,
+            "{}",
+            now.show("pinscope_subsystem_pinned_bytes")
+        );
+        workload.reach("released")?;
+        workload.finish()?;
+        until_pinned(bench, 0)?;
+    }
+    Ok(())
 }
 
 fn check(bench: &Bench, pages: i64) -> Result<()> {

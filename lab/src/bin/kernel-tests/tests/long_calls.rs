@@ -4,11 +4,12 @@ use anyhow::{Result, ensure};
 
 use crate::agent::Agent;
 use crate::bench::Bench;
+use crate::holders::ask;
 use crate::metrics::Metrics;
 use crate::workload::Stepped;
 
-/// Pages of 4 KiB in one fixed buffer of an io_uring: 547 MiB.
-const PAGES: i64 = 140_000;
+/// Pages of 4 KiB in one fixed buffer of an io_uring: 781 MiB.
+const PAGES: i64 = 200_000;
 
 /// What is walked of a call where the kernel's BPF has no loop of its own.
 const BOUND: i64 = 131_072;
@@ -47,6 +48,12 @@ pub(super) fn a_call_of_more_pages_than_a_program_walks_is_counted_whole(
     ensure!(
         held.sum("pinscope_unreconciled_pins")? == 0,
         "the kernel counts another number of pages"
+    );
+    let report = ask(bench, "process", &[])?;
+    let rows = report.of_pid(workload.pid());
+    ensure!(
+        rows.len() == 1 && rows[0].pins.value == PAGES - truncated,
+        "{PAGES} pages are held: {report:?}"
     );
     workload.reach("released")?;
     let after = agent.scrape()?;

@@ -4,10 +4,14 @@ use anyhow::Result;
 
 use crate::bench::Bench;
 
+mod blocked_calls;
+mod clients;
+mod crowd;
 mod doctor;
 mod held_pins;
 mod hooks;
 mod huge_folios;
+mod identities;
 mod leak;
 mod lockdown;
 mod long_calls;
@@ -18,7 +22,10 @@ mod reconciliation;
 mod refusals;
 mod ring;
 mod sampling;
+mod sequences;
 mod service;
+mod storm;
+mod switches;
 mod undone;
 mod workloads;
 
@@ -80,6 +87,13 @@ fn then() -> Vec<Test> {
             nothing_pinned::nothing_pinned_means_no_pinned_verdict_and_a_ledger_that_stays_as_it_is,
         ),
         test(reconciliation::eight_threads_over_shared_folios_leave_no_page_outstanding),
+        test(storm::a_storm_of_direct_reads_makes_nobody_a_suspect_and_leaves_nothing_pinned),
+        test(sequences::after_any_order_of_pins_and_releases_each_owner_has_what_is_its_own),
+        test(blocked_calls::a_call_that_waits_for_a_page_is_told_with_its_owner_and_makes_no_difference),
+        test(identities::who_execs_renames_itself_or_loses_its_first_thread_is_alive_and_keeps_its_row),
+        test(huge_folios::a_folio_that_five_rings_have_registered_is_2_mib_once_everywhere),
+        test(crowd::twelve_hundred_sleeping_processes_with_the_pinned_pages_mapped_add_no_pin),
+        test(clients::seventy_idle_connections_and_no_descriptors_left_keep_nobody_from_an_answer),
         test(undone::pins_that_the_fast_path_takes_back_are_counted_as_rolled_back),
         test(huge_folios::fixed_buffers_on_huge_pages_take_one_entry_a_folio),
         test(owners::several_programs_at_once_add_up_whatever_the_report_is_by),
@@ -89,7 +103,9 @@ fn then() -> Vec<Test> {
         test(refusals::a_second_agent_is_refused_and_named_the_first),
         // Ends the agent that those before have shared.
         test(service::sigint_ends_it_cleanly),
+        test(identities::an_owner_that_proc_hides_is_never_said_to_have_ended),
         either_way(long_calls::a_call_of_more_pages_than_a_program_walks_is_counted_whole),
+        test(sampling::eight_thousand_pages_in_a_ledger_of_1024_slots_are_estimated_and_exact_again_after),
         // Finds its ledger empty, and leaves it so.
         test(sampling::more_folios_than_the_ledger_holds_are_estimated_and_exact_again_after),
         test(ring::a_4_kib_ring_under_load_delivers_or_counts_every_sample),
@@ -102,6 +118,10 @@ fn then() -> Vec<Test> {
         either_way(refusals::kprobes_that_are_switched_off_are_told_with_the_switch),
         either_way(refusals::a_hook_on_the_blacklist_of_kprobes_is_told_with_the_list),
         either_way(refusals::maps_without_room_are_told_with_the_limit_that_they_are_charged_to),
+        test(switches::function_tracing_switched_off_is_refused_before_anything_is_attached),
+        test(switches::function_tracing_switched_off_under_it_is_told_and_survives_its_end),
+        either_way(switches::a_kernel_that_interprets_bpf_is_refused_with_the_switch),
+        either_way(switches::a_limit_on_open_files_is_raised_or_named),
         either_way(refusals::a_kernel_without_btf_is_named),
         either_way(refusals::a_list_of_functions_that_cannot_be_read_is_named),
         either_way(

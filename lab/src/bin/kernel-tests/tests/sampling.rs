@@ -23,6 +23,14 @@ pub(super) fn more_folios_than_the_ledger_holds_are_estimated_and_exact_again_af
     check(bench, &agent, parts)
 }
 
+pub(super) fn eight_thousand_pages_in_a_ledger_of_1024_slots_are_estimated_and_exact_again_after(
+    bench: &Bench,
+) -> Result<()> {
+    let agent = Agent::start(bench, &["--ledger-folios", "1024"])?;
+    check(bench, &agent, [3200, 2400, 1600, 800])?;
+    agent.end()
+}
+
 pub(super) fn a_million_pages_in_a_ledger_of_4096_entries_are_estimated_and_exact_again_after(
     bench: &Bench,
 ) -> Result<()> {
@@ -61,6 +69,20 @@ fn check<const N: usize>(bench: &Bench, agent: &Agent, parts: [usize; N]) -> Res
             && (report.sum() - total).abs() <= holders.len() as i64,
         "{total} pages are pinned: {report:?}"
     );
+    for (what, told, truth) in [
+        ("folios", report.folios, total),
+        ("bytes", report.bytes, total * 4096),
+    ] {
+        let error = told.error.context("no error is told")?;
+        println!(
+            "     {} {what} told for {truth}, 95 % error {error}",
+            told.value
+        );
+        ensure!(
+            (told.value - truth).abs() <= 2 * error && error <= truth / 4,
+            "{truth} {what} are told as {told:?}: {report:?}"
+        );
+    }
     for (pages, holder) in &holders {
         let [row] = report.of_pid(holder.pid())[..] else {
             anyhow::bail!("one row for {}: {report:?}", holder.pid());
@@ -91,9 +113,9 @@ fn check<const N: usize>(bench: &Bench, agent: &Agent, parts: [usize; N]) -> Res
     for gauge in ["pinscope_pins", "pinscope_passed_over_pins"] {
         ensure!(now.sum(gauge)? == 0, "{}", now.show(gauge));
     }
-    let mut holder = Stepped::start(bench, &["uring-fixed", "--pages", "1000"])?;
+    let mut holder = Stepped::start(bench, &["uring-fixed", "--pages", "400"])?;
     holder.reach("held")?;
-    check_sums(bench, 1000, "after sampling")?;
+    check_sums(bench, 400, "after sampling")?;
     holder.finish()
 }
 

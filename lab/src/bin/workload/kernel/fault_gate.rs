@@ -47,6 +47,11 @@ impl FaultGate {
     /// Makes a gate and the memory that it guards; the memory must outlive every waiter.
     pub(crate) fn new(places: usize) -> Result<(Self, Mapping)> {
         let memory = Mapping::anonymous(places * PAGE)?;
+        Ok((Self::over(&memory)?, memory))
+    }
+
+    /// Makes every page of this memory a place that is not there yet; it must outlive every waiter.
+    pub(crate) fn over(memory: &Mapping) -> Result<Self> {
         let descriptor = open()?;
         let span = memory.span();
         let mut api = Api {
@@ -75,13 +80,10 @@ impl FaultGate {
             "userfaultfd: UFFDIO_REGISTER failed: {}",
             Error::last_os_error()
         );
-        Ok((
-            Self {
-                descriptor,
-                first: span.address,
-            },
-            memory,
-        ))
+        Ok(Self {
+            descriptor,
+            first: span.address,
+        })
     }
 
     /// The address of a place.

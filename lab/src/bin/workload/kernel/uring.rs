@@ -5,6 +5,7 @@ use std::io::Error;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use anyhow::{Result, bail, ensure};
+use rustix::io::{FdFlags, fcntl_setfd};
 
 use super::mapping::Span;
 
@@ -101,6 +102,11 @@ impl Ring {
             "io_uring: the fixed buffer cannot be given back: {error}"
         );
         Ok(true)
+    }
+
+    /// A program that this process executes has it, too.
+    pub(crate) fn keep_in_exec(&self) -> Result<()> {
+        Ok(fcntl_setfd(&self.descriptor, FdFlags::empty())?)
     }
 
     /// The number of its descriptor in this process.

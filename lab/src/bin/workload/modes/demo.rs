@@ -93,6 +93,7 @@ const ACTS: [Act; 8] = [
                 pages: 512,
                 memory: Kind::Anon,
                 release,
+                rings: 1,
             },
             session,
         )

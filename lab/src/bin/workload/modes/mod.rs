@@ -1,7 +1,10 @@
 //! The workloads, one file each. Every mode takes its own arguments and the session,
 //! and gives back what it counted; none looks at what another does.
 
+pub(crate) mod blocked_pin;
+pub(crate) mod changed;
 pub(crate) mod churn;
+pub(crate) mod crowd;
 pub(crate) mod demo;
 pub(crate) mod direct_read;
 pub(crate) mod direct_storm;

@@ -30,24 +30,34 @@ pub(crate) struct Args {
     /// How the buffer is given back.
     #[arg(long, value_enum, default_value = "unregister")]
     pub(crate) release: Release,
+    /// Rings that have all of it as their buffer, each for itself.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) rings: usize,
 }
 
 /// Phases: `held`, `released`. Pages are those that the kernel's call takes.
 pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
-    ensure!(args.pages > 0, "--pages must be above 0");
+    ensure!(
+        args.pages > 0 && args.rings > 0,
+        "--pages and --rings must be above 0"
+    );
     let memory = Memory::make(args.memory, &session.dir, args.pages * PAGE)?;
-    let pages = memory.mapping.span().pages() as u64;
+    let pages = (memory.mapping.span().pages() * args.rings) as u64;
     let mut counts = Counts::default();
     let before = PinCounters::read()?;
 
-    let ring = Ring::new()?;
-    ring.register(memory.mapping.span())?;
+    let mut rings = Vec::new();
+    for _ring in 0..args.rings {
+        let ring = Ring::new()?;
+        ring.register(memory.mapping.span())?;
+        rings.push(ring);
+    }
     let grown = PinCounters::read()? - before;
     ensure!(
         grown.acquired >= pages && (1..=pages).contains(&grown.outstanding()),
         "{pages} pages were to be pinned; the kernel counted {grown:?}"
     );
-    counts.calls += 1;
+    counts.calls += args.rings as u64;
     counts.pages_pinned += pages;
     // Of huge pages newer kernels give all pins but one of each back at once.
     let held = grown.outstanding();
@@ -56,8 +66,8 @@ pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
 
     let before = PinCounters::read()?;
     match args.release {
-        Release::Unregister => ring.unregister()?,
-        Release::Close => drop(ring),
+        Release::Unregister => rings.iter().try_for_each(Ring::unregister)?,
+        Release::Close => drop(rings),
     }
     before.wait_for_release(held)?;
     counts.pages_unpinned += held;

@@ -1,18 +1,16 @@
-//! What the ledger may lack: what was lost and when, and whether all is accounted for again.
+//! What the ledger may lack, from the loss that begins it to the audit that ends it.
 
 use std::time::Duration;
 
-use hooks::{Family, HOOKS};
+use hooks::Family;
 use log::info;
 use probe_abi::{CpuCounters, Lost};
 
-use crate::{
-    collect::{
-        auditor::Auditor,
-        reconcile::{Balance, Reconciler},
-    },
-    kernel::attach::Misses,
+use super::{
+    auditor::Auditor,
+    reconcile::{Balance, Reconciler},
 };
+use crate::kernel::attach::Misses;
 
 /// Writeback comes to a folio within so long of its becoming dirty (`dirty_expire_centisecs`,
 /// `dirty_writeback_centisecs`): by then a walk has settled what an evicted tombstone told.
@@ -31,16 +29,39 @@ const PIN_LOSSES: [usize; 6] = [
     Lost::CONTENDED,
 ];
 
+/// Runs and looks at which something was not seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Unseen {
+    /// Runs of hooks on pins that the kernel skipped.
+    pub(crate) of_pins: u64,
+    /// Runs of all hooks that it did.
+    pub(crate) of_all: u64,
+    /// Looks at which a hook was silent.
+    pub(crate) silences: u64,
+}
+
+impl Unseen {
+    /// What was missed, and at how many looks a hook was silent.
+    pub(crate) fn of(misses: &Misses, silences: u64) -> Self {
+        let takes = |hook: &str| hooks::hook(hook).is_some_and(|it| it.family == Family::Gup);
+        Self {
+            of_pins: misses.of(takes),
+            of_all: misses.all(),
+            silences,
+        }
+    }
+}
+
 /// What the ledger may lack.
 #[derive(Debug, Default)]
-pub(super) struct Doubts {
+pub(crate) struct Doubts {
     /// What was lost of pins when all was last accounted for.
     settled: u64,
     /// What was lost when it was last looked at, and when that had grown.
     lost: u64,
     grew: Duration,
-    /// Runs that the kernel skipped, of releases too.
-    missed: u64,
+    /// What was not seen, of releases too.
+    unseen: u64,
     /// Tombstones evicted, and when that had grown.
     tombstones: u64,
     evicted: Duration,
@@ -52,15 +73,15 @@ pub(super) struct Doubts {
 
 impl Doubts {
     /// Takes note of what was lost, and has the ledger audited when it may be wrong for it.
-    pub(super) fn note_losses(
+    pub(crate) fn note_losses(
         &mut self,
         totals: &CpuCounters,
-        misses: &Misses,
+        unseen: Unseen,
         auditor: &mut Auditor,
         now: Duration,
     ) {
-        let of_pins = misses.of(|hook| family(hook) == Some(Family::Gup));
-        let lost = PIN_LOSSES.iter().map(|it| totals.lost[*it]).sum::<u64>() + of_pins;
+        let lost = PIN_LOSSES.iter().map(|it| totals.lost[*it]).sum::<u64>();
+        let lost = lost + unseen.of_pins + unseen.silences;
         if lost != self.lost {
             self.lost = lost;
             self.grew = now;
@@ -69,14 +90,15 @@ impl Doubts {
             self.tombstones = totals.lost[Lost::TOMBSTONES];
             self.evicted = now;
         }
-        if misses.all() != self.missed {
-            self.missed = misses.all();
+        let all = unseen.of_all + unseen.silences;
+        if all != self.unseen {
+            self.unseen = all;
             auditor.hurry(now);
         }
     }
 
-    /// Pages that the ledger may lack.
-    pub(super) fn lacking(&self, balance: &Balance, now: Duration) -> u64 {
+    /// Pins that the ledger may lack now, for all that is known.
+    pub(crate) fn lacking(&self, balance: &Balance, now: Duration) -> u64 {
         let tombstones = if now < self.evicted + TOMBSTONES_TOUCH {
             self.tombstones
         } else {
@@ -89,7 +111,7 @@ impl Doubts {
     }
 
     /// Has the ledger audited when its balance stays off; and ends doubts when all is well.
-    pub(super) fn note_difference(
+    pub(crate) fn note_difference(
         &mut self,
         balance: &mut Balance,
         auditor: &mut Auditor,
@@ -103,7 +125,8 @@ impl Doubts {
             self.since = now;
         }
         self.looks = self.looks.saturating_add(1);
-        if difference != 0 && self.looks >= STAYS && !auditor.is_clean_since(self.since) {
+        let is_clean = auditor.is_clean_since(self.since);
+        if difference != 0 && self.looks >= STAYS && !is_clean {
             auditor.hurry(now);
         }
         if !balance.is_exact || self.lost == self.settled {
@@ -126,8 +149,4 @@ impl Doubts {
             self.settled = self.lost;
         }
     }
-}
-
-fn family(hook: &str) -> Option<Family> {
-    HOOKS.iter().find(|it| it.name == hook).map(|it| it.family)
 }

@@ -1,0 +1,68 @@
+//! Calls that have pinned some pages and wait for others: told as calls under way, with who waits and
+//! for how long, and as no difference.
+
+use anyhow::{Result, ensure};
+
+use crate::bench::Bench;
+use crate::books::{Books, Undoes};
+use crate::holders::ask;
+use crate::wait::{Look, until};
+use crate::workload::Stepped;
+
+pub(super) fn a_call_that_waits_for_a_page_is_told_with_its_owner_and_makes_no_difference(
+    bench: &Bench,
+) -> Result<()> {
+    const PAGES: i64 = 64;
+    bench.needs_hook("pin_user_pages_remote")?;
+    let agent = bench.shared_agent(&[])?;
+    let mut workload = Stepped::start(bench, &["blocked-pin", "--pages", "64", "--there", "32"])?;
+    workload.reach("ready")?;
+    let books = Books::open(bench, &agent)?;
+    workload.reach("blocked")?;
+    let first = ask(bench, "process", &[])?;
+    let calls = &first.in_flight;
+    let [call] = &calls.oldest[..] else {
+        anyhow::bail!("one call waits: {first:?}");
+    };
+    ensure!(
+        calls.calls == 1
+            && calls.pages == PAGES
+            && call.pid == workload.pid()
+            && call.comm == "workload"
+            && call.pages == PAGES
+            && first.pins == 0
+            && first.unreconciled_pins == 0,
+        "process {} waits in a call for {PAGES} pages: {first:?}",
+        workload.pid()
+    );
+    let grows = until("a call that grows older", bench.patience, || {
+        let now = agent.scrape()?;
+        let age = now.number("pinscope_in_flight_oldest_seconds");
+        ensure!(
+            now.sum("pinscope_in_flight_calls")? == 1
+                && now.sum("pinscope_in_flight_pages")? == PAGES
+                && now.sum("pinscope_unreconciled_pins")? == 0,
+            "{} {} {}",
+            now.show("pinscope_in_flight_calls"),
+            now.show("pinscope_in_flight_pages"),
+            now.show("pinscope_unreconciled_pins")
+        );
+        Ok(match age {
+            Some(age) if age > first.in_flight.oldest_seconds + 2.0 => Look::Done(age),
+            _ => Look::NotYet(format!("{age:?} s")),
+        })
+    })?;
+    println!(
+        "     {grows:.1} s old; the kernel counts {}",
+        first.kernel_pins
+    );
+
+    let own = workload.reach("released")?;
+    books.check(&agent, Some(own), Undoes::Nothing)?;
+    let after = ask(bench, "process", &[])?;
+    ensure!(
+        after.in_flight.calls == 0 && after.pins == 0 && after.kernel_pins == 0,
+        "the call has come back: {after:?}"
+    );
+    workload.finish()
+}

@@ -1,0 +1,80 @@
+//! Clients that take up room and say nothing: whoever asks is still answered, and the agent goes on.
+
+use std::fs;
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+
+use anyhow::{Context, Result, ensure};
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
+
+use crate::agent::run_to_end;
+use crate::bench::Bench;
+use crate::holders::ask;
+use crate::wait::{Look, until};
+
+/// Connections that nobody uses, of each kind.
+const IDLE: usize = 70;
+
+/// Descriptors that the agent may still open: fewer than there are clients.
+const LEFT: u64 = 40;
+
+const SOCKET: &str = "/run/pinscope/pinscope.sock";
+
+pub(super) fn seventy_idle_connections_and_no_descriptors_left_keep_nobody_from_an_answer(
+    bench: &Bench,
+) -> Result<()> {
+    let agent = bench.shared_agent(&[])?;
+    let few = Few::of(agent.pid())?;
+    let mut idle_http = Vec::new();
+    let mut idle_socket = Vec::new();
+    for _client in 0..IDLE {
+        idle_http.push(TcpStream::connect(agent.address())?);
+        idle_socket.push(UnixStream::connect(SOCKET).context(SOCKET)?);
+    }
+    // Whoever asks may be told to ask again, for a time: idle clients are let go.
+    until("an answer beside idle clients", bench.patience, || {
+        let ended = run_to_end(bench, &["pins", "--format", "json"], |_command| {})?;
+        Ok(if ended.status.success() {
+            Look::Done(())
+        } else {
+            Look::NotYet(ended.log)
+        })
+    })?;
+    until("a scrape beside idle clients", bench.patience, || {
+        Ok(match agent.scrape() {
+            Ok(_) => Look::Done(()),
+            Err(error) => Look::NotYet(format!("{error:#}")),
+        })
+    })?;
+    drop(few);
+    drop((idle_http, idle_socket));
+    let report = ask(bench, "process", &[])?;
+    ensure!(report.pins == 0, "{report:?}");
+    Ok(())
+}
+
+/// While it lives, a process can open only a few more files.
+struct Few {
+    pid: Option<Pid>,
+    before: Rlimit,
+}
+
+impl Few {
+    fn of(pid: u32) -> Result<Self> {
+        let open = fs::read_dir(format!("/proc/{pid}/fd"))?.count() as u64;
+        let pid = Pid::from_raw(pid.cast_signed());
+        let few = Rlimit {
+            current: Some(open + LEFT),
+            maximum: Some(open + LEFT),
+        };
+        let before = prlimit(pid, Resource::Nofile, few)?;
+        Ok(Self { pid, before })
+    }
+}
+
+impl Drop for Few {
+    fn drop(&mut self) {
+        // The guest's other tests would tell.
+        let _tests_tell = prlimit(self.pid, Resource::Nofile, self.before);
+    }
+}

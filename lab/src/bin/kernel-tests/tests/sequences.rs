@@ -1,0 +1,168 @@
+//! Who has what after any order of pins and releases on the same folios, by several who are known:
+//! as their own book has it, after each step.
+
+use std::iter;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::bench::Bench;
+use crate::books::SETTLED_WITHIN;
+use crate::company::Company;
+use crate::holders::{Report, ask, until_pinned};
+use crate::wait::{Look, until};
+
+/// Pages of each buffer.
+const PAGES: usize = 4;
+
+/// Pins, and what follows them in every order.
+const ORDERS: [(&str, &[&str]); 7] = [
+    ("A+ B+ C+", &["A-", "B-", "C-"]),
+    ("A+ A+ B+ B+", &["A-", "A-", "B-", "B-"]),
+    ("A+ B+ A+ B+", &["A-", "A-", "B-", "B-"]),
+    ("A+ B+ B+ A+", &["A-", "A-", "B-", "B-"]),
+    ("A+ B+ C+", &["Ax", "Bx", "Cx"]),
+    ("A+ B+ A+ B+", &["Ax", "Ax", "Bx", "Bx"]),
+    ("A+ B+ C+", &["A!", "B!", "C!"]),
+];
+
+/// Rings that are passed on, inherited, closed by one of two, used again.
+const OTHERS: [&str; 24] = [
+    "A+ B+ A>B B- B-",
+    "A+ B+ A>B B! A+",
+    "A+ B+ A>B A! B-",
+    "A+ B+ A>B Bx Bx",
+    "B+ A+ A>B A! Bx",
+    "A+ A+ A>B A- B-",
+    "A+ B+ A>C B>C C- C-",
+    "A+ B+ A>C B>C C!",
+    "A+ A& A! a-",
+    "A+ A& A! a!",
+    "A+ A& a! A-",
+    "A+ B+ A& A! B- a-",
+    "A+ B+ A& Ax B- ax",
+    "A+ A& a+ A- a-",
+    "A+ A& a+ a- a- A+",
+    "A+ A+ A& a- A- B+",
+    "A+ B+ A- A+ B- A-",
+    "A+ B+ A! A+ B- A-",
+    "A+ A- B+ A+ B- A-",
+    "A+ Ax A+ B+ Bx Ax",
+    "A+ B+ C+ B! C- A-",
+    "A+ B+ A+ A! B-",
+    "A+ A& B+ A! B! a-",
+    "A+ A+ A+ B+ A- A- B-",
+];
+
+pub(super) fn after_any_order_of_pins_and_releases_each_owner_has_what_is_its_own(
+    bench: &Bench,
+) -> Result<()> {
+    let _agent = bench.shared_agent(&[])?;
+    let scripts = scripts();
+    ensure!(scripts.len() >= 60, "only {} orders", scripts.len());
+    let mut companies = Vec::new();
+    for script in &scripts {
+        companies.push((Company::start(bench, PAGES)?, script.split(' ')));
+    }
+    for round in 1.. {
+        let mut steps = 0;
+        for (company, script) in &mut companies {
+            if let Some(step) = script.next() {
+                company.step(step)?;
+                steps += 1;
+            }
+        }
+        if steps == 0 {
+            break;
+        }
+        check(bench, &scripts, &companies).with_context(|| format!("after step {round}"))?;
+    }
+    println!("     {} orders", scripts.len());
+    for (company, _) in companies {
+        company.end()?;
+    }
+    until_pinned(bench, 0)
+}
+
+/// Right within the time that is given to a ledger that has to be put right; most often at once.
+fn check<T>(bench: &Bench, scripts: &[String], companies: &[(Company, T)]) -> Result<()> {
+    let pages: i64 = companies.iter().map(|it| it.0.pages()).sum();
+    until("rows as the owners have them", SETTLED_WITHIN, || {
+        let report = ask(bench, "process", &["--top", "10000"])?;
+        let wrong: Vec<String> = iter::zip(scripts, companies)
+            .filter_map(|(script, (company, _))| wrong_rows(script, company, &report))
+            .collect();
+        let is_whole = report.pins == pages
+            && report.kernel_pins == pages
+            && report.unreconciled_pins == 0
+            && report.sum() == pages;
+        Ok(if is_whole && wrong.is_empty() {
+            Look::Done(())
+        } else {
+            Look::NotYet(format!(
+                "{pages} pages are pinned, told are {} ({} by the kernel, difference {}, rows {}); \
+                 {} orders are told wrongly: {}",
+                report.pins,
+                report.kernel_pins,
+                report.unreconciled_pins,
+                report.sum(),
+                wrong.len(),
+                wrong.join("; ")
+            ))
+        })
+    })
+}
+
+/// What is told of a company's members, if it is not what they have.
+fn wrong_rows(script: &str, company: &Company, report: &Report) -> Option<String> {
+    let rows = |pid| {
+        let theirs = report.of_pid(pid).into_iter();
+        let told = theirs.map(|row| {
+            let life = row.about["process"]["life"].as_str().unwrap_or_default();
+            (row.pins.value, row.guessed_pins, life)
+        });
+        told.collect::<Vec<_>>()
+    };
+    let is_right = company.members.iter().all(|it| {
+        let life = if it.lives { "alive" } else { "ended" };
+        match rows(it.pid)[..] {
+            [] => it.pages == 0,
+            [told] => told == (it.pages, 0, life),
+            _ => false,
+        }
+    });
+    let told = || {
+        let each = company.members.iter();
+        each.map(|it| format!("{it:?} is {:?}", rows(it.pid)))
+            .collect::<Vec<_>>()
+    };
+    (!is_right).then(|| format!("{script}: {}", told().join(", ")))
+}
+
+fn scripts() -> Vec<String> {
+    let others = OTHERS.iter().map(|it| (*it).to_owned());
+    let orders = ORDERS.iter().flat_map(|(pins, rest)| {
+        let ends = orders(rest).into_iter();
+        ends.map(move |end| format!("{pins} {}", end.join(" ")))
+    });
+    orders.chain(others).collect()
+}
+
+/// Every order of these, each once.
+fn orders<'a>(steps: &[&'a str]) -> Vec<Vec<&'a str>> {
+    if steps.is_empty() {
+        return vec![Vec::new()];
+    }
+    let mut all = Vec::new();
+    for (at, first) in steps.iter().enumerate() {
+        if steps[..at].contains(first) {
+            continue;
+        }
+        let mut rest = steps.to_vec();
+        rest.remove(at);
+        for mut order in orders(&rest) {
+            order.insert(0, first);
+            all.push(order);
+        }
+    }
+    all
+}

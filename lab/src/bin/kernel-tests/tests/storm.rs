@@ -1,0 +1,64 @@
+//! Pins that interrupts give back on top of whatever runs: nobody is accused meanwhile, and nothing is
+//! left of it.
+
+use anyhow::{Result, ensure};
+
+use crate::bench::Bench;
+use crate::books::{Books, Undoes};
+use crate::metrics::Metrics;
+use crate::wait::{Look, until};
+use crate::workload::Beside;
+
+const WRONG: &str = "pinscope_wrong_verdicts_total";
+const SUSPECTS: &str = "pinscope_leak_suspects";
+
+pub(super) fn a_storm_of_direct_reads_makes_nobody_a_suspect_and_leaves_nothing_pinned(
+    bench: &Bench,
+) -> Result<()> {
+    // Beside: pins that are taken where direct reads take references.
+    bench.needs_hook("pin_user_pages_remote")?;
+    let agent = bench.shared_agent(&[])?;
+    let books = Books::open(bench, &agent)?;
+    let before = agent.scrape()?;
+    let arguments = ["direct-storm", "--storm", "8s", "--pinners", "1"];
+    let mut storm = Beside::start(bench, &arguments)?;
+    let mut looks = 0;
+    until("the end of the storm", bench.patience, || {
+        looks += 1;
+        check_nobody_is_accused(&before, &agent.scrape()?)?;
+        Ok(if storm.has_ended()? {
+            Look::Done(())
+        } else {
+            Look::NotYet(format!("{looks} looks"))
+        })
+    })?;
+    let own = storm.finish()?;
+    let seen = books.check(&agent, Some(own), Undoes::Some)?;
+    let now = agent.scrape()?;
+    check_nobody_is_accused(&before, &now)?;
+    println!(
+        "     {looks} looks; {seen}; {}",
+        now.show("pinscope_repaired_total")
+    );
+    ensure!(
+        seen.held.pins == 0 && seen.held.folios == 0,
+        "something is left of it: {seen}"
+    );
+    Ok(())
+}
+
+fn check_nobody_is_accused(before: &Metrics, now: &Metrics) -> Result<()> {
+    // Nothing raced that would explain it.
+    let wrong = [
+        ("estimator", "kernel"),
+        ("error", "false_negative"),
+        ("race", "quiet"),
+    ];
+    ensure!(
+        now.sum_with(WRONG, &wrong) == before.sum_with(WRONG, &wrong),
+        "the kernel is said to have called a pinned folio not pinned: {}",
+        now.show(WRONG)
+    );
+    ensure!(now.sum(SUSPECTS)? == 0, "{}", now.show(SUSPECTS));
+    Ok(())
+}
