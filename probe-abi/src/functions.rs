@@ -137,7 +137,7 @@ macro_rules! release_functions {
             }
             {
                 unpin_folios, FolioArray, Tasks,
-                OnlyCalledBy("IOMMUFD, and the kernel itself where it takes pins back")
+                OnlyCalledBy("IOMMUFD, and the kernel itself where it rolls pins back")
             }
         }
     };

@@ -1,7 +1,7 @@
 //! GUP: every call that takes references on user pages.
 //!
 //! Counted at the exported functions, outermost call only: inside, fast and
-//! slow path both run, retry and undo. What a call returned is what was taken.
+//! slow path both run, retry and roll back. What a call returned is what was taken.
 
 use core::mem::offset_of;
 
@@ -51,15 +51,15 @@ enum Shape {
 }
 
 impl Gup {
-    /// Whether a call with these flags can give pins back itself, by a function
+    /// Whether a call with these flags can roll pins back itself, by a function
     /// that is hooked.
     #[inline(always)]
-    fn can_undo(self, flags: u32) -> bool {
+    fn can_roll_back(self, flags: u32) -> bool {
         if self.act != Act::Pin || self.shape != Shape::Array {
             return false;
         }
         // Without flags it is `memfd_pin_folios()`, which is longterm. On the kernels
-        // that do not say which flag that is, the fast path can undo as well.
+        // that do not say which flag that is, the fast path can roll back as well.
         let longterm = layout!(foll_longterm);
         self.flags.is_none() || longterm == ABSENT || flags & longterm != 0
     }
@@ -115,7 +115,7 @@ fn enter(gup: Gup, args: &impl Args) -> Option<*mut Thread> {
         (*thread).pages = pages;
         (*thread).flags = flags;
     }
-    if gup.can_undo(flags) {
+    if gup.can_roll_back(flags) {
         rollback::begins(thread, rollback::CALL);
     }
     Some(thread)

@@ -69,11 +69,11 @@ fn calls() -> *mut u64 {
 #[inline(always)]
 pub(crate) fn begins(thread: *mut Thread, who: u64) {
     // SAFETY: the entry is this thread's while it is inside a call.
-    let undoes = unsafe { &mut (*thread).undoes };
-    if *undoes != NOBODY {
+    let rolls_back = unsafe { &mut (*thread).rolls_back };
+    if *rolls_back != NOBODY {
         return;
     }
-    *undoes = who;
+    *rolls_back = who;
     if layout!(foll_longterm) != ABSENT {
         xadd(calls(), 1);
     }
@@ -83,11 +83,11 @@ pub(crate) fn begins(thread: *mut Thread, who: u64) {
 #[inline(always)]
 pub(crate) fn ends(thread: *mut Thread) {
     // SAFETY: as above.
-    let undoes = unsafe { &mut (*thread).undoes };
-    if *undoes == NOBODY {
+    let rolls_back = unsafe { &mut (*thread).rolls_back };
+    if *rolls_back == NOBODY {
         return;
     }
-    *undoes = NOBODY;
+    *rolls_back = NOBODY;
     if layout!(foll_longterm) != ABSENT {
         xadd(calls(), 1_u64.wrapping_neg());
     }
@@ -99,7 +99,7 @@ pub(crate) fn may_be() -> bool {
     layout!(foll_longterm) == ABSENT || load(calls()) != 0
 }
 
-/// How many of an array of `n` pointers are any: of an array that the kernel undoes, it
+/// How many of an array of `n` pointers are any: of an array that the kernel rolls back, it
 /// has cleared what it gave back before (since Linux 6.11).
 #[cfg(not(feature = "baseline"))]
 #[inline(always)]
@@ -163,7 +163,7 @@ fn leave() -> u32 {
         return 0;
     };
     // SAFETY: as above.
-    if unsafe { (*thread).undoes } == FUNCTION {
+    if unsafe { (*thread).rolls_back } == FUNCTION {
         ends(thread);
     }
     if Thread::is_inside(thread, tid, UNDO) {

@@ -48,12 +48,12 @@ fn release(
     if shape == Shape::DirtyArray && args.number(2) & 0xff == 0 {
         return 0;
     }
-    let undone = inside_a_pin();
+    let rolled_back = inside_a_pin();
     let n = match shape {
         Shape::One => 1,
         Shape::Times | Shape::Array | Shape::DirtyArray | Shape::Range => args.number(1),
     };
-    if undone {
+    if rolled_back {
         let n = match shape {
             Shape::Array | Shape::DirtyArray => rollback::left_in(args.arg(0), n),
             Shape::One | Shape::Times | Shape::Range => n,
@@ -107,7 +107,7 @@ fn release_any(shape: Shape, args: &impl Args) -> u32 {
     }
 }
 
-/// Whether the kernel undoes its own pins here: inside a pin call of the same
+/// Whether the kernel rolls back its own pins here: inside a pin call of the same
 /// thread, and not in an interrupt that came in on top of it.
 #[inline(always)]
 fn inside_a_pin() -> bool {
@@ -118,7 +118,7 @@ fn inside_a_pin() -> bool {
         return false;
     };
     // SAFETY: a map value, aligned and alive.
-    Thread::inside(thread).is_some() && unsafe { (*thread).undoes } != 0 && !in_interrupt()
+    Thread::inside(thread).is_some() && unsafe { (*thread).rolls_back } != 0 && !in_interrupt()
 }
 
 /// The two entries of one function.

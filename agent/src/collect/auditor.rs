@@ -214,7 +214,7 @@ impl Auditor {
         for cause in [Cause::ReleaseMissed, Cause::PinMissed] {
             let n = self.audited.of(cause) - before[cause as usize];
             if n > 0 {
-                info!("the ledger was put right: {n} pins, {}", cause.name());
+                info!("the ledger was repaired: {n} pins, {}", cause.name());
             }
         }
     }

@@ -1,19 +1,21 @@
 //! The collector: everything that the agent knows, brought up to date once a second.
 
-use std::{
-    collections::{BTreeMap, HashMap, HashSet},
-    fs::File,
-    io,
-    sync::Arc,
-    thread::JoinHandle,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+mod ends;
+mod functions;
+mod judging;
+mod parts;
+mod selection;
+
+use std::{collections::BTreeMap, fs::File, io, sync::Arc, time::Duration};
 
 use aya::maps::{MapData, RingBuf};
-use hooks::{Family, HOOKS, MAPCOUNT_DECREMENT, PTES_FOUND, ZAP};
-use log::{debug, info, warn};
-use probe_abi::{ABSENT, CpuCounters, Layout, Lost, MkcleanSample, folio_key, opened_at};
-use verdicts::{Inputs, Judge, Losses, contradicts};
+use hooks::{MAPCOUNT_DECREMENT, PTES_FOUND, ZAP};
+use probe_abi::{ABSENT, CpuCounters, Lost, opened_at};
+use verdicts::{Inputs, Losses};
+
+pub(crate) use parts::Parts;
+pub(crate) use selection::Selection;
+use {ends::Ends, functions::Functions, judging::Judging, selection::wanted};
 
 use super::{
     audit::{Around, Cause, FlagBits},
@@ -22,9 +24,8 @@ use super::{
     calls::Calls,
     doubts::{Doubts, Unseen},
     holdings::{Adder, Holdings, held_since},
-    hooks::Hook,
-    reconcile::{Balance, Look, Reconciler},
-    recorder::{self, Recorder},
+    reconcile::{Balance, Look, Reconciler, moved},
+    recorder,
     sampling::{self, Sampling},
     seeing::Seeing,
     snapshot::{Fixed, Outstanding, Snapshot},
@@ -39,46 +40,13 @@ use crate::{
         vmstat::{self, PinCounts},
     },
     owners::{
-        directory::{Directory, Wanted},
+        directory::Directory,
         processes::Life,
         registry::Registry,
-        suspects::{Present, Reason, Suspects},
-        symbols::Symbols,
+        suspects::{Reason, Suspects},
     },
     selftest::Evidence,
 };
-
-/// What the collector works with.
-pub(crate) struct Parts {
-    pub(crate) hooks: Vec<Hook>,
-    pub(crate) self_test: Duration,
-    pub(crate) layout: Layout,
-    pub(crate) counters: Counters,
-    pub(crate) ledger: LedgerView,
-    pub(crate) owners: OwnerTable,
-    pub(crate) calls: CallTable,
-    pub(crate) inspector: Inspector,
-    pub(crate) settings: Settings,
-    pub(crate) programs: Programs,
-    pub(crate) longterm_flag: Option<u32>,
-    /// Pins count as old after this.
-    pub(crate) old_after: Duration,
-}
-
-/// Which pins rows are asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Selection {
-    /// Held for at least so long.
-    pub(crate) min_age: Duration,
-    /// Of owners that are suspected.
-    pub(crate) suspects: bool,
-}
-
-/// Samples that are judged together.
-const BATCH: usize = 4096;
-
-/// A module's functions get their names so many seconds later at most.
-const SYMBOLS_EVERY: u32 = 10;
 
 pub(crate) struct Collector {
     fixed: Arc<Fixed>,
@@ -97,17 +65,14 @@ pub(crate) struct Collector {
     sampling: Sampling,
     auditor: Auditor,
     reconciler: Reconciler,
-    judge: Judge,
-    recorder: Option<Recorder>,
-    delivered: u64,
+    judging: Judging,
     book: Arc<Book>,
     started: PinCounts,
     balance: Balance,
     doubts: Doubts,
     seeing: Seeing,
-    ended: HashMap<u32, Duration>,
-    symbols: Option<JoinHandle<io::Result<Symbols>>>,
-    since_symbols: u32,
+    ends: Ends,
+    functions: Functions,
 }
 
 impl Collector {
@@ -145,7 +110,7 @@ impl Collector {
         let bit = |it: u32| if it == ABSENT { u32::MAX } else { it };
         Ok(Self {
             fixed: Arc::clone(&fixed),
-            judge: Judge::new(ledger.capacity() as usize, inputs),
+            judging: Judging::new(ledger.capacity() as usize, inputs),
             bits: FlagBits {
                 private: bit(layout.pg_private),
                 swap_cache: bit(layout.pg_swapcache),
@@ -163,57 +128,33 @@ impl Collector {
             sampling: Sampling::default(),
             auditor: Auditor::default(),
             reconciler: Reconciler::default(),
-            recorder: None,
-            delivered: 0,
             book: Arc::default(),
             started,
             balance: Balance::default(),
             doubts: Doubts::default(),
             seeing: Seeing::new(&fixed.hooks, sys::awake()),
-            ended: HashMap::new(),
-            symbols: None,
-            since_symbols: SYMBOLS_EVERY,
+            ends: Ends::default(),
+            functions: Functions::default(),
         })
     }
 
     /// From now on samples go into a recording, too.
     pub(crate) fn record(&mut self, file: File) -> io::Result<()> {
-        self.recorder = Some(Recorder::begin(file, &self.fixed.head)?);
-        Ok(())
+        self.judging.record(file, &self.fixed.head)
     }
 
     /// Judges what the ring holds. Fails where it cannot be recorded.
     pub(crate) fn drain(&mut self, ring: &mut RingBuf<MapData>) -> io::Result<()> {
         loop {
-            let mut samples = Vec::new();
-            while samples.len() < BATCH
-                && let Some(bytes) = ring.next()
-            {
-                match bytemuck::try_pod_read_unaligned::<MkcleanSample>(&bytes) {
-                    Ok(sample) => samples.push(sample),
-                    Err(error) => warn!("a sample of {} bytes: {error}", bytes.len()),
-                }
-            }
+            let samples = judging::batch(ring);
             if samples.is_empty() {
                 return Ok(());
             }
             // After them: what was lost before any of them was sent is known now.
             self.tell_losses()?;
             for sample in &samples {
-                self.judge(sample)?;
+                self.judging.judge(sample, &mut self.auditor)?;
             }
-        }
-    }
-
-    fn judge(&mut self, sample: &MkcleanSample) -> io::Result<()> {
-        self.delivered += 1;
-        self.judge.judge(sample);
-        if contradicts(sample) {
-            self.auditor.suspect(folio_key(sample.folio));
-        }
-        match &mut self.recorder {
-            Some(recorder) => recorder.sample(sample),
-            None => Ok(()),
         }
     }
 
@@ -226,25 +167,12 @@ impl Collector {
             pages: self.doubts.lacking(&self.balance, now),
             at: opened_at(sys::since_boot().as_nanos() as u64),
         };
-        let before = self.judge.losses();
-        if (losses.samples, losses.pages) == (before.samples, before.pages) {
-            return Ok(());
-        }
-        debug!("lost so far: {losses:?}");
-        self.judge.lose(losses);
-        match &mut self.recorder {
-            Some(recorder) => recorder.losses(losses),
-            None => Ok(()),
-        }
+        self.judging.tell(losses)
     }
 
     fn note_losses(&mut self, totals: &CpuCounters, now: Duration) {
         let misses = self.programs.misses(totals.fallback_runs);
-        let unseen = Unseen {
-            of_pins: misses.of(|hook| family(hook) == Some(Family::Gup)),
-            of_all: misses.all(),
-            silences: self.seeing.looks(),
-        };
+        let unseen = Unseen::of(&misses, self.seeing.looks());
         self.doubts
             .note_losses(totals, unseen, &mut self.auditor, now);
     }
@@ -260,7 +188,7 @@ impl Collector {
         };
         self.seeing.look(&self.fixed.hooks, evidence, now);
         // Before anything is read: what is shown is no older than it says.
-        let at = [sys::since_boot(), since_1970()];
+        let at = [sys::since_boot(), sys::since_1970()];
         let before = self.counters.totals();
         let (is_changed, level) = self.add_up();
         let kernel = self.inspector.pins();
@@ -273,15 +201,23 @@ impl Collector {
         let totals = self.counters.totals();
         let mut calls = Calls::read(&self.calls);
         self.sampling
-            .observe(level, &outside(&totals), &totals.unmatched);
+            .observe(level, &sampling::outside(&totals), &totals.unmatched);
         let sums = self.adder.holdings().sums;
-        let passed_over = self.sampling.passed_over(&outside(&totals));
-        let names_changed =
-            self.directory
-                .refresh(&self.wanted(&calls), &self.owners, &self.inspector, now);
+        let passed_over = self.sampling.passed_over(&sampling::outside(&totals));
+        let names_changed = self.directory.refresh(
+            &wanted(self.adder.holdings(), &calls),
+            &self.owners,
+            &self.inspector,
+            now,
+        );
         calls.name(&self.directory);
         self.note_losses(&totals, now);
-        self.note_ends(now);
+        self.ends.note(
+            self.adder.holdings(),
+            &self.directory,
+            &mut self.auditor,
+            now,
+        );
         let look = Look {
             at: now,
             ledger: sums.pins + passed_over,
@@ -294,22 +230,28 @@ impl Collector {
             asleep: calls.pages,
         };
         self.balance = self.reconciler.look(&look);
-        let (auditor, reconciler) = (&mut self.auditor, &mut self.reconciler);
-        self.doubts
-            .note_difference(&mut self.balance, auditor, reconciler, now);
+        self.doubts.note_difference(
+            &mut self.balance,
+            &mut self.auditor,
+            &mut self.reconciler,
+            now,
+        );
         self.audit(calls.count > 0, sums.hints, now);
-        let suspects_changed = self.observe_suspects(now);
+        let present = self.ends.present(self.adder.holdings(), &self.auditor);
+        let suspects_changed = self.suspects.observe(now, &present);
         let pins = sums.pins + passed_over;
         let one_in = 1 << self.adder.from();
         let is_scaled = one_in > 1 || self.book.one_in != one_in;
         if is_changed || names_changed || suspects_changed || is_scaled {
             self.book = Arc::new(self.make_book(self.adder.holdings(), one_in, pins, &|_| true));
         }
-        self.adjust_level();
+        let folios = self.adder.holdings().sums.folios;
+        self.sampling
+            .adjust(&self.settings, folios, self.ledger.capacity());
         self.directory
             .registry
             .retire(&self.owners, &self.adder.owners().collect());
-        self.learn_symbols();
+        self.functions.learn(&mut self.directory.registry);
         let outstanding = Outstanding {
             pins,
             passed_over,
@@ -356,7 +298,9 @@ impl Collector {
         // Of what is that old, the pins are known of the sample only.
         let part =
             holdings.sums.sampled_pins as f64 / (everything.sums.sampled_pins as f64).max(1.0);
-        let passed_over = self.sampling.passed_over(&outside(&self.counters.totals()));
+        let passed_over = self
+            .sampling
+            .passed_over(&sampling::outside(&self.counters.totals()));
         let all = (self.adder.holdings().sums.pins + passed_over) as f64;
         let pins = (all * part.min(1.0)).round() as u64;
         let shows = |owner| !selection.suspects || !self.suspects.of(owner).is_empty();
@@ -380,43 +324,6 @@ impl Collector {
         Book::of(&sources, shows)
     }
 
-    /// What has to have a name.
-    fn wanted(&self, calls: &Calls) -> Wanted {
-        let mut wanted = Wanted {
-            callers: calls.callers(),
-            ..Wanted::default()
-        };
-        let shared = self.adder.holdings().shared.keys().flat_map(|it| &it.parts);
-        let shared = shared.map(|(holder, _)| (holder, 0));
-        let holders = self.adder.holdings().by_holder.iter();
-        for (holder, key) in holders.map(|(it, holding)| (it, holding.key)).chain(shared) {
-            wanted.owners.insert(holder.owner);
-            wanted.memcgs.insert(holder.memcg);
-            wanted.mappings.entry(holder.mapping).or_insert(key);
-        }
-        wanted
-    }
-
-    /// Whose process has ended: its pins are looked for in the kernel before it is suspected.
-    fn note_ends(&mut self, now: Duration) {
-        let owners: HashSet<u32> = self
-            .adder
-            .holdings()
-            .by_holder
-            .keys()
-            .map(|it| it.owner)
-            .filter(|it| self.directory.life(*it) == Life::Ended)
-            .collect();
-        self.ended.retain(|owner, _| owners.contains(owner));
-        for owner in owners {
-            self.ended.entry(owner).or_insert(now);
-        }
-        let is_unsettled = |since: &Duration| !self.auditor.has_settled_since(*since);
-        if self.ended.values().any(is_unsettled) {
-            self.auditor.hurry(now);
-        }
-    }
-
     fn audit(&mut self, calls_sleep: bool, hints: u64, now: Duration) {
         let directory = &self.directory;
         let around = Around {
@@ -430,51 +337,6 @@ impl Collector {
         };
         self.auditor.tick(ledger, around, now);
         self.auditor.clean_hints(ledger, hints, now);
-    }
-
-    fn observe_suspects(&mut self, now: Duration) -> bool {
-        let boot = sys::since_boot();
-        let mut present: HashMap<u32, Present> = HashMap::new();
-        for (holder, holding) in &self.adder.holdings().by_holder {
-            let oldest = boot.saturating_sub(Duration::from_nanos(holding.since_ns));
-            let ended = self.ended.get(&holder.owner);
-            let owner = present.entry(holder.owner).or_insert(Present {
-                pins: 0,
-                oldest,
-                is_dead: ended.is_some_and(|it| self.auditor.has_settled_since(*it)),
-            });
-            owner.pins += holding.pins;
-            owner.oldest = owner.oldest.max(oldest);
-        }
-        self.suspects.observe(now, &present)
-    }
-
-    fn adjust_level(&self) {
-        let level = self.settings.level();
-        let folios = self.adder.holdings().sums.folios;
-        let Some(to) = self.sampling.lower(folios, self.ledger.capacity()) else {
-            return;
-        };
-        if self.settings.lower(level) {
-            info!("the ledger has room: it keeps one folio in {}", 1_u64 << to);
-        }
-    }
-
-    /// Reads the kernel's list of functions when there are addresses that it has no name for.
-    fn learn_symbols(&mut self) {
-        self.since_symbols = self.since_symbols.saturating_add(1);
-        if let Some(reading) = self.symbols.take_if(|it| it.is_finished()) {
-            match reading.join() {
-                Ok(Ok(symbols)) => self.directory.registry.learn_symbols(symbols),
-                Ok(Err(error)) => warn!("call paths have no names: /proc/kallsyms: {error}"),
-                Err(_panic) => warn!("call paths have no names: reading them failed"),
-            }
-        }
-        let is_due = self.since_symbols >= SYMBOLS_EVERY && self.symbols.is_none();
-        if is_due && self.directory.registry.wants_symbols() {
-            self.since_symbols = 0;
-            self.symbols = Some(std::thread::spawn(Symbols::read));
-        }
     }
 
     fn snapshot(
@@ -509,37 +371,13 @@ impl Collector {
             suspects: BTreeMap::from(suspects),
             hold_times: self.directory.registry.hold_times(),
             owners: self.directory.registry.count(),
-            delivered: self.delivered,
-            findings: Arc::new(self.judge.findings()),
+            delivered: self.judging.delivered(),
+            findings: Arc::new(self.judging.findings()),
         }
     }
 
     /// Ends the recording, if there is one.
     pub(crate) fn finish(&mut self) -> io::Result<()> {
-        match self.recorder.take() {
-            Some(recorder) => recorder.finish(),
-            None => Ok(()),
-        }
+        self.judging.finish()
     }
-}
-
-fn since_1970() -> Duration {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.unwrap_or_default()
-}
-
-/// Pages that the probes saw pinned and released, together.
-fn moved(totals: &CpuCounters) -> u64 {
-    totals
-        .pages_pinned
-        .wrapping_add(totals.pages_unpinned)
-        .wrapping_add(totals.pages_rolled_back)
-}
-
-fn outside(totals: &CpuCounters) -> [i64; probe_abi::STRATA] {
-    totals.passed_over.map(u64::cast_signed)
-}
-
-fn family(hook: &str) -> Option<Family> {
-    HOOKS.iter().find(|it| it.name == hook).map(|it| it.family)
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hooks::Family;
 use log::info;
 use probe_abi::{CpuCounters, Lost};
 
@@ -9,6 +10,7 @@ use super::{
     auditor::Auditor,
     reconcile::{Balance, Reconciler},
 };
+use crate::kernel::attach::Misses;
 
 /// Writeback comes to a folio within so long of its becoming dirty (`dirty_expire_centisecs`,
 /// `dirty_writeback_centisecs`): by then a walk has settled what an evicted tombstone told.
@@ -36,6 +38,18 @@ pub(crate) struct Unseen {
     pub(crate) of_all: u64,
     /// Looks at which a hook was silent.
     pub(crate) silences: u64,
+}
+
+impl Unseen {
+    /// What was missed, and at how many looks a hook was silent.
+    pub(crate) fn of(misses: &Misses, silences: u64) -> Self {
+        let takes = |hook: &str| hooks::hook(hook).is_some_and(|it| it.family == Family::Gup);
+        Self {
+            of_pins: misses.of(takes),
+            of_all: misses.all(),
+            silences,
+        }
+    }
 }
 
 /// What the ledger may lack.

@@ -9,7 +9,17 @@
 
 use std::time::Duration;
 
+use probe_abi::CpuCounters;
+
 use crate::kernel::vmstat::PinCounts;
+
+/// Pages that the probes saw pinned and released, together.
+pub(crate) fn moved(totals: &CpuCounters) -> u64 {
+    totals
+        .pages_pinned
+        .wrapping_add(totals.pages_unpinned)
+        .wrapping_add(totals.pages_rolled_back)
+}
 
 /// One look at both balances.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,7 +1,10 @@
 //! When the ledger is full it keeps a sample of folios: which strata of it are
 //! complete, when it may keep more again, and what the sample says of the whole.
 
-use probe_abi::STRATA;
+use log::info;
+use probe_abi::{CpuCounters, STRATA};
+
+use crate::kernel::maps::Settings;
 
 /// 1.96 standard deviations: a normal estimate is off by more once in twenty.
 const DEVIATIONS: f64 = 1.96;
@@ -36,6 +39,11 @@ impl Default for Sampling {
 /// Pages that are pinned and not in the ledger, by stratum; negative where more were
 /// released than the probes saw pinned.
 pub(crate) type Outside = [i64; STRATA];
+
+/// By the probes' totals.
+pub(crate) fn outside(totals: &CpuCounters) -> Outside {
+    totals.passed_over.map(u64::cast_signed)
+}
 
 /// The first stratum that is kept at a level.
 pub(crate) fn passed_over_below(level: u64) -> usize {
@@ -95,6 +103,17 @@ impl Sampling {
     /// there is.
     pub(crate) fn from(&self) -> usize {
         self.complete_from().unwrap_or(STRATA - 1)
+    }
+
+    /// Has the probes keep more again, if all folios that are pinned would now fit.
+    pub(crate) fn adjust(&self, settings: &Settings, folios: u64, slots: u64) {
+        let level = settings.level();
+        let Some(to) = self.lower(folios, slots) else {
+            return;
+        };
+        if settings.lower(level) {
+            info!("the ledger has room: it keeps one folio in {}", 1_u64 << to);
+        }
     }
 
     /// The level to go down to, if all folios that are pinned would now fit.

@@ -23,7 +23,7 @@ use hook::{attach_hook, programs_of};
 use hooks::{Entries, Feeds, Need, NoHook, entries};
 use kprobes::Kprobes;
 use loading::Loader;
-pub(crate) use misses::{CountedRuns, Programs};
+pub(crate) use misses::{CountedRuns, Misses, Programs};
 use object::{Object, array, missing, unusable};
 pub(crate) use object::{Sizes, Wanted, kernel_btf};
 pub(crate) use verify::load_all;

@@ -26,6 +26,11 @@ pub(crate) fn awake() -> Duration {
     read(ClockId::Monotonic)
 }
 
+/// The time of day, since 1970.
+pub(crate) fn since_1970() -> Duration {
+    read(ClockId::Realtime)
+}
+
 fn read(clock: ClockId) -> Duration {
     let now = clock_gettime(clock);
     Duration::new(

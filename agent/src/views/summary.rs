@@ -47,7 +47,7 @@ fn text(now: &Snapshot, ran: Duration) -> String {
         .into_iter()
         .map(|it| format!("{} {}", now.audited.of(it), it.name()))
         .collect();
-    line(format!("  put right    {}", repaired.join(", ")));
+    line(format!("  repaired     {}", repaired.join(", ")));
     line(format!(
         "  mkclean      {} walks: {} unmapped, {} settled, {} sampled",
         totals.walks.iter().sum::<u64>(),

@@ -28,8 +28,8 @@ pub(crate) struct Thread {
     /// The page array to be filled, or the folio itself for `folio_add_pin*()`, where
     /// the entry of the call was seen.
     pub(crate) pages: u64,
-    /// Whether it is where the kernel may give pins back itself; see `undo`.
-    pub(crate) undoes: u64,
+    /// Whether it is where the kernel may roll pins back itself; see `rollback`.
+    pub(crate) rolls_back: u64,
     /// `gup_flags`.
     pub(crate) flags: u32,
     /// The owner of the last call, and its record's tag then.

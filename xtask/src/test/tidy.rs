@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use crate::{paths, process};
 
 /// Longer than this, a file holds more than one idea.
-const MOST_LINES: usize = 450;
+const MOST_LINES: usize = 400;
 
 /// Fails with every rule that is broken, and where.
 pub(super) fn check() -> anyhow::Result<()> {

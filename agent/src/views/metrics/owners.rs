@@ -135,7 +135,7 @@ pub(super) const OWNERS: &[Metric] = &[
     ),
     counter(
         "repaired_total",
-        "References that the ledger's audit put right, by cause: pins taken off whose release was \
+        "References that the audit repaired in the ledger, by cause: pins taken off whose release was \
          not seen (release_missed), pins entered that were not seen (pin_missed), plain references \
          taken off whose release no hook sees (reference_gone).",
         |it, out| {

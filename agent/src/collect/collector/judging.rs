@@ -1,0 +1,98 @@
+//! Samples: out of the ring, to the judge, and into the recording if there is one.
+
+use std::{fs::File, io};
+
+use aya::maps::{MapData, RingBuf};
+use log::{debug, warn};
+use probe_abi::{MkcleanSample, folio_key};
+use verdicts::{Findings, Inputs, Judge, Losses, contradicts, recording};
+
+use crate::collect::{auditor::Auditor, recorder::Recorder};
+
+/// Samples that are judged together.
+const BATCH: usize = 4096;
+
+/// What samples come to.
+pub(super) struct Judging {
+    judge: Judge,
+    recorder: Option<Recorder>,
+    delivered: u64,
+}
+
+impl Judging {
+    pub(super) fn new(folios: usize, inputs: Inputs) -> Self {
+        Self {
+            judge: Judge::new(folios, inputs),
+            recorder: None,
+            delivered: 0,
+        }
+    }
+
+    /// From now on samples go into a recording, too.
+    pub(super) fn record(&mut self, file: File, head: &recording::Head) -> io::Result<()> {
+        self.recorder = Some(Recorder::begin(file, head)?);
+        Ok(())
+    }
+
+    /// A folio of which ledger and kernel say different things is to be audited.
+    pub(super) fn judge(
+        &mut self,
+        sample: &MkcleanSample,
+        auditor: &mut Auditor,
+    ) -> io::Result<()> {
+        self.delivered += 1;
+        self.judge.judge(sample);
+        if contradicts(sample) {
+            auditor.suspect(folio_key(sample.folio));
+        }
+        match &mut self.recorder {
+            Some(recorder) => recorder.sample(sample),
+            None => Ok(()),
+        }
+    }
+
+    /// What was lost so far, if it is more than before.
+    pub(super) fn tell(&mut self, losses: Losses) -> io::Result<()> {
+        let before = self.judge.losses();
+        if (losses.samples, losses.pages) == (before.samples, before.pages) {
+            return Ok(());
+        }
+        debug!("lost so far: {losses:?}");
+        self.judge.lose(losses);
+        match &mut self.recorder {
+            Some(recorder) => recorder.losses(losses),
+            None => Ok(()),
+        }
+    }
+
+    /// Samples that came.
+    pub(super) const fn delivered(&self) -> u64 {
+        self.delivered
+    }
+
+    pub(super) fn findings(&self) -> Findings {
+        self.judge.findings()
+    }
+
+    /// Ends the recording, if there is one.
+    pub(super) fn finish(&mut self) -> io::Result<()> {
+        match self.recorder.take() {
+            Some(recorder) => recorder.finish(),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Some of what the ring holds; nothing where it is empty.
+pub(super) fn batch(ring: &mut RingBuf<MapData>) -> Vec<MkcleanSample> {
+    let mut samples = Vec::new();
+    while samples.len() < BATCH
+        && let Some(bytes) = ring.next()
+    {
+        match bytemuck::try_pod_read_unaligned::<MkcleanSample>(&bytes) {
+            Ok(sample) => samples.push(sample),
+            Err(error) => warn!("a sample of {} bytes: {error}", bytes.len()),
+        }
+    }
+    samples
+}

@@ -1,0 +1,31 @@
+//! What the collector works with.
+
+use std::time::Duration;
+
+use probe_abi::Layout;
+
+use crate::{
+    collect::hooks::Hook,
+    kernel::{
+        attach::Programs,
+        inspect::Inspector,
+        maps::{CallTable, Counters, LedgerView, OwnerTable, Settings},
+    },
+};
+
+/// What the collector works with.
+pub(crate) struct Parts {
+    pub(crate) hooks: Vec<Hook>,
+    pub(crate) self_test: Duration,
+    pub(crate) layout: Layout,
+    pub(crate) counters: Counters,
+    pub(crate) ledger: LedgerView,
+    pub(crate) owners: OwnerTable,
+    pub(crate) calls: CallTable,
+    pub(crate) inspector: Inspector,
+    pub(crate) settings: Settings,
+    pub(crate) programs: Programs,
+    pub(crate) longterm_flag: Option<u32>,
+    /// Pins count as old after this.
+    pub(crate) old_after: Duration,
+}
