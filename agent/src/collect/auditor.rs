@@ -36,6 +36,9 @@ const MOST_SUSPECTED: usize = 1 << 14;
 const MANY_HINTS: u64 = 64;
 const HINTS_EVERY: Duration = Duration::from_secs(60);
 
+/// Repairs are logged no more often.
+const TOLD_EVERY: Duration = Duration::from_secs(60);
+
 /// What the audit did so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Audited {
@@ -80,6 +83,9 @@ pub(crate) struct Auditor {
     /// Folios that others have asked to look at.
     suspected: HashSet<u64>,
     hints_cleaned: Duration,
+    /// What was told of repairs, and when.
+    told: [u64; Cause::ALL.len()],
+    told_at: Option<Duration>,
 }
 
 impl Auditor {
@@ -148,6 +154,7 @@ impl Auditor {
         if self.next >= buckets {
             self.end(now);
         }
+        self.tell(now);
     }
 
     /// Folios with slots from the next bucket on, as many as are asked for at once.
@@ -205,18 +212,26 @@ impl Auditor {
         }
         let mut amendments: Vec<Amendment> = repairs.iter().map(|it| it.amendment).collect();
         inspector.amend(&mut amendments);
-        let before = self.audited.repaired;
         for (repair, amendment) in repairs.iter().zip(&amendments) {
             if let Some(cause) = repair.cause {
                 self.audited.repaired[cause as usize] += amendment.done;
             }
         }
+    }
+
+    /// Tells what was repaired since it was told last, once a minute at most.
+    fn tell(&mut self, now: Duration) {
+        if self.told_at.is_some_and(|it| now < it + TOLD_EVERY) {
+            return;
+        }
         for cause in [Cause::ReleaseMissed, Cause::PinMissed] {
-            let n = self.audited.of(cause) - before[cause as usize];
+            let n = self.audited.of(cause) - self.told[cause as usize];
             if n > 0 {
                 info!("the ledger was repaired: {n} pins, {}", cause.name());
+                self.told_at = Some(now);
             }
         }
+        self.told = self.audited.repaired;
     }
 
     /// Takes away hints that lead nowhere, if there are many: with them every release of such a

@@ -30,7 +30,9 @@ pub(crate) fn gather() -> Result<Facts, AgentError> {
         .map(|candidate| candidate.symbol)
         .collect();
     let btf = btf::KernelBtf::open(Path::new(BTF))?;
-    let symbols = symbols::addresses(&names, SYMBOLS)?;
+    let data = [SYMBOLS, &[preemption::MODE]].concat();
+    let mut symbols = symbols::addresses(&names, &data)?;
+    let mode = symbols.remove(preemption::MODE);
     let traceable = symbols::traceable();
     let forbidden = symbols::kprobe_blacklist();
     let mut functions = BTreeMap::new();
@@ -83,7 +85,7 @@ pub(crate) fn gather() -> Result<Facts, AgentError> {
             facts.enumerators.insert((*enumerator).to_owned(), value);
         }
     }
-    facts.preemptible = preemption::preemptible(btf.enumerator(preemption::LAZY).is_some());
+    facts.preemptible = preemption::preemptible(mode.map(|it| it.start).filter(|it| *it != 0));
     Ok(facts)
 }
 

@@ -55,7 +55,7 @@ impl<T: Pod> Question<T> {
     }
 
     fn run(&self, arguments: [u64; 3]) -> io::Result<()> {
-        bpf::run_once(&self.program, &arguments)
+        bpf::run_once(&self.program, &arguments).map(drop)
     }
 
     /// Has each of the values dealt with, as many at once as the array holds.

@@ -104,13 +104,22 @@ pub(crate) fn link_perf_event(program: impl AsFd, event: impl AsFd) -> io::Resul
     descriptor(bpf_cmd::BPF_LINK_CREATE, &mut attributes)
 }
 
-/// Runs a program of a raw tracepoint once, with these words as its arguments (Linux 5.10).
-pub(crate) fn run_once(program: impl AsFd, arguments: &[u64]) -> io::Result<()> {
+/// Loads a program for a raw tracepoint, to be run by [`run_once`].
+pub(crate) fn load_raw_tracepoint(instructions: &[u64]) -> io::Result<OwnedFd> {
+    let kind = bpf_prog_type::BPF_PROG_TYPE_RAW_TRACEPOINT;
+    load(instructions, kind, |_| {})
+}
+
+/// Runs a program of a raw tracepoint once, with these words as its arguments, and gives what it
+/// returned (Linux 5.10).
+pub(crate) fn run_once(program: impl AsFd, arguments: &[u64]) -> io::Result<u32> {
     let mut attributes = bpf_attr::zeroed();
     attributes.test.prog_fd = number(program.as_fd());
     attributes.test.ctx_size_in = size_of_val(arguments) as u32;
     attributes.test.ctx_in = arguments.as_ptr() as u64;
-    bpf(bpf_cmd::BPF_PROG_TEST_RUN, &mut attributes).map(drop)
+    bpf(bpf_cmd::BPF_PROG_TEST_RUN, &mut attributes)?;
+    // SAFETY: the part of the union that the command fills, plain integers.
+    Ok(unsafe { attributes.test.retval })
 }
 
 /// What the kernel says of a program.
