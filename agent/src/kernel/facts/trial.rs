@@ -42,5 +42,6 @@ pub(super) fn read_kernel(address: u64) -> io::Result<u32> {
         UNREADABLE[0],
         UNREADABLE[1],
     ])?;
-    bpf::run_once(&program, &[])
+    // A program that has no arguments is refused.
+    bpf::run_once(&program, &[0])
 }
