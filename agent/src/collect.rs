@@ -8,6 +8,7 @@ mod auditor;
 mod book;
 mod calls;
 mod collector;
+mod doubts;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod holdings;
@@ -15,6 +16,7 @@ mod hooks;
 mod reconcile;
 mod recorder;
 mod sampling;
+mod seeing;
 mod snapshot;
 mod thread;
 

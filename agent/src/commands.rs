@@ -3,6 +3,7 @@
 mod ask;
 mod cli;
 mod doctor;
+mod documents;
 mod failure;
 mod pins;
 mod record;
@@ -30,6 +31,7 @@ pub fn main() -> ExitCode {
         Command::Verdicts(options) => verdicts::verdicts(options),
         Command::Doctor(options) => doctor::doctor(options),
         Command::Verify => verify::verify(),
+        Command::Documents(options) => documents::documents(options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

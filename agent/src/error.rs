@@ -24,6 +24,12 @@ pub(crate) enum AgentError {
         why: Option<String>,
     },
 
+    #[error(
+        "this process may open {allowed} files, and {needed} are needed for the probes and whoever \
+         asks; raise the limit (LimitNOFILE={needed} of a service, `ulimit -n {needed}` of a shell)"
+    )]
+    TooFewFiles { allowed: u64, needed: u64 },
+
     #[error(transparent)]
     NoHook(#[from] NoHook),
 

@@ -3,8 +3,11 @@
 
 pub(crate) mod attach;
 pub(crate) mod facts;
+pub(crate) mod ftrace;
 pub(crate) mod inspect;
+mod jit;
 pub(crate) mod kallsyms;
+pub(crate) mod limits;
 pub(crate) mod maps;
 pub(crate) mod process;
 pub(crate) mod sys;

@@ -56,7 +56,7 @@ impl From<Seen<bool>> for Flag {
                 | Missing::NoHook
                 | Missing::Lost
                 | Missing::Unreadable
-                | Missing::Untracked,
+                | Missing::NotInLedger,
             ) => Self::Unknown,
         }
     }
@@ -65,6 +65,11 @@ impl From<Seen<bool>> for Flag {
 /// The flags of all estimators for one folio, in 16 bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Flags(u16);
+
+const _: () = assert!(
+    2 * Estimator::COUNT <= u16::BITS as usize,
+    "one more estimator takes a wider word here"
+);
 
 impl Flags {
     /// For a folio that nobody can have pinned yet.

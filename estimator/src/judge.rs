@@ -211,7 +211,7 @@ fn disagreement(before: Flag, seen: &Observations) -> Doubt {
         return Doubt::Unseen(missing);
     }
     match before {
-        Flag::Unknown => Doubt::Unseen(Missing::Untracked),
+        Flag::Unknown => Doubt::Unseen(Missing::NotInLedger),
         Flag::Clear | Flag::Set => Doubt::Ambiguous,
     }
 }

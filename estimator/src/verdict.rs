@@ -16,8 +16,8 @@ pub enum Missing {
     Lost,
     /// The kernel's memory could not be read.
     Unreadable,
-    /// The ledger does not follow this folio: sampled out, or pinned before the agent started.
-    Untracked,
+    /// The ledger does not have this folio: it is passed over, or was pinned before the agent started.
+    NotInLedger,
 }
 
 impl Missing {
@@ -27,7 +27,7 @@ impl Missing {
         Self::NoHook,
         Self::Lost,
         Self::Unreadable,
-        Self::Untracked,
+        Self::NotInLedger,
     ];
 
     /// The stable name.
@@ -38,7 +38,7 @@ impl Missing {
             Self::NoHook => "no_hook",
             Self::Lost => "lost",
             Self::Unreadable => "unreadable",
-            Self::Untracked => "untracked",
+            Self::NotInLedger => "not_in_ledger",
         }
     }
 }
@@ -67,7 +67,7 @@ impl Doubt {
         Self::Unseen(Missing::NoHook),
         Self::Unseen(Missing::Lost),
         Self::Unseen(Missing::Unreadable),
-        Self::Unseen(Missing::Untracked),
+        Self::Unseen(Missing::NotInLedger),
         Self::Contradiction,
         Self::Ambiguous,
         Self::Misanswered,

@@ -200,7 +200,7 @@ fn zap_at_an_unknown_moment_of_the_walk_is_ambiguous_only_where_it_decides() {
 fn unknown_flag_matters_only_when_the_counts_differ() {
     check(&MAPCOUNT, Flag::Unknown, QUIET, NOT_PINNED);
     let judged = judge(Estimator::TwoWalk, Flag::Unknown, &PINNED);
-    assert_eq!(judged.verdict, unseen(Missing::Untracked));
+    assert_eq!(judged.verdict, unseen(Missing::NotInLedger));
     assert_eq!(judged.flag_after, Flag::Unknown);
     // `simple` does not look at the flag.
     assert_eq!(

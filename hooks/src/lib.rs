@@ -23,6 +23,6 @@ pub use facts::{Facts, Function, Methods, Range, SURE_ARGUMENTS, Support};
 pub use hook::{At, Candidate, Context, Family, Feeds, Hook, Need};
 pub use layout::{ENUMERATORS, LayoutError, MEMBERS, SIZES, SYMBOLS, layout};
 pub use plan::{NoHook, Obstacle, Step, fatal, obstacle, plan};
-pub use programs::{Entries, calls_nest, entries, is_fallback, program_names};
+pub use programs::{Entries, calls_nest, entries, is_fallback, most_programs, program_names};
 pub use prototype::{Argument, Prototype};
 pub use reject::Reject;

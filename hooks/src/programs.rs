@@ -74,6 +74,22 @@ pub fn program_names(candidate: &Candidate, method: Method, entries: Entries) ->
         .collect()
 }
 
+/// How many programs the steps take at most, attached as each likes best.
+#[must_use]
+pub fn most_programs(steps: &[Step]) -> u64 {
+    let of = |(candidate, methods): &(&'static Candidate, Vec<Method>)| {
+        let programs = methods.iter();
+        programs
+            .map(|it| program_names(candidate, *it, Entries::Needed).len())
+            .max()
+            .unwrap_or(0)
+    };
+    let most = steps
+        .iter()
+        .map(|it| it.usable.iter().map(of).max().unwrap_or(0) as u64);
+    most.sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

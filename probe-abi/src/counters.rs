@@ -37,7 +37,7 @@ pub struct CpuCounters {
     /// Pins less releases that are not in the ledger, by [`crate::stratum`]:
     /// of folios outside the sample, and of those that found no slot. Wraps, so
     /// that the sum over all CPUs is right.
-    pub untracked: [u64; STRATA],
+    pub passed_over: [u64; STRATA],
     /// Releases that the ledger did not hold, by stratum; in pages. Where the ledger has
     /// all of a stratum, they are of pins from before the start, or of a pin that was
     /// not seen.
@@ -51,7 +51,7 @@ pub struct CpuCounters {
     /// How many.
     pub nested_height: u64,
     /// Up to the end of the line.
-    pub reserved: [u64; 5],
+    pub reserved: [u64; 4],
 }
 
 /// Room for calls on top of one another; a power of two.
@@ -74,7 +74,7 @@ impl WalkKind {
     pub const SAMPLED: usize = 2;
     /// Of a folio outside the ledger's sample: what holds it is not known, and
     /// it is not judged.
-    pub const UNTRACKED: usize = 3;
+    pub const PASSED_OVER: usize = 3;
 }
 
 /// Causes of loss; index [`CpuCounters::lost`].
@@ -109,8 +109,11 @@ impl Lost {
     /// A tombstone had to make room: that its folio was GUPed is forgotten; counted in
     /// folios.
     pub const TOMBSTONES: usize = 10;
+    /// A hook saw nothing of what it has to see: function tracing is switched off, or its probe was
+    /// taken away; in looks at it, counted by the agent and never by the probes.
+    pub const HOOK_SILENT: usize = 11;
     /// Number of causes.
-    pub const COUNT: usize = 11;
+    pub const COUNT: usize = 12;
     /// Label values, in the order of the indexes.
     pub const NAMES: [&'static str; Self::COUNT] = [
         "ring_full",
@@ -124,6 +127,7 @@ impl Lost {
         "hook_missed",
         "owners_full",
         "tombstones_evicted",
+        "hook_silent",
     ];
 }
 

@@ -12,10 +12,7 @@ use probe_abi::{ABSENT, CpuCounters, Lost};
 
 use crate::{
     book::counters,
-    booking::{
-        pages::{self, Act},
-        small::Small,
-    },
+    booking::{pages, run::Act, small::Small},
     kernel::{
         args::Args,
         folio::{MAPPING_ANON, page_bytes},

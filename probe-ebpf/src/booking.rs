@@ -2,4 +2,5 @@
 //! references on one folio is entered, or taken out.
 
 pub(crate) mod pages;
+pub(crate) mod run;
 pub(crate) mod small;

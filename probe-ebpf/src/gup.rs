@@ -18,10 +18,7 @@ use crate::{
         identify::{Found, identify, settle},
         threads::{self, Thread},
     },
-    booking::{
-        pages::{self, Act},
-        small,
-    },
+    booking::{pages, run::Act, small},
     kernel::{
         args::{Args, returned},
         interrupt::in_interrupt,

@@ -53,7 +53,7 @@ fn enter(ctx: &(impl Args + EbpfContext)) -> u32 {
         return 0;
     }
     if !ledger::keeps(folio_key(folio.address), settings::level()) {
-        counters::walk(WalkKind::UNTRACKED);
+        counters::walk(WalkKind::PASSED_OVER);
         walks::pass_over(tid);
         return 0;
     }

@@ -14,10 +14,7 @@ use crate::{
         counters,
         threads::{self, Thread},
     },
-    booking::{
-        pages::{self, Act},
-        small::Small,
-    },
+    booking::{pages, run::Act, small::Small},
     fallback,
     kernel::{args::Args, interrupt::in_interrupt, typed::Typed},
     rollback,

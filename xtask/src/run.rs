@@ -32,8 +32,8 @@ exec pinscope run \"$@\"";
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// End by itself after this time (30s, 5m), with a summary
-    #[arg(long = "for", value_name = "TIME")]
-    at_most: Option<String>,
+    #[arg(long, value_name = "TIME")]
+    duration: Option<String>,
     /// Run in the lab, on this kernel; `cargo xtask lab list` shows them
     #[arg(long, value_name = "SERIES")]
     kernel: Option<String>,
@@ -109,8 +109,8 @@ fn why_not_here(options: &Options) -> anyhow::Result<Option<String>> {
 
 fn agent_arguments(options: &Options) -> Vec<String> {
     let mut arguments = attach(options);
-    if let Some(time) = &options.at_most {
-        arguments.extend(["--for".to_owned(), time.clone()]);
+    if let Some(time) = &options.duration {
+        arguments.extend(["--duration".to_owned(), time.clone()]);
     }
     arguments.extend(options.agent.iter().cloned());
     arguments

@@ -170,3 +170,16 @@ impl Report {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::KERNELS;
+    use crate::paths;
+
+    #[test]
+    fn the_readme_names_the_kernels_that_every_change_is_tested_on() {
+        let readme = std::fs::read_to_string(paths::root().join("README.md")).unwrap();
+        let sentence = format!("stock {} kernels", KERNELS.join(" and "));
+        assert!(readme.contains(&sentence), "not there: {sentence}");
+    }
+}

@@ -20,11 +20,13 @@ use super::{
     auditor::{self, Auditor},
     book::{Book, Sources},
     calls::Calls,
+    doubts::{Doubts, Unseen},
     holdings::{Adder, Holdings, held_since},
     hooks::Hook,
     reconcile::{Balance, Look, Reconciler},
     recorder::{self, Recorder},
     sampling::{self, Sampling},
+    seeing::Seeing,
     snapshot::{Fixed, Outstanding, Snapshot},
 };
 use crate::{
@@ -43,6 +45,7 @@ use crate::{
         suspects::{Present, Reason, Suspects},
         symbols::Symbols,
     },
+    selftest::Evidence,
 };
 
 /// What the collector works with.
@@ -77,20 +80,6 @@ const BATCH: usize = 4096;
 /// A module's functions get their names so many seconds later at most.
 const SYMBOLS_EVERY: u32 = 10;
 
-/// Writeback comes to a folio within so long of its becoming dirty (`dirty_expire_centisecs`,
-/// `dirty_writeback_centisecs`): by then a walk has settled what an evicted tombstone told.
-const TOMBSTONES_TOUCH: Duration = Duration::from_secs(60);
-
-/// Causes of loss after which the ledger may lack pins.
-const PIN_LOSSES: [usize; 6] = [
-    Lost::LEDGER_FULL,
-    Lost::UNREADABLE,
-    Lost::THREADS_FULL,
-    Lost::RETURN_MISSED,
-    Lost::TRUNCATED,
-    Lost::CONTENDED,
-];
-
 pub(crate) struct Collector {
     fixed: Arc<Fixed>,
     counters: Counters,
@@ -115,28 +104,10 @@ pub(crate) struct Collector {
     started: PinCounts,
     balance: Balance,
     doubts: Doubts,
+    seeing: Seeing,
     ended: HashMap<u32, Duration>,
     symbols: Option<JoinHandle<io::Result<Symbols>>>,
     since_symbols: u32,
-}
-
-/// What the ledger may lack.
-#[derive(Debug, Default)]
-struct Doubts {
-    /// What was lost of pins when all was last accounted for.
-    settled: u64,
-    /// What was lost when it was last looked at, and when that had grown.
-    lost: u64,
-    grew: Duration,
-    /// Runs that the kernel skipped, of releases too.
-    missed: u64,
-    /// Tombstones evicted, and when that had grown.
-    tombstones: u64,
-    evicted: Duration,
-    /// For how many looks there has been the same difference, and since when.
-    difference: i64,
-    looks: u32,
-    since: Duration,
 }
 
 impl Collector {
@@ -170,9 +141,10 @@ impl Collector {
             ledger_slots: ledger.capacity(),
             owners_limit: owners.capacity(),
         };
+        let fixed = Arc::new(fixed);
         let bit = |it: u32| if it == ABSENT { u32::MAX } else { it };
         Ok(Self {
-            fixed: Arc::new(fixed),
+            fixed: Arc::clone(&fixed),
             judge: Judge::new(ledger.capacity() as usize, inputs),
             bits: FlagBits {
                 private: bit(layout.pg_private),
@@ -197,6 +169,7 @@ impl Collector {
             started,
             balance: Balance::default(),
             doubts: Doubts::default(),
+            seeing: Seeing::new(&fixed.hooks, sys::awake()),
             ended: HashMap::new(),
             symbols: None,
             since_symbols: SYMBOLS_EVERY,
@@ -248,18 +221,9 @@ impl Collector {
         let totals = self.counters.totals();
         let now = sys::awake();
         self.note_losses(&totals, now);
-        let tombstones = if now < self.doubts.evicted + TOMBSTONES_TOUCH {
-            self.doubts.tombstones
-        } else {
-            0
-        };
-        let lacking = self.balance.preexisting
-            + self.balance.difference.min(0).unsigned_abs()
-            + (self.doubts.lost - self.doubts.settled)
-            + tombstones;
         let losses = Losses {
             samples: totals.lost[Lost::RING_FULL],
-            pages: lacking,
+            pages: self.doubts.lacking(&self.balance, now),
             at: opened_at(sys::since_boot().as_nanos() as u64),
         };
         let before = self.judge.losses();
@@ -274,28 +238,27 @@ impl Collector {
         }
     }
 
-    /// Takes note of what was lost, and has the ledger audited when it may be wrong for it.
     fn note_losses(&mut self, totals: &CpuCounters, now: Duration) {
         let misses = self.programs.misses(totals.fallback_runs);
-        let of_pins = misses.of(|hook| family(hook) == Some(Family::Gup));
-        let lost = PIN_LOSSES.iter().map(|it| totals.lost[*it]).sum::<u64>() + of_pins;
-        if lost != self.doubts.lost {
-            self.doubts.lost = lost;
-            self.doubts.grew = now;
-        }
-        if totals.lost[Lost::TOMBSTONES] != self.doubts.tombstones {
-            self.doubts.tombstones = totals.lost[Lost::TOMBSTONES];
-            self.doubts.evicted = now;
-        }
-        if misses.all() != self.doubts.missed {
-            self.doubts.missed = misses.all();
-            self.auditor.hurry(now);
-        }
+        let unseen = Unseen {
+            of_pins: misses.of(|hook| family(hook) == Some(Family::Gup)),
+            of_all: misses.all(),
+            silences: self.seeing.looks(),
+        };
+        self.doubts
+            .note_losses(totals, unseen, &mut self.auditor, now);
     }
 
     /// Brings everything up to date: a second has passed.
     pub(crate) fn tick(&mut self) -> Result<Snapshot, AgentError> {
         let now = sys::awake();
+        let evidence = Evidence {
+            counters: &self.counters,
+            ledger: &self.ledger,
+            owners: &self.owners,
+            inspector: &self.inspector,
+        };
+        self.seeing.look(&self.fixed.hooks, evidence, now);
         // Before anything is read: what is shown is no older than it says.
         let at = [sys::since_boot(), since_1970()];
         let before = self.counters.totals();
@@ -331,7 +294,9 @@ impl Collector {
             asleep: calls.pages,
         };
         self.balance = self.reconciler.look(&look);
-        self.note_difference(now);
+        let (auditor, reconciler) = (&mut self.auditor, &mut self.reconciler);
+        self.doubts
+            .note_difference(&mut self.balance, auditor, reconciler, now);
         self.audit(calls.count > 0, sums.hints, now);
         let suspects_changed = self.observe_suspects(now);
         let pins = sums.pins + passed_over;
@@ -452,46 +417,6 @@ impl Collector {
         }
     }
 
-    /// Has the ledger audited when its balance stays off; and ends doubts when all is well.
-    fn note_difference(&mut self, now: Duration) {
-        /// Looks after which a difference is no accident.
-        const STAYS: u32 = 2;
-        let difference = self.balance.difference;
-        if difference != self.doubts.difference {
-            self.doubts.difference = difference;
-            self.doubts.looks = 0;
-            self.doubts.since = now;
-        }
-        self.doubts.looks = self.doubts.looks.saturating_add(1);
-        let is_clean = self.auditor.is_clean_since(self.doubts.since);
-        if difference != 0 && self.doubts.looks >= STAYS && !is_clean {
-            self.auditor.hurry(now);
-        }
-        let lost = self.doubts.lost;
-        if !self.balance.is_exact || lost == self.doubts.settled {
-            return;
-        }
-        let is_clean = self
-            .auditor
-            .is_clean_since(self.doubts.grew.max(self.doubts.since));
-        if !is_clean {
-            self.auditor.hurry(now);
-            return;
-        }
-        // Every folio of the ledger is as the kernel has it: what it counts beyond them was
-        // pinned in the calls that were missed, nobody knows by whom.
-        if difference < 0 {
-            let n = difference.unsigned_abs();
-            info!("{n} pins were not seen and are nobody's");
-            self.reconciler.settle();
-            self.balance.preexisting += n;
-            self.balance.difference = 0;
-        }
-        if self.balance.difference == 0 {
-            self.doubts.settled = lost;
-        }
-    }
-
     fn audit(&mut self, calls_sleep: bool, hints: u64, now: Duration) {
         let directory = &self.directory;
         let around = Around {
@@ -564,6 +489,7 @@ impl Collector {
         let mut lost = totals.lost;
         lost[Lost::UNKNOWN_RELEASE] = self.sampling.unmatched();
         lost[Lost::HOOK_MISSED] = misses.all();
+        lost[Lost::HOOK_SILENT] = self.seeing.looks();
         let suspects = Reason::ALL.map(|it| (it, self.suspects.count(it)));
         Snapshot {
             agent: Arc::clone(&self.fixed),
@@ -572,6 +498,7 @@ impl Collector {
             totals,
             lost,
             missed: misses.by_hook(),
+            silent: self.seeing.silent().clone(),
             kernel,
             kernel_since_start: kernel.since(self.started),
             balance: self.balance,
@@ -610,7 +537,7 @@ fn moved(totals: &CpuCounters) -> u64 {
 }
 
 fn outside(totals: &CpuCounters) -> [i64; probe_abi::STRATA] {
-    totals.untracked.map(u64::cast_signed)
+    totals.passed_over.map(u64::cast_signed)
 }
 
 fn family(hook: &str) -> Option<Family> {

@@ -5,7 +5,9 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use probe_abi::{CpuCounters, Lost};
 use verdicts::{Findings, recording::Head};
 
-use super::{auditor::Audited, book::Book, calls::Calls, hooks::Hook, reconcile::Balance};
+use super::{
+    auditor::Audited, book::Book, calls::Calls, hooks::Hook, reconcile::Balance, seeing::Silent,
+};
 use crate::{
     kernel::vmstat::PinCounts,
     owners::{registry::HoldTimes, suspects::Reason},
@@ -25,6 +27,8 @@ pub(crate) struct Snapshot {
     pub(crate) lost: [u64; Lost::COUNT],
     /// Runs that were skipped, by hook.
     pub(crate) missed: BTreeMap<&'static str, u64>,
+    /// Hooks that saw, and do not any more.
+    pub(crate) silent: Silent,
     /// The kernel's own counts, since boot and since the start.
     pub(crate) kernel: PinCounts,
     pub(crate) kernel_since_start: PinCounts,

@@ -41,6 +41,9 @@ pub(crate) enum Command {
     /// Load every probe, attach none, and print what the verifier did with it.
     #[command(hide = true)]
     Verify,
+    /// Print what the documents are made from.
+    #[command(hide = true)]
+    Documents(DocumentsOptions),
 }
 
 #[derive(Debug, Args)]
@@ -162,6 +165,22 @@ pub(crate) struct DoctorOptions {
     /// Print only why the agent cannot run, if it cannot.
     #[arg(long)]
     pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DocumentsOptions {
+    /// Which part.
+    #[arg(default_value = "all")]
+    pub(crate) part: Part,
+}
+
+/// A part of what the documents are made from.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum Part {
+    /// Every name that is a contract, as JSON.
+    All,
+    /// docs/metrics.md.
+    Metrics,
 }
 
 /// A time like `30s`, `5m`, `1h 30m`, `500ms`; a bare number is seconds.

@@ -5,7 +5,7 @@ mod report;
 
 use std::{fs, path::Path};
 
-use hooks::{Attach, Facts, Support, layout, obstacle, plan};
+use hooks::{Attach, Facts, Support, layout, most_programs, obstacle, plan};
 
 use super::{
     cli::DoctorOptions,
@@ -15,6 +15,7 @@ use crate::{
     error::AgentError,
     kernel::{
         facts::{self, Lockdown, Privileges},
+        limits,
         vmstat::PinCounts,
     },
     views::output::{self, Format},
@@ -61,10 +62,20 @@ fn examine(options: &DoctorOptions) -> Report {
             checks.push(addresses(&facts));
             checks.extend(methods(&facts));
             let real = plan(&facts, options.attach);
+            let files = limits::allow_files(limits::files_for(most_programs(&real)));
+            let files = files.map_err(reason);
+            let too_few = files.as_ref().err().map(String::as_str);
+            checks.push(Check::either(
+                "open files",
+                "enough",
+                too_few,
+                State::Missing,
+            ));
             problem = problem
                 .or_else(|| obstacle(&facts, &real, options.attach).map(|it| it.to_string()))
                 .or_else(|| layout(&facts).err().map(|it| it.to_string()))
-                .or_else(|| PinCounts::read().err().map(reason));
+                .or_else(|| PinCounts::read().err().map(reason))
+                .or_else(|| files.as_ref().err().cloned());
             hooks = if assumed {
                 plan(&facts.as_if_privileged(), options.attach)
             } else {
@@ -89,7 +100,7 @@ fn lockdown() -> Check {
         Lockdown::Absent => Check::new("lockdown", State::Ok, "this kernel has none"),
         Lockdown::Hidden => Check::new(
             "lockdown",
-            State::Worse,
+            State::Degraded,
             "not known: as root, `mount -t securityfs securityfs /sys/kernel/security` shows it",
         ),
         it @ Lockdown::Level(_) if it.is_confidentiality() => Check::new(
@@ -122,7 +133,7 @@ fn tracefs() -> Check {
         };
         format!("not readable {why}; functions that cannot be hooked are found by trying ({error})")
     });
-    Check::either("tracefs", "readable", missing.as_deref(), State::Worse)
+    Check::either("tracefs", "readable", missing.as_deref(), State::Degraded)
 }
 
 fn addresses(facts: &Facts) -> Check {
@@ -133,7 +144,7 @@ fn addresses(facts: &Facts) -> Check {
         .values()
         .all(|it| it.start == 0)
         .then_some(hidden);
-    Check::either("addresses", "shown", hidden, State::Worse)
+    Check::either("addresses", "shown", hidden, State::Degraded)
 }
 
 /// One way to attach is enough, so that neither is missing by itself.
@@ -142,7 +153,7 @@ fn methods(facts: &Facts) -> [Check; 2] {
     let without = if methods.closed(Attach::Auto).is_some() {
         State::Missing
     } else {
-        State::Worse
+        State::Degraded
     };
     let check = |name, support: &Support| Check::either(name, "works", support.reason(), without);
     [
@@ -155,7 +166,7 @@ fn pin_counters() -> Check {
     let found = match PinCounts::read() {
         Err(error) => Err((State::Missing, crate::error::chain(&error))),
         Ok(_) if fs::File::open("/proc/sys/vm/stat_refresh").is_err() => Err((
-            State::Worse,
+            State::Degraded,
             "up to a second old: only root may have the kernel fold them".to_owned(),
         )),
         Ok(_) => Ok(()),

@@ -68,13 +68,27 @@ async fn collect(
     let outcome = tokio::select! {
         () = signals.any() => Ok(()),
         () = wait(options.duration) => Ok(()),
-        it = server => Err(stopped("the HTTP server stopped", it)),
-        it = asked => Err(stopped("the socket's server stopped", it)),
-        it = collecting.failed() => Err(it),
+        it = server => Err(Ended::Other(stopped("the HTTP server stopped", it))),
+        it = asked => Err(Ended::Other(stopped("the socket's server stopped", it))),
+        it = collecting.failed() => Err(Ended::Collector(it)),
     };
     notify(NotifyState::Stopping);
+    let outcome = match outcome {
+        // It has detached by itself.
+        Err(Ended::Collector(error)) => return Err(error),
+        Err(Ended::Other(error)) => Err(error),
+        Ok(()) => Ok(()),
+    };
+    // Detaching may have to wait.
+    let now = tokio::select! {
+        it = collecting.finish() => it,
+        () = signals.any() => Err(AgentError::System {
+            what: "the agent ended before its probes were detached",
+            source: io::Error::other("a second signal asked for it"),
+        }),
+    };
     outcome?;
-    let now = collecting.finish().await?;
+    let now = now?;
     match record_to {
         Some(path) => {
             info!("{} samples in {}", now.findings.judged, path.display());
@@ -84,6 +98,12 @@ async fn collect(
         None => summary::print(&now, started.elapsed(), options.summary),
     }
     Ok(())
+}
+
+/// What ended by itself.
+enum Ended {
+    Collector(AgentError),
+    Other(AgentError),
 }
 
 /// Those that end the agent.

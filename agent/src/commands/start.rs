@@ -2,7 +2,7 @@
 
 use std::{fs::File, io, path::Path};
 
-use hooks::{Facts, layout, obstacle, plan};
+use hooks::{Facts, layout, most_programs, obstacle, plan};
 use log::{info, warn};
 use probe_abi::Layout;
 use tokio::net::TcpListener;
@@ -14,6 +14,7 @@ use crate::{
     kernel::{
         attach::{self, Attached, Sizes, Wanted, kernel_btf},
         facts::{self, Privileges},
+        limits,
     },
     selftest::{self, Findings},
     views::{http, socket::Socket},
@@ -118,6 +119,7 @@ fn attach(
     if let Some(obstacle) = obstacle(facts, &steps, options.attach) {
         return Err(obstacle.into());
     }
+    limits::allow_files(limits::files_for(most_programs(&steps)))?;
     let sizes = Sizes {
         ring_bytes: options.ring_bytes,
         ledger_slots: options.ledger_folios,

@@ -3,23 +3,24 @@
 //! Walks the plan, and goes on to the next way where the kernel refuses one.
 
 mod answering;
+mod attachments;
 mod cast;
 mod entry_counter;
 mod hook;
 mod kprobes;
 mod loading;
-mod memlock;
 mod misses;
 mod object;
 mod verify;
 
 use answering::inspector;
+use attachments::Attachments;
 use aya::maps::{MapData, RingBuf};
 use aya_log::EbpfLogger;
 pub(crate) use entry_counter::EntryCounter;
 pub(crate) use hook::HookState;
 use hook::{attach_hook, programs_of};
-use hooks::{Entries, Need, NoHook, entries};
+use hooks::{Entries, Feeds, Need, NoHook, entries};
 use kprobes::Kprobes;
 use loading::Loader;
 pub(crate) use misses::{CountedRuns, Programs};
@@ -57,39 +58,43 @@ pub(crate) fn attach(wanted: &Wanted<'_>) -> Result<Attached, AgentError> {
         ..
     } = *wanted;
     let Object {
-        mut ebpf,
+        ebpf,
         cpus,
         buckets,
     } = object::load(wanted)?;
-    let logger = EbpfLogger::init(&mut ebpf).map_err(|it| unusable("AYA_LOGS", &it))?;
-    let counters = Counters::map(array(&ebpf, "COUNTERS")?, cpus as usize)?;
-    let ledger = LedgerView::map(array(&ebpf, "LEDGER")?, buckets as usize)?;
+    let mut attachments = Attachments {
+        ebpf,
+        kprobes: Kprobes::new(cpus),
+    };
+    let Attachments { ebpf, kprobes } = &mut attachments;
+    let logger = EbpfLogger::init(ebpf).map_err(|it| unusable("AYA_LOGS", &it))?;
+    let counters = Counters::map(array(ebpf, "COUNTERS")?, cpus as usize)?;
+    let ledger = LedgerView::map(array(ebpf, "LEDGER")?, buckets as usize)?;
     let samples = ebpf
         .take_map("SAMPLES")
         .ok_or_else(|| missing("SAMPLES"))
         .and_then(|it| RingBuf::try_from(it).map_err(|it| unusable("SAMPLES", &it)))?;
-    let settings = Settings::map(array(&ebpf, "SETTINGS")?)?;
-    let owners = OwnerTable::map(array(&ebpf, "OWNERS")?, sizes.owners as usize)?;
-    let inspector = inspector(&mut ebpf, cpus);
-    let calls = CallTable::map(array(&ebpf, "CALLS")?)?;
+    let settings = Settings::map(array(ebpf, "SETTINGS")?)?;
+    let owners = OwnerTable::map(array(ebpf, "OWNERS")?, sizes.owners as usize)?;
+    let inspector = inspector(ebpf, cpus);
+    let calls = CallTable::map(array(ebpf, "CALLS")?)?;
 
-    let mut kprobes = Kprobes::new(cpus);
     let mut hooks = Vec::new();
     // Releases and walks before pins: a pin that is seen must not be released
     // unseen. And what elides the entries of pins before them.
-    let mut loader = Loader::new(&mut ebpf, steps, entries(steps, wanted.calls_nest()), btf);
+    let mut loader = Loader::new(ebpf, steps, entries(steps, wanted.calls_nest()), btf);
     for step in steps.iter().rev() {
         let state = match (step.hook.need, loader.entries) {
             // Entries are seen by all means: there is nothing to elide.
             (Need::Optional, Entries::Needed) => HookState::not_needed(step),
             (Need::Optional, Entries::Elided) => {
-                let state = attach_hook(&mut loader, &mut kprobes, step);
+                let state = attach_hook(&mut loader, kprobes, step);
                 if state.attached.is_none() {
                     loader.entries = Entries::Needed;
                 }
                 state
             }
-            _ => attach_hook(&mut loader, &mut kprobes, step),
+            _ => attach_hook(&mut loader, kprobes, step),
         };
         if let (None, Need::Required) = (state.attached, step.hook.need) {
             return Err(AgentError::NoHook(NoHook {
@@ -101,6 +106,13 @@ pub(crate) fn attach(wanted: &Wanted<'_>) -> Result<Attached, AgentError> {
         hooks.push(state);
     }
     hooks.reverse();
+    if let Some(it) = nothing_sees_pins(&hooks) {
+        return Err(AgentError::NoHook(NoHook {
+            hook: it.name,
+            release: facts.release.clone(),
+            rejected: it.rejected.clone(),
+        }));
+    }
     let entries = loader.entries;
     let attached_programs: Vec<_> = hooks
         .iter()
@@ -113,10 +125,22 @@ pub(crate) fn attach(wanted: &Wanted<'_>) -> Result<Attached, AgentError> {
         ledger,
         samples,
         logger,
-        programs: Programs::new(ebpf, kprobes, &attached_programs),
+        programs: Programs::new(attachments, &attached_programs),
         settings,
         owners,
         inspector,
         calls,
     })
+}
+
+/// A hook that would see pins taken, where none is attached: then there is nothing to tell of.
+fn nothing_sees_pins(hooks: &[HookState]) -> Option<&HookState> {
+    let sees_pins =
+        |it: &&HookState| hooks::hook(it.name).is_some_and(|it| it.feeds == Feeds::Pins);
+    let mut of_pins = hooks.iter().filter(sees_pins);
+    let first = of_pins.clone().find(|it| !it.not_needed);
+    of_pins
+        .all(|it| it.attached.is_none())
+        .then_some(first)
+        .flatten()
 }

@@ -29,7 +29,8 @@ pub(super) struct Witness<'a> {
     ledger: &'a LedgerView,
     owners: &'a OwnerTable,
     inspector: &'a Inspector,
-    comm: Vec<u8>,
+    /// The process's and this thread's: the record has that of whoever pinned first.
+    comms: [Vec<u8>; 2],
     /// Clock ticks from boot to our start.
     start: u64,
 }
@@ -46,7 +47,7 @@ impl<'a> Witness<'a> {
             ledger,
             owners,
             inspector,
-            comm: fs::read("/proc/self/comm")?.trim_ascii_end().to_vec(),
+            comms: [comm("/proc/self/comm")?, comm("/proc/thread-self/comm")?],
             start: Stat::parse(&fs::read("/proc/self/stat")?)
                 .map(|it| it.start_ticks)
                 .ok_or_else(|| Error::other("/proc/self/stat has another form"))?,
@@ -141,7 +142,11 @@ impl<'a> Witness<'a> {
     fn ours(&self) -> impl Iterator<Item = (u32, Owner)> {
         self.owners.in_use().filter(|(_, owner)| {
             let name = owner.comm.split(|it| *it == 0).next().unwrap_or_default();
-            name == self.comm && owner.start_ns / TICK_NS == self.start
+            self.comms.iter().any(|it| it == name) && owner.start_ns / TICK_NS == self.start
         })
     }
+}
+
+fn comm(path: &str) -> io::Result<Vec<u8>> {
+    Ok(fs::read(path)?.trim_ascii_end().to_vec())
 }

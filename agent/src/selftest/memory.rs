@@ -50,6 +50,11 @@ pub(super) fn anonymous_pages() -> io::Result<MmapMut> {
     Ok(pages)
 }
 
+/// One of them.
+pub(super) fn anonymous_page() -> io::Result<MmapMut> {
+    MmapOptions::new().len(page_bytes() as usize).map_anon()
+}
+
 /// The same before they are there, each of them a fault of its own.
 pub(super) fn anonymous_memory() -> io::Result<MmapMut> {
     let pages = MmapOptions::new().len(bytes()).map_anon()?;

@@ -1,32 +1,24 @@
-//! Every metric there is: a table of what it is called, what it says and where its values come
-//! from. Names and labels are a contract; label sets are bounded.
+//! Every metric there is: a row in a table, with what it is called, what it says and where its
+//! values come from. Names and labels are a contract; label sets are bounded.
 
 mod agent;
 mod blind;
+pub(crate) mod document;
 mod estimators;
 mod family;
+mod labels;
 mod owners;
+mod tables;
 mod totals;
 
 use prometheus::{Encoder as _, TextEncoder, proto::MetricFamily};
 
-use self::family::{Metric, Samples};
+use self::{
+    family::{Metric, Samples},
+    tables::all,
+};
 use crate::{collect::Snapshot, error::AgentError};
 use blind::Blind;
-
-/// The tables, in the order in which they are shown.
-const TABLES: [&[Metric]; 5] = [
-    totals::PINS,
-    totals::KERNEL,
-    owners::OWNERS,
-    estimators::ESTIMATORS,
-    agent::AGENT,
-];
-
-/// All metrics.
-pub(crate) fn all() -> impl Iterator<Item = &'static Metric> {
-    TABLES.into_iter().flatten()
-}
 
 /// A snapshot in Prometheus's text format. What a hook that is blind would feed is absent.
 pub(crate) fn text(snapshot: &Snapshot) -> Result<Vec<u8>, AgentError> {
@@ -65,7 +57,11 @@ mod tests {
                 metric.help
             );
             for forbidden in ["pid", "comm", "stack"] {
-                assert!(!metric.labels.contains(&forbidden), "{}", metric.name);
+                assert!(
+                    metric.labels.iter().all(|it| it.name != forbidden),
+                    "{}",
+                    metric.name
+                );
             }
         }
     }

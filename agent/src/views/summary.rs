@@ -1,6 +1,6 @@
 //! What was seen, in a few lines, when the agent ends.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use estimator::{Estimator, Outcome, Truth};
 use probe_abi::{Lost, WalkKind};
@@ -95,6 +95,15 @@ fn text(now: &Snapshot, ran: Duration) -> String {
             ));
         }
     }
+    let reasons: BTreeSet<&str> = now.silent.values().map(|it| it.why).collect();
+    for why in reasons {
+        let silent = now.silent.iter().filter(|(_, it)| it.why == why);
+        let names: Vec<_> = silent.map(|(hook, _)| *hook).collect();
+        line(format!(
+            "  blind        fell silent: {}: {why}",
+            names.join(", ")
+        ));
+    }
     lines.join("\n")
 }
 
@@ -140,6 +149,11 @@ fn as_json(now: &Snapshot, ran: Duration) -> Value {
             Tested::Passed | Tested::Failed(_) => None,
         })
         .collect();
+    let silent: Map<String, Value> = now
+        .silent
+        .iter()
+        .map(|(hook, it)| ((*hook).to_owned(), json!(it.why)))
+        .collect();
     json!({
         "seconds": ran.as_secs_f64(),
         "pins_acquired": totals.pages_pinned,
@@ -166,6 +180,7 @@ fn as_json(now: &Snapshot, ran: Duration) -> Value {
         "lost": lost,
         "self_test": self_test,
         "untested": untested,
+        "silent": silent,
         "self_test_seconds": now.agent.self_test.as_secs_f64(),
     })
 }

@@ -5,11 +5,12 @@ use std::{collections::BTreeSet, fs, path::Path};
 use crate::{path, read};
 
 /// Crates whose modules are on the map.
-const CRATES: [&str; 9] = [
+const CRATES: [&str; 10] = [
     "agent",
     "estimator",
     "hooks",
     "lab",
+    "ledger",
     "model",
     "probe-abi",
     "probe-ebpf",
@@ -17,12 +18,15 @@ const CRATES: [&str; 9] = [
     "xtask",
 ];
 
-/// Modules right below a crate's root. Of the agent, whose rooms are folders, those in a room too.
+/// Those whose rooms are folders, with a file to an idea in them.
+const WITH_ROOMS: [&str; 2] = ["agent", "probe-ebpf"];
+
+/// Modules right below a crate's root; those in a room too.
 fn modules(krate: &str) -> BTreeSet<String> {
     let mut modules = within(&path(krate).join("src"));
-    if krate == "agent" {
+    if WITH_ROOMS.contains(&krate) {
         for room in modules.clone() {
-            let inside = within(&path("agent/src").join(&room));
+            let inside = within(&path(krate).join("src").join(&room));
             modules.extend(inside.iter().map(|it| format!("{room}/{it}")));
         }
     }
@@ -60,5 +64,29 @@ fn every_module_is_on_the_map_and_every_module_on_the_map_exists() {
     let map = read("ARCHITECTURE.md");
     for krate in CRATES {
         assert_eq!(on_the_map(&map, krate), modules(krate), "{krate}");
+    }
+}
+
+#[test]
+fn every_dependency_is_explained() {
+    let map = read("ARCHITECTURE.md");
+    let (_, section) = map
+        .split_once("\n### Dependencies")
+        .expect("a section of dependencies");
+    let rows = section.lines().filter_map(|it| it.strip_prefix("| "));
+    let explained: BTreeSet<&str> = rows
+        .filter_map(|it| it.split(" | ").next())
+        .flat_map(|it| it.split(", "))
+        .filter_map(|it| it.split(' ').next())
+        .collect();
+    let manifest = read("Cargo.toml");
+    let (_, dependencies) = manifest
+        .split_once("\n[workspace.dependencies]\n")
+        .expect("the workspace has dependencies");
+    let ours = |line: &&str| line.contains("path = ");
+    let lines = dependencies.lines().take_while(|it| !it.starts_with('['));
+    let foreign = lines.filter(|it| !ours(it));
+    for name in foreign.filter_map(|it| it.split_once(" = ")).map(|it| it.0) {
+        assert!(explained.contains(name), "{name} is not explained");
     }
 }

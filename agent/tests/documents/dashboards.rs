@@ -1,16 +1,35 @@
-//! Dashboards and rules use metrics, labels and label values that exist, and show
-//! every metric there is.
+//! Dashboards, rules and pages use metrics, labels and values that exist, and dashboards show every
+//! metric there is.
 
 use std::{collections::BTreeSet, fs};
 
-use estimator::{Estimator, Outcome};
-use probe_abi::Lost;
 use serde_json::Value;
 
-use crate::{metrics, path, read};
+use crate::{
+    names::{Metric, names},
+    path,
+    promql::{Selector, grouped, selectors},
+    read,
+};
 
 /// Endings that a histogram's series have in addition.
 const SERIES: [&str; 3] = ["_bucket", "_sum", "_count"];
+
+/// What Prometheus adds to every series, and to those of a histogram.
+const TARGET: [&str; 3] = ["job", "instance", "le"];
+
+/// Pages that name metrics. CHANGELOG.md has those of the past too.
+const PAGES: [&str; 9] = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    "docs/glossary.md",
+    "docs/kernels.md",
+    "docs/operating.md",
+    "docs/limits.md",
+    "docs/estimators.md",
+    "packaging/pinscope.env",
+];
 
 /// Each dashboard's strings and each rule file's text, by file name.
 fn texts() -> Vec<(String, String)> {
@@ -41,51 +60,90 @@ fn collect(value: &Value, strings: &mut Vec<String>) {
     }
 }
 
-/// Words that begin with `prefix`.
-fn words<'a>(text: &'a str, prefix: &str) -> BTreeSet<&'a str> {
-    text.split(|it: char| !it.is_ascii_alphanumeric() && it != '_' && it != ':')
-        .filter(|it| it.len() > prefix.len() && it.starts_with(prefix))
-        .collect()
-}
-
-/// Values that are asked for with `label="value"`.
-fn values<'a>(text: &'a str, label: &str) -> BTreeSet<&'a str> {
-    let asked = format!("{label}=\"");
-    text.match_indices(&asked)
-        .filter(|(at, _)| {
-            !text[..*at].ends_with(|it: char| it.is_ascii_alphanumeric() || it == '_')
-        })
-        .filter_map(|(at, _)| text[at + asked.len()..].split('"').next())
-        .collect()
-}
-
-fn metric_of(series: &str, known: &BTreeSet<String>) -> Option<String> {
+/// The metric that a series belongs to.
+fn metric_of(series: &str) -> Option<&'static Metric> {
+    let find = |name: &str| names().metrics.iter().find(|it| it.name == name);
     let bases = SERIES.iter().filter_map(|it| series.strip_suffix(it));
-    [series]
-        .into_iter()
-        .chain(bases)
-        .find(|it| known.contains(*it))
-        .map(str::to_owned)
+    let histogram = |name| find(name).filter(|it| it.kind == "histogram");
+    find(series).or_else(|| bases.filter_map(histogram).next())
+}
+
+/// Every text in which metrics are named.
+fn documents() -> Vec<(String, String)> {
+    let mut texts = texts();
+    for name in PAGES {
+        texts.push((name.to_owned(), read(name)));
+    }
+    texts
+}
+
+/// What is wrong with a selector.
+fn wrong(selector: &Selector) -> Option<String> {
+    let Some(metric) = metric_of(&selector.metric) else {
+        return Some(format!("there is no {}", selector.metric));
+    };
+    selector.matchers.iter().find_map(|(label, value)| {
+        let known = metric.labels.iter().find(|it| it.name == *label);
+        match known {
+            None if TARGET.contains(&label.as_str()) => None,
+            None => Some(format!("{} has no label {label}", metric.name)),
+            Some(known) => {
+                let values = known.values.as_ref()?;
+                let told = format!("{} has no {label} {value}", metric.name);
+                (!values.contains(value)).then_some(told)
+            }
+        }
+    })
 }
 
 #[test]
-fn every_metric_that_is_used_exists() {
-    let known: BTreeSet<String> = metrics::declared().into_iter().map(|it| it.name).collect();
+fn every_metric_label_and_value_that_is_used_exists() {
+    for (file, text) in documents() {
+        for selector in selectors(&text, "pinscope_") {
+            assert_eq!(wrong(&selector), None, "{file}");
+        }
+    }
+}
+
+#[test]
+fn a_name_that_does_not_exist_is_found() {
+    let told = |text: &str| wrong(&selectors(text, "pinscope_")[0]).is_some();
+    assert!(told("pinscope_pinned_pages"));
+    assert!(told("pinscope_pins_bucket"));
+    assert!(told("pinscope_pins{cause=\"x\"}"));
+    assert!(told("pinscope_lost_total{cause=\"x\"}"));
+    assert!(told("pinscope_repaired_total{cause=\"ring_full\"}"));
+    assert!(!told(
+        "pinscope_lost_total{cause=~\"ring_full|truncated\", job=\"x\"}"
+    ));
+    assert!(!told("pinscope_hold_seconds_bucket{le=\"1\"}"));
+}
+
+#[test]
+fn every_label_that_is_grouped_by_exists() {
+    let labels: BTreeSet<&str> = names()
+        .metrics
+        .iter()
+        .flat_map(|it| &it.labels)
+        .map(|it| it.name.as_str())
+        .chain(TARGET)
+        .collect();
     for (file, text) in texts() {
-        for used in words(&text, "pinscope_") {
-            assert!(metric_of(used, &known).is_some(), "{file} uses {used}");
+        for label in grouped(&text) {
+            assert!(labels.contains(label), "{file}: {label}");
         }
     }
 }
 
 #[test]
 fn every_metric_that_exists_is_shown() {
-    let known: BTreeSet<String> = metrics::declared().into_iter().map(|it| it.name).collect();
-    let shown: BTreeSet<String> = texts()
+    let known: BTreeSet<&str> = names().metrics.iter().map(|it| it.name.as_str()).collect();
+    let shown: BTreeSet<&str> = texts()
         .iter()
         .filter(|(file, _)| file.ends_with(".json"))
-        .flat_map(|(_, text)| words(text, "pinscope_"))
-        .filter_map(|it| metric_of(it, &known))
+        .flat_map(|(_, text)| selectors(text, "pinscope_"))
+        .filter_map(|it| metric_of(&it.metric))
+        .map(|it| it.name.as_str())
         .collect();
     let hidden: Vec<_> = known.difference(&shown).collect();
     assert!(hidden.is_empty(), "no dashboard shows {hidden:?}");
@@ -99,30 +157,9 @@ fn every_recorded_series_that_is_used_is_recorded() {
         .filter_map(|it| it.trim().strip_prefix("- record: "))
         .collect();
     for (file, text) in texts() {
-        for used in words(&text, "pinscope:") {
-            assert!(recorded.contains(used), "{file} uses {used}");
-        }
-    }
-}
-
-#[test]
-fn every_label_value_that_is_asked_for_exists() {
-    for (file, text) in texts() {
-        for cause in values(&text, "cause") {
-            assert!(Lost::NAMES.contains(&cause), "{file}: cause {cause}");
-        }
-        for name in values(&text, "estimator") {
-            let known = Estimator::ALL.iter().any(|it| it.name() == name);
-            assert!(known, "{file}: estimator {name}");
-        }
-        for label in ["verdict", "kernel"] {
-            for name in values(&text, label) {
-                let known = Outcome::ALL.iter().any(|it| it.name() == name);
-                assert!(known, "{file}: {label} {name}");
-            }
-        }
-        for hook in values(&text, "hook") {
-            assert!(hooks::hook(hook).is_some(), "{file}: hook {hook}");
+        for used in selectors(&text, "pinscope:") {
+            let used = used.metric;
+            assert!(recorded.contains(used.as_str()), "{file} uses {used}");
         }
     }
 }

@@ -3,9 +3,11 @@
 
 mod architecture;
 mod dashboards;
-mod metrics;
+mod glossary;
+mod names;
 mod packaging;
-mod readme;
+mod pages;
+mod promql;
 
 use std::{
     fs,

@@ -1,63 +1,57 @@
 //! The unit and its settings fit the agent that they start.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use crate::read;
+use crate::{names::names, read};
 
-fn quoted_after<'a>(text: &'a str, before: &str) -> BTreeSet<&'a str> {
-    text.match_indices(before)
-        .filter_map(|(at, _)| text[at + before.len()..].split('"').next())
+/// Of `pinscope run`: variable and default.
+fn settings() -> BTreeMap<&'static str, &'static str> {
+    let run = names().commands.iter().find(|it| it.name == "run");
+    let options = run.expect("it runs").options.iter();
+    options
+        .filter_map(|it| Some((it.variable.as_deref()?, it.default.as_deref()?)))
         .collect()
 }
 
 #[test]
-fn every_setting_of_the_agent_is_in_the_environment_file_and_no_other() {
-    let cli = read("agent/src/commands/cli.rs");
+fn the_environment_file_has_every_setting_with_its_default_and_no_other() {
     let file = read("packaging/pinscope.env");
-    let settings: BTreeSet<&str> = file
+    let shown: BTreeMap<&str, &str> = file
         .lines()
-        .filter_map(|it| it.trim_start_matches('#').split_once('='))
-        .map(|(name, _)| name)
-        .filter(|it| it.starts_with("PINSCOPE_"))
+        .filter_map(|it| it.strip_prefix('#')?.split_once('='))
+        .filter(|(name, _)| name.starts_with("PINSCOPE_"))
         .collect();
-    assert_eq!(settings, quoted_after(&cli, "env = \""));
+    assert_eq!(shown, settings());
 }
 
 #[test]
-fn what_is_shown_as_a_default_is_the_default() {
-    let cli = read("agent/src/commands/cli.rs");
-    for (setting, default) in [
-        ("PINSCOPE_LISTEN", "127.0.0.1:9969"),
-        ("PINSCOPE_ATTACH", "auto"),
-        ("PINSCOPE_LOG", "info"),
-    ] {
-        let declared = format!("env = \"{setting}\", default_value = \"{default}\"");
-        assert!(cli.contains(&declared), "{setting} is not {default}");
-    }
-    let file = read("packaging/pinscope.env");
-    for (setting, shift) in [("PINSCOPE_RING_BYTES", 20), ("PINSCOPE_LEDGER_FOLIOS", 18)] {
-        let declared = format!("env = \"{setting}\", default_value_t = 1 << {shift}");
-        assert!(cli.contains(&declared), "{setting} is not 1 << {shift}");
-        let shown = format!("#{setting}={}\n", 1 << shift);
-        assert!(file.contains(&shown), "pinscope.env has no {shown}");
+fn every_option_that_a_page_names_exists() {
+    let known: Vec<&str> = names()
+        .commands
+        .iter()
+        .flat_map(|it| &it.options)
+        .filter_map(|it| it.option.as_deref())
+        .collect();
+    for page in ["README.md", "docs/operating.md", "docs/limits.md"] {
+        let text = read(page);
+        let ours = text.split('`').filter(|it| it.starts_with("pinscope "));
+        for option in ours.flat_map(|it| it.split(' ').filter(|it| it.starts_with("--"))) {
+            assert!(known.contains(&option), "{page}: {option}");
+        }
     }
 }
 
 #[test]
 fn the_unit_grants_the_capabilities_that_the_agent_asks_for_and_no_other() {
     let unit = read("packaging/pinscope.service");
-    let asked = read("agent/src/kernel/facts/methods.rs");
-    let asked: BTreeSet<&str> = quoted_after(&asked, ", \"CAP_");
-    assert!(asked.len() > 1, "{asked:?}");
     for setting in ["AmbientCapabilities=", "CapabilityBoundingSet="] {
-        let granted: BTreeSet<&str> = unit
+        let granted: Vec<&str> = unit
             .lines()
             .find_map(|it| it.strip_prefix(setting))
             .unwrap_or_else(|| panic!("no {setting}"))
             .split(' ')
-            .map(|it| it.trim_start_matches("CAP_"))
             .collect();
-        assert_eq!(granted, asked, "{setting}");
+        assert_eq!(granted, names().capabilities, "{setting}");
     }
 }
 

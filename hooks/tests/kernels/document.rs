@@ -29,13 +29,13 @@ What is attached and still sees less than elsewhere:
 
 - 5.10 by fentry: the compiler split `bio_release_pages()`, direct reads go round what is left of it, and fentry cannot
   attach to the other part. The self-test finds that, and what the hook feeds is withheld
-  (`pinscope_pages_unreferenced_total`, `pinscope_referenced_pages`). By kprobes the part itself is hooked.
+  (`pinscope_references_released_total`, `pinscope_references`). By kprobes the part itself is hooked.
 - Of a function that a kretprobe sees return, as many calls may be under way at once as the kernel keeps instances: pinscope
   asks for 512 through tracefs. Where it may not write there (a service), the kernel decides: one for each CPU on 5.10, at
   least ten and two for each CPU later; what is more shows as `return_missed`. With fentry in use this is about
   `get_user_pages_remote` and `pin_user_pages_remote` on 5.10 and 6.1, with kprobes about every function.
 - 5.10: the probes' loops are bounded: of a call that takes more than 131,072 pages the rest is counted and not entered in
-  the ledger (`truncated`, and `unknown_release` when it is given back).
+  the ledger (`truncated`, and `unknown_release` when it is released).
 ";
 
 /// A part of the layout that a kernel may lack, and what is off without it.
@@ -52,15 +52,15 @@ const PARTS: &[Part] = &[
         without: "estimators that compare mapcounts are uncertain on large folios",
     },
     Part {
-        what: "pins that a long-term call takes back itself (`FOLL_LONGTERM`)",
+        what: "pins that a longterm call rolls back itself (`FOLL_LONGTERM`)",
         has: |it| it.foll_longterm != ABSENT,
-        without: "a release inside any pin call counts as taken back by that call; reports have the \
+        without: "a release inside any pin call counts as rolled back by that call; reports have the \
                   flag from the self-test",
     },
     Part {
         what: "interrupts told from the thread that they came in on (`__preempt_count`, `pcpu_hot` or `thread_info`)",
         has: |it| it.preempt_count != 0 || it.task_preempt_count != ABSENT,
-        without: "a release by an interrupt inside a pin call counts as taken back by that call",
+        without: "a release by an interrupt inside a pin call counts as rolled back by that call",
     },
 ];
 

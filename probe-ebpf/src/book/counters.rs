@@ -72,7 +72,7 @@ pub(crate) fn walk(kind: usize) {
 #[inline(always)]
 pub(crate) fn pass_over(key: u64, kind: u64, n: u64) {
     if kind != Word::GET {
-        add_by_stratum(key, n, offset_of!(CpuCounters, untracked));
+        add_by_stratum(key, n, offset_of!(CpuCounters, passed_over));
     }
 }
 

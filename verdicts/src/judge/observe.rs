@@ -25,7 +25,7 @@ pub(super) fn observations(
         known(zaps_known, sample.zaps, Missing::NoHook)
     } else {
         // Decrements are noted in the ledger; a folio outside it has no note.
-        Err(Missing::Untracked)
+        Err(Missing::NotInLedger)
     };
     Observations {
         mapcount_entry: mapcount(sample.mapcount_entry),
@@ -124,7 +124,7 @@ fn references(sample: &MkcleanSample, pins: u32, gets: u32) -> Seen<u32> {
         + u64::from(sample.pins_exit) * bias;
     let room = u64::from(sample.refcount).saturating_sub(explained);
     if u64::from(gets) > room {
-        Err(Missing::Untracked)
+        Err(Missing::NotInLedger)
     } else {
         Ok(pins.saturating_add(gets))
     }

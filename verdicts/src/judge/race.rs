@@ -101,6 +101,11 @@ pub(super) enum Before {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Erred(u8);
 
+const _: () = assert!(
+    Estimator::COUNT <= u8::BITS as usize,
+    "one more estimator takes a wider word here"
+);
+
 impl Erred {
     pub(super) fn before(self, estimator: Estimator) -> Before {
         if self.0 & (1 << estimator as u8) == 0 {

@@ -1,4 +1,4 @@
-//! The main job as a person starts it: `cargo xtask run --for`, its metrics scraped on this host meanwhile.
+//! The main job as a person starts it: `cargo xtask run --duration`, its metrics scraped on this host meanwhile.
 //! Leaves out what the numbers must be, which the kernel tests say.
 
 use std::{
@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Counters that a live agent beside its demo workload brings above zero.
 const ALIVE: [&str; 4] = [
-    "pinscope_pages_pinned_total",
+    "pinscope_pins_acquired_total",
     "pinscope_mkclean_walks_total{outcome=\"sampled\"}",
     "pinscope_samples_judged_total",
     "pinscope_verdicts_total{estimator=\"kernel\",kernel=\"pinned\",verdict=\"pinned\"}",
@@ -35,7 +35,7 @@ pub(super) fn check() -> Count {
 fn run() -> anyhow::Result<()> {
     let xtask = std::env::current_exe().context("cannot find xtask itself")?;
     let mut child = guard::command(&xtask)?
-        .args(["run", "--kernel", "6.12", "--for", "30s"])
+        .args(["run", "--kernel", "6.12", "--duration", "30s"])
         .current_dir(paths::root())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -30,7 +30,7 @@ pub(crate) struct Check {
 pub(crate) enum State {
     Ok,
     /// It runs, and shows or costs something else.
-    Worse,
+    Degraded,
     /// It does not run without.
     Missing,
 }
@@ -39,7 +39,7 @@ impl State {
     const fn name(self) -> &'static str {
         match self {
             Self::Ok => "ok",
-            Self::Worse => "worse",
+            Self::Degraded => "degraded",
             Self::Missing => "missing",
         }
     }
@@ -59,18 +59,15 @@ struct HookLine {
     /// What to know of the choice.
     #[serde(skip_serializing_if = "Option::is_none")]
     caution: Option<&'static str>,
-    #[serde(rename = "passed_over")]
     rejected: Vec<Rejected>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum HookState {
-    #[serde(rename = "served")]
     Attachable,
     NotNeeded,
-    #[serde(rename = "blind")]
-    Unattachable,
+    Blind,
 }
 
 #[derive(Debug, Serialize)]
@@ -132,7 +129,7 @@ impl HookLine {
             state: match (step.not_needed, &choice) {
                 (true, _) => HookState::NotNeeded,
                 (false, Some(_)) => HookState::Attachable,
-                (false, None) => HookState::Unattachable,
+                (false, None) => HookState::Blind,
             },
             self_test: choice.as_ref().map(|_| step.hook.test.to_string()),
             choice,
@@ -143,7 +140,7 @@ impl HookLine {
     fn text(&self) -> String {
         let choice = match (self.state, &self.choice) {
             (HookState::NotNeeded, _) => "not needed on this kernel".to_owned(),
-            (HookState::Unattachable, _) | (HookState::Attachable, None) => "BLIND".to_owned(),
+            (HookState::Blind, _) | (HookState::Attachable, None) => "BLIND".to_owned(),
             (HookState::Attachable, Some(it)) => {
                 format!("{} by {}", it.symbol, it.methods.join(" or "))
             }
@@ -187,7 +184,7 @@ impl Report {
         let mut lines: Vec<_> = self
             .checks
             .iter()
-            .map(|it| format!("{:<8} {:<13} {}", it.state.name(), it.name, it.found))
+            .map(|it| format!("{:<9} {:<13} {}", it.state.name(), it.name, it.found))
             .collect();
         if !self.hooks.is_empty() {
             let given = match self.hooks_assume_capabilities {
@@ -250,12 +247,12 @@ mod tests {
             text.matches(" by fentry").count()
                 + text.matches(" by kprobe").count()
                 + text.matches(" by stack").count(),
-            states("served")
+            states("attachable")
         );
         assert_eq!(
             text.matches("   would be tested by ").count()
                 + text.matches("   not tested: ").count(),
-            states("served")
+            states("attachable")
         );
     }
 

@@ -98,6 +98,11 @@ impl Kprobes {
         Ok(())
     }
 
+    /// Detaches all.
+    pub(super) fn detach(&mut self) {
+        self.attached.clear();
+    }
+
     /// The links there are.
     pub(super) fn links(&self) -> impl Iterator<Item = &OwnedFd> {
         self.attached.iter().filter_map(|it| it.link.as_ref())

@@ -10,11 +10,11 @@ use std::{
     os::fd::OwnedFd,
 };
 
-use aya::{Ebpf, programs::ProgramFd};
+use aya::programs::ProgramFd;
 use aya_obj::generated::{bpf_link_type, bpf_perf_event_type};
 use hooks::is_fallback;
 
-use super::kprobes::Kprobes;
+use super::attachments::Attachments;
 use crate::kernel::sys::bpf;
 
 /// Runs that the kernel skipped and nothing made up for, by hook.
@@ -43,9 +43,8 @@ impl Misses {
 pub(crate) struct Programs {
     /// Programs of each hook that is attached.
     of_hooks: Vec<OfHook>,
-    /// Detached on drop, as what the object has attached.
-    kprobes: Kprobes,
-    _ebpf: Ebpf,
+    /// Detached on drop.
+    attachments: Attachments,
 }
 
 /// A program of a hook.
@@ -59,11 +58,17 @@ struct OfHook {
 
 impl Programs {
     /// `attached`: hooks and the names of their programs.
-    pub(super) fn new(ebpf: Ebpf, kprobes: Kprobes, attached: &[(&'static str, String)]) -> Self {
+    pub(super) fn new(attachments: Attachments, attached: &[(&'static str, String)]) -> Self {
         let of_hooks = attached
             .iter()
             .filter_map(|(hook, name)| {
-                let program = ebpf.program(name)?.fd().ok()?.try_clone().ok()?;
+                let program = attachments
+                    .ebpf
+                    .program(name)?
+                    .fd()
+                    .ok()?
+                    .try_clone()
+                    .ok()?;
                 Some(OfHook {
                     hook,
                     id: bpf::program_info(&program)?.id,
@@ -74,8 +79,7 @@ impl Programs {
             .collect();
         Self {
             of_hooks,
-            kprobes,
-            _ebpf: ebpf,
+            attachments,
         }
     }
 
@@ -109,7 +113,7 @@ impl Programs {
             left -= made_up;
             *misses.entry(it.hook).or_default() += skipped - made_up;
         }
-        for (program, missed) in self.kprobes.links().filter_map(missed) {
+        for (program, missed) in self.attachments.kprobes.links().filter_map(missed) {
             if let Some(it) = self.of_hooks.iter().find(|it| it.id == program) {
                 *misses.entry(it.hook).or_default() += missed;
             }

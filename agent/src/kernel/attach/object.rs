@@ -5,14 +5,14 @@ use aya::{
     maps::{Map, MapData, MapError},
 };
 use hooks::{Facts, MAPCOUNT_DECREMENT, PTES_FOUND, Step, ZAP, calls_nest};
-use log::info;
+use log::{info, warn};
 use probe_abi::{BUCKET_SLOTS, GUP_FUNCTIONS, Layout, ledger_shift};
 
-use super::{
-    cast::{Cast, with_calls},
-    memlock,
+use super::cast::{Cast, with_calls};
+use crate::{
+    error::AgentError,
+    kernel::{facts, limits},
 };
-use crate::{error::AgentError, kernel::facts};
 
 /// The object for kernels whose verifier takes compare-and-swap and `bpf_loop`.
 pub(super) static MODERN: &[u8] = aya::include_bytes_aligned!(env!("PINSCOPE_EBPF_MODERN"));
@@ -83,7 +83,12 @@ pub(super) fn load(wanted: &Wanted<'_>) -> Result<Object, AgentError> {
     let baseline = !facts::has_loop();
     if baseline {
         info!("the kernel's BPF has no bpf_loop: the baseline object does without");
-        memlock::raise();
+        if !limits::lock_any_memory() {
+            warn!(
+                "RLIMIT_MEMLOCK cannot be lifted, and this kernel may charge the maps to it: run as \
+                 root, or as a service with LimitMEMLOCK=infinity"
+            );
+        }
     }
     let cast = Cast::find(btf);
     layout.page_type = cast.map_or(0, |it| it.page);

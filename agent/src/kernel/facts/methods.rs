@@ -16,13 +16,24 @@ use hooks::{Methods, Support};
 use serde::Serialize;
 
 use super::trial;
-use crate::error::chain;
+use crate::{
+    error::chain,
+    kernel::{ftrace, jit},
+};
 
 const PARANOID: &str = "/proc/sys/kernel/perf_event_paranoid";
 
 /// Loads one trial program per way and drops it; attaches one to the function with this name and
 /// BTF id, and lets go of it.
 pub(super) fn probe(function: Option<&str>, id: Option<u32>) -> Methods {
+    // Before anything is tried: what is attached while tracing is off harms whoever traces later.
+    if ftrace::is_off() && ftrace::HAS_KPROBES {
+        let off = || Support::No(ftrace::OFF.to_owned());
+        return Methods {
+            fentry: off(),
+            kprobe: no_kprobes().map_or_else(off, Support::No),
+        };
+    }
     let closed = closed_to_this_process();
     if let Some(closed) = closed.or_else(|| lack_of_helpers().map(Support::No)) {
         return Methods {
@@ -32,7 +43,11 @@ pub(super) fn probe(function: Option<&str>, id: Option<u32>) -> Methods {
         };
     }
     Methods {
-        fentry: fentry(id),
+        fentry: if ftrace::is_off() {
+            Support::No(ftrace::OFF.to_owned())
+        } else {
+            fentry(id)
+        },
         kprobe: kprobe(function),
     }
 }
@@ -42,6 +57,9 @@ fn closed_to_this_process() -> Option<Support> {
     let missing = Privileges::of_this_process().missing;
     if missing.contains(&"CAP_BPF") || missing.contains(&"CAP_PERFMON") {
         return Some(Support::Untried);
+    }
+    if jit::is_off() {
+        return Some(Support::No(jit::OFF.to_owned()));
     }
     lockdown().is_confidentiality().then(|| {
         Support::No(
@@ -199,6 +217,13 @@ pub(crate) struct Privileges {
 }
 
 impl Privileges {
+    /// What the agent needs.
+    pub(crate) const NEEDED: [(Capability, &str); 3] = [
+        (Capability::CAP_BPF, "CAP_BPF"),
+        (Capability::CAP_PERFMON, "CAP_PERFMON"),
+        (Capability::CAP_SYSLOG, "CAP_SYSLOG"),
+    ];
+
     /// Reads this process's effective capabilities.
     pub(crate) fn of_this_process() -> Self {
         let held = caps::read(None, CapSet::Effective).unwrap_or_default();
@@ -207,15 +232,11 @@ impl Privileges {
                 missing: Vec::new(),
             };
         }
-        let missing = [
-            (Capability::CAP_BPF, "CAP_BPF"),
-            (Capability::CAP_PERFMON, "CAP_PERFMON"),
-            (Capability::CAP_SYSLOG, "CAP_SYSLOG"),
-        ]
-        .into_iter()
-        .filter(|(capability, _)| !held.contains(capability))
-        .map(|(_, name)| name)
-        .collect();
+        let missing = Self::NEEDED
+            .into_iter()
+            .filter(|(capability, _)| !held.contains(capability))
+            .map(|(_, name)| name)
+            .collect();
         Self { missing }
     }
 

@@ -3,20 +3,24 @@
 use hooks::Method;
 use probe_abi::Lost;
 
-use super::family::{Metric, counter, gauge};
+use super::{
+    family::{Metric, counter, gauge},
+    labels::{HOOK, LOSS, METHOD, SELF_TEST, SYMBOL, VERSION},
+};
 
 pub(super) const AGENT: &[Metric] = &[
     counter(
         "lost_total",
         "What was lost, by cause; in pages, except ring_full (samples), threads_full and \
-         return_missed (calls), hook_missed (runs of a program), tombstones_evicted (folios).",
+         return_missed (calls), hook_missed (runs of a program), tombstones_evicted (folios), \
+         hook_silent (looks).",
         |it, out| {
             for (cause, count) in Lost::NAMES.iter().zip(it.lost) {
                 out.count(&[cause], count);
             }
         },
     )
-    .by(&["cause"]),
+    .by(&[LOSS]),
     counter(
         "hook_runs_missed_total",
         "Runs of a hook's programs that the kernel skipped and nothing made up for.",
@@ -26,11 +30,11 @@ pub(super) const AGENT: &[Metric] = &[
             }
         },
     )
-    .by(&["hook"]),
+    .by(&[HOOK]),
     gauge(
         "hook_attached",
         "1 for the kernel symbol that serves a hook; 0 for a hook that is blind: that nothing \
-         serves, or that failed the self-test.",
+         serves, that failed the self-test, or that fell silent.",
         |it, out| {
             for hook in it.agent.hooks.iter().filter(|it| !it.state.not_needed) {
                 let (symbol, method) = hook
@@ -38,11 +42,12 @@ pub(super) const AGENT: &[Metric] = &[
                     .attached
                     .map_or(("", ""), |(symbol, method)| (symbol, Method::name(method)));
                 let labels = [hook.state.name, symbol, method];
-                out.count(&labels, u64::from(hook.sees()));
+                let sees = hook.sees() && !it.silent.contains_key(hook.state.name);
+                out.count(&labels, u64::from(sees));
             }
         },
     )
-    .by(&["hook", "symbol", "method"]),
+    .by(&[HOOK, SYMBOL, METHOD]),
     gauge(
         "hook_selftest",
         "Always 1; the outcome says what the self-test at start found of a hook that is attached: \
@@ -54,7 +59,12 @@ pub(super) const AGENT: &[Metric] = &[
             }
         },
     )
-    .by(&["hook", "outcome"]),
+    .by(&[HOOK, SELF_TEST]),
+    gauge(
+        "hooks_silent",
+        "Hooks that passed the self-test at start and see nothing any more; 0 is well.",
+        |it, out| out.one(it.silent.len() as u64),
+    ),
     gauge(
         "selftest_seconds",
         "How long the self-test at start took.",
@@ -70,5 +80,5 @@ pub(super) const AGENT: &[Metric] = &[
         "Always 1; its labels say what runs.",
         |_, out| out.count(&[env!("CARGO_PKG_VERSION")], 1),
     )
-    .by(&["version"]),
+    .by(&[VERSION]),
 ];

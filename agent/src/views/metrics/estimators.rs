@@ -5,7 +5,10 @@ use estimator::{Estimator, Outcome};
 use hooks::Feeds;
 use verdicts::{Race, WrongVerdict};
 
-use super::family::{Metric, counter, gauge, histogram};
+use super::{
+    family::{Metric, counter, gauge, histogram},
+    labels::{END, ESTIMATOR, KERNEL, MET, RACE, VERDICT, WRONG},
+};
 
 const WALKS: &[Feeds] = &[Feeds::Walks];
 
@@ -47,7 +50,7 @@ pub(super) const ESTIMATORS: &[Metric] = &[
             }
         },
     )
-    .by(&["estimator", "verdict", "kernel"])
+    .by(&[ESTIMATOR, VERDICT, KERNEL])
     .from(WALKS),
     counter(
         "wrong_verdicts_total",
@@ -64,7 +67,7 @@ pub(super) const ESTIMATORS: &[Metric] = &[
             }
         },
     )
-    .by(&["estimator", "error", "race"])
+    .by(&[ESTIMATOR, WRONG, RACE])
     .from(JUDGED),
     counter(
         "walk_races_total",
@@ -84,7 +87,7 @@ pub(super) const ESTIMATORS: &[Metric] = &[
             }
         },
     )
-    .by(&["race"])
+    .by(&[MET])
     .from(WALKS),
     histogram(
         "mkclean_walk_seconds",
@@ -101,7 +104,7 @@ pub(super) const ESTIMATORS: &[Metric] = &[
             }
         },
     )
-    .by(&["estimator"])
+    .by(&[ESTIMATOR])
     .from(WALKS),
     gauge(
         "false_positives_open",
@@ -112,7 +115,7 @@ pub(super) const ESTIMATORS: &[Metric] = &[
             }
         },
     )
-    .by(&["estimator"])
+    .by(&[ESTIMATOR])
     .from(WALKS),
     counter(
         "false_positives_unhealed_total",
@@ -125,6 +128,6 @@ pub(super) const ESTIMATORS: &[Metric] = &[
             }
         },
     )
-    .by(&["estimator", "end"])
+    .by(&[ESTIMATOR, END])
     .from(WALKS),
 ];

@@ -7,6 +7,7 @@ use prometheus::proto::{
 };
 use verdicts::Histogram;
 
+use super::labels::Label;
 use crate::collect::Snapshot;
 
 /// What all names begin with.
@@ -18,7 +19,7 @@ pub(crate) struct Metric {
     pub(super) name: &'static str,
     kind: MetricType,
     pub(crate) help: &'static str,
-    pub(crate) labels: &'static [&'static str],
+    pub(crate) labels: &'static [Label],
     /// What it is made from; where one of them is not seen, it is absent.
     pub(super) inputs: &'static [Feeds],
     /// Its values.
@@ -43,7 +44,7 @@ impl Metric {
     }
 
     /// With labels.
-    pub(super) const fn by(mut self, labels: &'static [&'static str]) -> Self {
+    pub(super) const fn by(mut self, labels: &'static [Label]) -> Self {
         self.labels = labels;
         self
     }
@@ -167,11 +168,17 @@ impl Samples {
             "{}",
             self.metric.name
         );
-        let labels = self.metric.labels.iter().zip(values).map(|(name, value)| {
-            let mut label = LabelPair::default();
-            label.set_name((*name).to_owned());
-            label.set_value((*value).to_owned());
-            label
+        let labels = self.metric.labels.iter().zip(values).map(|(label, value)| {
+            debug_assert!(
+                label.values().is_none_or(|it| it.contains(value)),
+                "{}: {} {value}",
+                self.metric.name,
+                label.name
+            );
+            let mut pair = LabelPair::default();
+            pair.set_name(label.name.to_owned());
+            pair.set_value((*value).to_owned());
+            pair
         });
         Sample::from_label(labels.collect())
     }

@@ -7,7 +7,10 @@ use verdicts::Histogram;
 
 use hooks::Feeds;
 
-use super::family::{Metric, Samples, counter, gauge, histogram};
+use super::{
+    family::{Metric, Samples, counter, gauge, histogram},
+    labels::{CGROUP, REPAIR, SUBSYSTEM, SUSPICION},
+};
 use crate::{
     collect::{About, Row, Snapshot},
     owners::{By, subsystems},
@@ -31,7 +34,7 @@ pub(super) const OWNERS: &[Metric] = &[
          hold divided among them; an estimate where the ledger samples.",
         |it, out| subsystems(it, out, |row| row.bytes.value),
     )
-    .by(&["subsystem"])
+    .by(&[SUBSYSTEM])
     .from(OUTSTANDING),
     gauge(
         "subsystem_pins",
@@ -39,7 +42,7 @@ pub(super) const OWNERS: &[Metric] = &[
          samples.",
         |it, out| subsystems(it, out, |row| row.pins.value),
     )
-    .by(&["subsystem"])
+    .by(&[SUBSYSTEM])
     .from(OUTSTANDING),
     gauge(
         "subsystem_oldest_pin_seconds",
@@ -49,7 +52,7 @@ pub(super) const OWNERS: &[Metric] = &[
             subsystems(it, out, |row| now.saturating_sub(row.since_ns) as f64 / 1e9);
         },
     )
-    .by(&["subsystem"])
+    .by(&[SUBSYSTEM])
     .from(OUTSTANDING),
     histogram(
         "hold_seconds",
@@ -62,7 +65,7 @@ pub(super) const OWNERS: &[Metric] = &[
             }
         },
     )
-    .by(&["subsystem"])
+    .by(&[SUBSYSTEM])
     .from(OUTSTANDING),
     gauge(
         "cgroup_pinned_bytes",
@@ -70,7 +73,7 @@ pub(super) const OWNERS: &[Metric] = &[
          hold divided among them: the largest, and the rest as other.",
         |it, out| largest(out, it.book.rows(By::Cgroup)),
     )
-    .by(&["cgroup"])
+    .by(&[CGROUP])
     .from(OUTSTANDING),
     gauge(
         "memcg_pinned_bytes",
@@ -78,7 +81,7 @@ pub(super) const OWNERS: &[Metric] = &[
          the rest as other.",
         |it, out| largest(out, it.book.rows(By::Memcg)),
     )
-    .by(&["cgroup"])
+    .by(&[CGROUP])
     .from(OUTSTANDING),
     gauge(
         "leak_suspects",
@@ -90,12 +93,12 @@ pub(super) const OWNERS: &[Metric] = &[
             }
         },
     )
-    .by(&["reason"])
+    .by(&[SUSPICION])
     .from(OUTSTANDING),
     gauge(
         "guessed_pins",
-        "Pins outstanding of which it is a guess whose they are: who gave others on the same folio \
-         back is not known.",
+        "Pins outstanding of which it is a guess whose they are: who released others on the same \
+         folio is not known.",
         |it, out| {
             let rows = it.book.rows(By::Process).iter();
             out.one(rows.map(|it| it.guessed).sum());
@@ -141,7 +144,7 @@ pub(super) const OWNERS: &[Metric] = &[
             }
         },
     )
-    .by(&["cause"]),
+    .by(&[REPAIR]),
     counter(
         "audited_folios_total",
         "Folios of the ledger that were held against the kernel's own count.",

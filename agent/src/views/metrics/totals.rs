@@ -4,38 +4,41 @@ use probe_abi::WalkKind;
 
 use hooks::Feeds;
 
-use super::family::{Metric, counter, gauge};
+use super::{
+    family::{Metric, counter, gauge},
+    labels::WALK,
+};
 
 const OUTSTANDING: &[Feeds] = &[Feeds::Pins, Feeds::PinsReleased];
 
 pub(super) const PINS: &[Metric] = &[
     counter(
         "pins_acquired_total",
-        "Pins that were taken (FOLL_PIN), one a page.",
+        "Pins acquired (FOLL_PIN), one for each page.",
         |it, out| out.one(it.totals.pages_pinned),
     )
     .from(&[Feeds::Pins]),
     counter(
         "pins_released_total",
-        "Pins that were given back.",
+        "Pins released, one for each page.",
         |it, out| out.one(it.totals.pages_unpinned),
     )
     .from(&[Feeds::PinsReleased]),
     counter(
         "pins_rolled_back_total",
-        "Pins that the kernel took and gave back inside a call, in neither total above, where a \
-         hook saw it.",
+        "Pins that the kernel took and rolled back inside a call, where a hook saw it: in neither \
+         total above.",
         |it, out| out.one(it.totals.pages_rolled_back),
     ),
     counter(
         "references_acquired_total",
-        "Plain references that get_user_pages*() took (FOLL_GET), one a page.",
+        "Plain references that get_user_pages*() took (FOLL_GET), one for each page.",
         |it, out| out.one(it.totals.pages_referenced),
     )
     .from(&[Feeds::References]),
     counter(
         "references_released_total",
-        "Plain references that were given back where a hook sees it: direct I/O before Linux 6.3.",
+        "Plain references released, where a hook sees it: direct I/O before Linux 6.3.",
         |it, out| out.one(it.totals.pages_unreferenced),
     )
     .from(&[Feeds::ReferencesReleased]),
@@ -46,7 +49,7 @@ pub(super) const PINS: &[Metric] = &[
     ),
     counter(
         "release_calls_total",
-        "Calls that give pins back.",
+        "Calls that release pins.",
         |it, out| out.one(it.totals.unpin_calls),
     )
     .from(&[Feeds::PinsReleased]),
@@ -68,7 +71,7 @@ pub(super) const PINS: &[Metric] = &[
     .from(OUTSTANDING),
     gauge(
         "references",
-        "Plain references on file folios that are not known to be given back.",
+        "Plain references on file folios that are not known to be released.",
         |it, out| out.one(it.outstanding.references),
     )
     .from(&[Feeds::References, Feeds::ReferencesReleased]),
@@ -91,19 +94,19 @@ pub(super) const PINS: &[Metric] = &[
         "mkclean_walks_total",
         "Walks of folio_mkclean() or page_mkclean(): of a folio that nothing maps (unmapped), with \
          nothing to judge (settled), sampled, or of a folio that the ledger does not keep \
-         (untracked).",
+         (passed_over).",
         |it, out| {
             for (outcome, kind) in [
                 ("unmapped", WalkKind::UNMAPPED),
                 ("settled", WalkKind::SETTLED),
                 ("sampled", WalkKind::SAMPLED),
-                ("untracked", WalkKind::UNTRACKED),
+                ("passed_over", WalkKind::PASSED_OVER),
             ] {
                 out.count(&[outcome], it.totals.walks[kind]);
             }
         },
     )
-    .by(&["outcome"])
+    .by(&[WALK])
     .from(&[Feeds::Walks]),
     counter(
         "zaps_in_walk_total",
@@ -133,7 +136,7 @@ pub(super) const KERNEL: &[Metric] = &[
     gauge(
         "preexisting_pins",
         "Pins that were held when the agent started, or were not seen, and are not known to be \
-         given back: whose they are is not known, and verdicts on folios that are not in the \
+         released: whose they are is not known, and verdicts on folios that are not in the \
          ledger are uncertain while there are any.",
         |it, out| out.one(it.balance.preexisting),
     ),
@@ -145,9 +148,9 @@ pub(super) const KERNEL: &[Metric] = &[
     ),
     gauge(
         "pins_rolled_back_unseen",
-        "Pins that the kernel counted as taken and as given back while no call told of them: given \
-         back inside a call, because the page had to migrate before a long pin or a fast pin lost \
-         a race. For a moment what is under way, too.",
+        "Pins that the kernel counted as acquired and as released while no call told of them: \
+         rolled back inside a call, because the page had to migrate before a longterm pin or a \
+         fast pin lost a race. For a moment what is under way, too.",
         |it, out| out.one(it.rolled_back_unseen()),
     ),
 ];

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use hooks::Feeds;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    collect::{About, Book, CallUnderWay, Estimate, Row, Selection, Snapshot},
+    collect::{About, Book, CallUnderWay, Estimate, Hook, Row, Selection, Snapshot},
     owners::{By, suspects::Reason},
+    selftest::Tested,
 };
 
 /// What a report is to show.
@@ -49,6 +51,9 @@ pub(crate) struct Report {
     pub(super) preexisting_pins: u64,
     /// What nothing explains of the difference.
     pub(super) unreconciled_pins: i64,
+    /// Hooks on pins that see nothing: what goes through them is missing here.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) blind: Vec<BlindHook>,
     /// Calls under way that pin and sleep.
     pub(super) in_flight: InFlight,
     /// Part of the folios that the ledger keeps: 1 is every one, and then all figures are exact.
@@ -64,6 +69,16 @@ pub(super) struct Figure {
     pub(super) value: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) error: Option<u64>,
+}
+
+/// A hook that sees nothing.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct BlindHook {
+    pub(super) hook: &'static str,
+    pub(super) why: String,
+    /// How long that has been so, if it was otherwise before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) seconds: Option<f64>,
 }
 
 /// Calls under way.
@@ -136,6 +151,7 @@ impl Report {
             kernel_pins: snapshot.kernel.outstanding(),
             preexisting_pins: snapshot.balance.preexisting,
             unreconciled_pins: snapshot.balance.difference,
+            blind: blind(snapshot),
             in_flight: InFlight {
                 calls: snapshot.calls.count,
                 pages: snapshot.calls.pages,
@@ -151,4 +167,33 @@ impl Report {
             }),
         }
     }
+}
+
+fn blind(snapshot: &Snapshot) -> Vec<BlindHook> {
+    let is_of_pins = |hook: &&Hook| {
+        hooks::hook(hook.state.name)
+            .is_some_and(|it| [Feeds::Pins, Feeds::PinsReleased].contains(&it.feeds))
+    };
+    let hooks = snapshot.agent.hooks.iter().filter(is_of_pins);
+    let blind = hooks.filter_map(|hook| {
+        let name = hook.state.name;
+        let (why, seconds) = match (&hook.tested, snapshot.silent.get(name)) {
+            (_, Some(it)) => {
+                let seconds = snapshot.at.saturating_sub(it.since).as_secs_f64();
+                (it.why.to_owned(), Some(seconds))
+            }
+            (Tested::Failed(why), None) => (format!("it failed the self-test: {why}"), None),
+            _ if hook.state.attached.is_none() && !hook.state.not_needed => (
+                "it is not attached; `pinscope doctor` says why".to_owned(),
+                None,
+            ),
+            _ => return None,
+        };
+        Some(BlindHook {
+            hook: name,
+            why,
+            seconds,
+        })
+    });
+    blind.collect()
 }

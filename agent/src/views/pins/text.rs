@@ -1,6 +1,8 @@
 //! The report for people.
 
-use super::report::{Figure, Line, Report};
+use std::collections::BTreeMap;
+
+use super::report::{BlindHook, Figure, Line, Report};
 use crate::{
     collect::About,
     owners::{By, processes::Life, suspects::Reason},
@@ -48,6 +50,7 @@ fn head(report: &Report) -> Vec<String> {
             report.preexisting_pins
         ));
     }
+    lines.extend(blind(&report.blind));
     let calls = &report.in_flight;
     if calls.calls > 0 {
         let mut line = format!(
@@ -74,6 +77,26 @@ fn head(report: &Report) -> Vec<String> {
         ));
     }
     lines
+}
+
+/// What is not seen, and for how long: one line for all hooks with the same reason.
+fn blind(hooks: &[BlindHook]) -> Vec<String> {
+    let mut by_reason: BTreeMap<&str, Vec<&BlindHook>> = BTreeMap::new();
+    for hook in hooks {
+        by_reason.entry(&hook.why).or_default().push(hook);
+    }
+    let line = |(why, hooks): (&str, Vec<&BlindHook>)| {
+        let names: Vec<_> = hooks.iter().map(|it| it.hook).collect();
+        let since = match hooks.iter().filter_map(|it| it.seconds).reduce(f64::max) {
+            Some(seconds) => format!(" for {}", age(seconds)),
+            None => String::new(),
+        };
+        format!(
+            "BLIND{since}: nothing is seen by {}: {why}",
+            names.join(", ")
+        )
+    };
+    by_reason.into_iter().map(line).collect()
 }
 
 fn columns(by: By) -> Vec<Column> {
@@ -211,6 +234,7 @@ mod tests {
             kernel_pins: 10,
             preexisting_pins: 7,
             unreconciled_pins: 0,
+            blind: Vec::new(),
             in_flight: InFlight::default(),
             sampling_ratio: 1.0,
             rows: vec![Line {
@@ -236,6 +260,20 @@ mod tests {
         assert!(text.contains("rdma  <- suspect: held for long"), "{text}");
         assert!(text.contains("1 more, added up"), "{text}");
         assert!(text.contains("7 of those were pinned before"), "{text}");
+    }
+
+    #[test]
+    fn hooks_that_fell_silent_are_named_once_for_each_reason() {
+        let silent = |hook| BlindHook {
+            hook,
+            why: "it is off".to_owned(),
+            seconds: Some(61.0),
+        };
+        let mut report = report();
+        report.blind = vec![silent("pin_user_pages"), silent("unpin_user_page")];
+        let text = text(&report);
+        let line = "BLIND for 1m01s: nothing is seen by pin_user_pages, unpin_user_page: it is off";
+        assert!(text.contains(line), "{text}");
     }
 
     #[test]

@@ -202,7 +202,7 @@ pub(crate) fn ask_doctor(bench: &Bench) -> Result<Outlook> {
     let hooks = report["hooks"].as_array().map_or(&[][..], Vec::as_slice);
     let blind = hooks.iter().filter(|it| it["state"] == "blind");
     let told = |it: &serde_json::Value| {
-        let why = it["passed_over"][0]["why"].as_str().unwrap_or_default();
+        let why = it["rejected"][0]["why"].as_str().unwrap_or_default();
         (
             it["hook"].as_str().unwrap_or_default().to_owned(),
             why.to_owned(),

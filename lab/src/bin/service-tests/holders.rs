@@ -13,19 +13,32 @@ use crate::wait::{Look, until};
 /// A report.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Report {
-    pub(crate) pinned_pages: i64,
+    pub(crate) pins: i64,
     pub(crate) rows: Vec<Row>,
 }
 
 /// A line of it.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Row {
-    pub(crate) pages: i64,
+    pins: Figure,
     #[serde(default)]
     pub(crate) suspected: Vec<String>,
     /// What it is about, under the name of the way that was asked for.
     #[serde(flatten)]
     pub(crate) about: BTreeMap<String, Value>,
+}
+
+/// A figure, exact or an estimate.
+#[derive(Debug, Deserialize)]
+struct Figure {
+    value: i64,
+}
+
+impl Row {
+    /// Pins, one a page.
+    pub(crate) const fn pins(&self) -> i64 {
+        self.pins.value
+    }
 }
 
 /// Asks the service.
@@ -38,9 +51,9 @@ pub(crate) fn ask(by: &str) -> Result<Report> {
 pub(crate) fn until_nothing_is_held() -> Result<Report> {
     until("the release of all pins", PATIENCE, || {
         let report = ask("process").context("the service does not answer")?;
-        Ok(match report.pinned_pages {
+        Ok(match report.pins {
             0 => Look::Done(report),
-            pages => Look::NotYet(format!("{pages} pages are pinned: {report:?}")),
+            pins => Look::NotYet(format!("{pins} pins are held: {report:?}")),
         })
     })
 }

@@ -33,9 +33,9 @@ pub(super) fn the_doctor_tells_nobody_what_is_missing(bench: &Bench) -> Result<(
     for (name, state) in [
         ("capabilities", "missing"),
         ("btf", "ok"),
-        ("tracefs", "worse"),
-        ("addresses", "worse"),
-        ("pin counters", "worse"),
+        ("tracefs", "degraded"),
+        ("addresses", "degraded"),
+        ("pin counters", "degraded"),
     ] {
         ensure!(
             state_of(&report, name) == state,
@@ -65,9 +65,9 @@ pub(super) fn the_doctor_tells_a_service_what_settings_keep_from_it(bench: &Benc
     );
     for (name, state) in [
         ("capabilities", "ok"),
-        ("addresses", "worse"),
+        ("addresses", "degraded"),
         ("fentry", "ok"),
-        ("kprobe", "worse"),
+        ("kprobe", "degraded"),
     ] {
         ensure!(
             state_of(&report, name) == state,
@@ -80,7 +80,7 @@ pub(super) fn the_doctor_tells_a_service_what_settings_keep_from_it(bench: &Benc
 pub(super) fn the_doctor_tells_that_tracefs_is_not_mounted(bench: &Bench) -> Result<()> {
     let hidden = "mount -t tmpfs none /sys/kernel/debug; mount -t tmpfs none /sys/kernel/tracing";
     let report = ask(bench, |command| *command = after_mounts(command, hidden))?;
-    ensure!(state_of(&report, "tracefs") == "worse", "{report}");
+    ensure!(state_of(&report, "tracefs") == "degraded", "{report}");
     ensure!(
         report["problem"].as_str() == bench.outlook.cannot_run.as_deref(),
         "{report}"

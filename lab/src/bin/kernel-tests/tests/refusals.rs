@@ -205,7 +205,7 @@ pub(super) fn bad_arguments_are_refused_by_name(bench: &Bench) -> Result<()> {
 }
 
 /// `pinscope run` with these arguments besides, which is to be refused.
-fn refused_run(
+pub(super) fn refused_run(
     bench: &Bench,
     arguments: &[&str],
     last_word: impl FnOnce(&mut Command),
@@ -217,13 +217,13 @@ fn refused_run(
 }
 
 /// The same in surroundings that `script` makes.
-fn refused_in(bench: &Bench, script: &str, arguments: &[&str]) -> Result<Ended> {
+pub(super) fn refused_in(bench: &Bench, script: &str, arguments: &[&str]) -> Result<Ended> {
     refused_run(bench, arguments, |command| {
         *command = after_mounts(command, script);
     })
 }
 
-fn check_refused(ended: &Ended, named: &str) -> Result<()> {
+pub(super) fn check_refused(ended: &Ended, named: &str) -> Result<()> {
     check_ended(ended, 2, named)
 }
 

@@ -74,7 +74,7 @@ impl Load {
 
     /// Waits until the service has counted some of it.
     fn is_seen(&self) -> Result<()> {
-        let counted = || scrape()?.sum("pinscope_pages_pinned_total");
+        let counted = || scrape()?.sum("pinscope_pins_acquired_total");
         let before = counted()?;
         until("pins of the load", PATIENCE, || {
             Ok(match counted()? - before {
@@ -104,7 +104,7 @@ fn pin_and_release(pages: &str) -> Result<()> {
 }
 
 fn difference() -> Result<i64> {
-    scrape()?.sum("pinscope_unreconciled_pages")
+    scrape()?.sum("pinscope_unreconciled_pins")
 }
 
 /// Soon, and from then on.

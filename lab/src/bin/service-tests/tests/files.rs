@@ -35,7 +35,7 @@ fn check() -> Result<()> {
         let [row] = report.rows.as_slice() else {
             anyhow::bail!("pages of one file are pinned: {report:?}");
         };
-        ensure!(row.pages == pages, "{pages} pages of it: {report:?}");
+        ensure!(row.pins() == pages, "{pages} pages of it: {report:?}");
         let named = row.about["file"]["file"]["path"].as_str();
         if named != Some(&file) {
             wrong.push(format!("{file} is {named:?}"));

@@ -13,9 +13,9 @@ pub(super) fn it_attaches_every_hook_that_root_could_attach() -> Result<()> {
     let text = run("pinscope", &["doctor", "--format", "json"])?;
     let report: Value = serde_json::from_str(&text).context("the doctor's report is no JSON")?;
     let hooks = report["hooks"].as_array().context("it names no hooks")?;
-    let served = |it: &&Value| it["state"] == "served";
+    let attachable = |it: &&Value| it["state"] == "attachable";
     let name = |it: &Value| it["hook"].as_str().unwrap_or_default().to_owned();
-    let could: BTreeSet<_> = hooks.iter().filter(served).map(name).collect();
+    let could: BTreeSet<_> = hooks.iter().filter(attachable).map(name).collect();
     ensure!(!could.is_empty(), "the doctor finds no hook");
     let scraped = scrape()?;
     let attached =

@@ -21,11 +21,11 @@ pub(super) fn a_living_owner_of_another_user_is_alive_and_no_suspect() -> Result
     };
     let process = &row.about["process"];
     ensure!(
-        row.pages == pages && process["pid"] == pid && process["comm"] == "workload",
+        row.pins() == pages && process["pid"] == pid && process["comm"] == "workload",
         "process {pid} holds {pages} pages: {report:?}"
     );
     ensure!(
-        process["lives"] == true && row.suspected.is_empty(),
+        process["life"] == "alive" && row.suspected.is_empty(),
         "process {pid} lives: {report:?}"
     );
     let suspects = scrape()?.sum("pinscope_leak_suspects")?;
@@ -48,7 +48,7 @@ pub(super) fn the_cgroup_of_an_owner_is_the_one_that_systemd_gave_it() -> Result
         anyhow::bail!("one cgroup pins: {report:?}");
     };
     ensure!(
-        row.pages == pages && row.about["cgroup"]["path"] == cgroup.as_str(),
+        row.pins() == pages && row.about["cgroup"]["path"] == cgroup.as_str(),
         "cgroup {cgroup} holds {pages} pages: {report:?}"
     );
     workload.go_on()?;
@@ -77,7 +77,7 @@ pub(super) fn an_owner_that_has_ended_is_a_suspect_until_its_pins_are_gone() -> 
     };
     let process = &row.about["process"];
     ensure!(
-        row.pages == pages && process["pid"] == pid && process["lives"] == false,
+        row.pins() == pages && process["pid"] == pid && process["life"] == "ended",
         "process {pid} has ended and left {pages} pages: {suspected:?}"
     );
     let dead = scrape()?.sum_with("pinscope_leak_suspects", &[("reason", "owner_dead")]);

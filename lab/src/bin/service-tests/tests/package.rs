@@ -55,7 +55,7 @@ pub(super) fn installing_it_starts_it_and_enables_it(packages: &Packages) -> Res
     scrape().map(drop)
 }
 
-/// As the README has it, for kernels on which fentry does not serve every hook.
+/// As docs/operating.md has it, for kernels on which fentry does not serve every hook.
 pub(super) fn its_sysctl_file_is_taken_as_it_is(_packages: &Packages) -> Result<()> {
     let place = "/etc/sysctl.d/50-pinscope.conf";
     run(

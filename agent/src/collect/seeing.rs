@@ -1,0 +1,108 @@
+//! Whether the hooks still see, looked at again and again: the switch of function tracing at each
+//! tick, which costs one read; a heartbeat twice a minute.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use log::{info, warn};
+
+use super::hooks::Hook;
+use crate::{
+    kernel::{ftrace, sys},
+    selftest::{Evidence, Heartbeat},
+};
+use hooks::Method;
+
+/// Between two heartbeats.
+const EVERY: Duration = Duration::from_secs(30);
+
+/// A hook that saw what it had to see, and does not any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Silence {
+    /// When that was found, since boot.
+    pub(crate) since: Duration,
+    /// What it has not seen, or what keeps it from seeing.
+    pub(crate) why: &'static str,
+}
+
+/// Hooks that are silent, by name.
+pub(crate) type Silent = BTreeMap<&'static str, Silence>;
+
+/// What was found so far.
+pub(crate) struct Seeing {
+    heartbeat: Option<Heartbeat>,
+    /// When the next one is due.
+    next: Duration,
+    is_off: bool,
+    silent: Silent,
+    /// Looks at which any hook was silent.
+    looks: u64,
+}
+
+impl Seeing {
+    pub(crate) fn new(hooks: &[Hook], now: Duration) -> Self {
+        let attached = hooks.iter().filter(|it| it.state.attached.is_some());
+        let heartbeat = Heartbeat::new(attached.map(|it| (it.state.name, &it.tested)));
+        if let Err(error) = &heartbeat {
+            warn!("whether the hooks still see is not tried: no memory for it: {error}");
+        }
+        Self {
+            heartbeat: heartbeat.ok(),
+            next: now + EVERY,
+            is_off: false,
+            silent: Silent::new(),
+            looks: 0,
+        }
+    }
+
+    /// Looks again, as far as it is time for it.
+    pub(crate) fn look(&mut self, hooks: &[Hook], evidence: Evidence<'_>, now: Duration) {
+        let is_off = ftrace::is_off();
+        let found: BTreeMap<&'static str, &'static str> = if is_off {
+            let silenced = hooks.iter().filter(|it| is_of_ftrace(it));
+            silenced.map(|it| (it.state.name, ftrace::OFF)).collect()
+        } else if now >= self.next || self.is_off {
+            self.next = now + EVERY;
+            let heartbeat = self.heartbeat.as_ref();
+            heartbeat.map_or_else(BTreeMap::new, |it| it.silent(evidence))
+        } else {
+            return;
+        };
+        self.is_off = is_off;
+        self.looks += u64::from(!found.is_empty());
+        self.note(&found);
+    }
+
+    fn note(&mut self, found: &BTreeMap<&'static str, &'static str>) {
+        for (hook, why) in found.iter().filter(|it| !self.silent.contains_key(it.0)) {
+            warn!("{hook} sees nothing any more: {why}");
+        }
+        for hook in self.silent.keys().filter(|it| !found.contains_key(*it)) {
+            info!("{hook} sees again");
+        }
+        let since = sys::since_boot();
+        let silence = |(hook, why): (&&'static str, &&'static str)| {
+            let before = self.silent.get(hook);
+            let since = before.map_or(since, |it| it.since);
+            (*hook, Silence { since, why })
+        };
+        self.silent = found.iter().map(silence).collect();
+    }
+
+    /// Those that are silent now.
+    pub(crate) fn silent(&self) -> &Silent {
+        &self.silent
+    }
+
+    /// Looks at which any was.
+    pub(crate) fn looks(&self) -> u64 {
+        self.looks
+    }
+}
+
+fn is_of_ftrace(hook: &Hook) -> bool {
+    match hook.state.attached {
+        Some((_, Method::Fentry)) => true,
+        Some((_, Method::Kprobe)) => ftrace::HAS_KPROBES,
+        Some((_, Method::Stack)) | None => false,
+    }
+}

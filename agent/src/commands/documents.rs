@@ -1,0 +1,89 @@
+//! Prints what documents, dashboards and rules are made from and held against: every name that is
+//! a contract.
+
+use clap::CommandFactory as _;
+use estimator::Doubt;
+use probe_abi::Lost;
+use serde::Serialize;
+
+use super::{
+    cli::{Cli, DocumentsOptions, Part},
+    failure::Done,
+};
+use crate::{
+    kernel::facts::Privileges,
+    views::{
+        metrics::document::{self, Described},
+        output,
+    },
+};
+
+/// Every name.
+#[derive(Debug, Serialize)]
+struct Names {
+    metrics: Vec<Described>,
+    /// Causes of loss, in the order of their counters.
+    losses: [&'static str; Lost::COUNT],
+    /// Why a verdict is uncertain.
+    doubts: Vec<&'static str>,
+    capabilities: Vec<&'static str>,
+    commands: Vec<Verb>,
+}
+
+/// A verb of the command line; the first is the program without one.
+#[derive(Debug, Serialize)]
+struct Verb {
+    name: String,
+    /// What `--help` says.
+    help: String,
+    options: Vec<Setting>,
+}
+
+/// An option.
+#[derive(Debug, Serialize)]
+struct Setting {
+    option: Option<String>,
+    variable: Option<String>,
+    default: Option<String>,
+}
+
+pub(super) fn documents(options: &DocumentsOptions) -> Done {
+    match options.part {
+        Part::Metrics => output::print(&document::page()),
+        Part::All => output::print(&names()),
+    }
+    Ok(())
+}
+
+fn names() -> serde_json::Value {
+    let names = Names {
+        metrics: document::described(),
+        losses: Lost::NAMES,
+        doubts: Doubt::ALL.into_iter().map(Doubt::name).collect(),
+        capabilities: Privileges::NEEDED.into_iter().map(|(_, it)| it).collect(),
+        commands: verbs(),
+    };
+    serde_json::json!(names)
+}
+
+fn verbs() -> Vec<Verb> {
+    let mut program = Cli::command();
+    program.build();
+    let shown = program.get_subcommands().filter(|it| !it.is_hide_set());
+    let all = [&program].into_iter().chain(shown);
+    all.map(|command| Verb {
+        name: command.get_name().to_owned(),
+        help: command.clone().render_long_help().to_string(),
+        options: command.get_arguments().map(setting).collect(),
+    })
+    .collect()
+}
+
+fn setting(argument: &clap::Arg) -> Setting {
+    let text = |it: &std::ffi::OsStr| it.to_string_lossy().into_owned();
+    Setting {
+        option: argument.get_long().map(|it| format!("--{it}")),
+        variable: argument.get_env().map(text),
+        default: argument.get_default_values().first().map(|it| text(it)),
+    }
+}
