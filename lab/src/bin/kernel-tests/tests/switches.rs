@@ -91,7 +91,7 @@ pub(super) fn a_limit_on_open_files_is_raised_or_named(bench: &Bench) -> Result<
     let ended = refused_in(bench, "ulimit -n 64", &[])?;
     check_refused(&ended, "LimitNOFILE=")?;
     let agent = Agent::start_by(bench, &[], |command| {
-        *command = after(command, "ulimit -Sn 64")
+        *command = after(command, "ulimit -Sn 64");
     })?;
     let files = fs::read_dir(format!("/proc/{}/fd", agent.pid()))?.count();
     ensure!(files > 64, "it has {files} files open, which is no test");
