@@ -95,7 +95,10 @@ pub(crate) fn run(attached: &mut Attached) -> Findings {
         && let Some(file) = &trials.file
     {
         match zero_page::uncounted(&trials.keys, file) {
-            Ok(found) => findings.uncounted_zero_page = found,
+            Ok(found) => {
+                debug!("self-test: zero page of which no pin counts: {found:x?}");
+                findings.uncounted_zero_page = found;
+            }
             Err(error) => warn!("whether pins on the zero page count is not known: {error}"),
         }
     }

@@ -68,17 +68,17 @@ const OTHERS: &[Hook] = &[
         need: Need::Wanted,
         feeds: Feeds::Nothing,
         test: Test::OnlyCalledBy("calls that do not find all of their pages in the page tables"),
-        // All of the GUP family come here before they may sleep; the third argument is how many
-        // pages are wanted.
-        candidates: &[Candidate {
-            at: At::EntryAndReturn,
-            context: Context::Task,
-            ..entry(
-                "__gup_longterm_locked",
-                "in_flight",
-                Prototype::one((2, "unsigned long")),
-            )
-        }],
+        // All of the GUP family come here before they may sleep, or to the next one.
+        candidates: &[in_flight("__gup_longterm_locked", "in_flight")],
+    },
+    Hook {
+        name: "remote_calls_in_flight",
+        family: Family::Gup,
+        need: Need::IfPresent,
+        feeds: Feeds::Nothing,
+        test: Test::OnlyCalledBy("calls on another process's memory, or on what waits for a fault"),
+        // Before 6.2, where calls that are not longterm went past the one above.
+        candidates: &[in_flight("__get_user_pages_remote", "in_flight_remote")],
     },
     Hook {
         name: MKCLEAN,
@@ -155,6 +155,15 @@ const fn entry(symbol: &'static str, probe: &'static str, prototype: Prototype) 
         at: At::Entry,
         context: Context::Any,
         prototype,
+    }
+}
+
+/// The third argument is how many pages are wanted.
+const fn in_flight(symbol: &'static str, probe: &'static str) -> Candidate {
+    Candidate {
+        at: At::EntryAndReturn,
+        context: Context::Task,
+        ..entry(symbol, probe, Prototype::one((2, "unsigned long")))
     }
 }
 

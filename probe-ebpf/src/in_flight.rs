@@ -2,7 +2,8 @@
 //! as it takes them, the ledger when the call returns.
 //!
 //! All of the GUP family come to `__gup_longterm_locked()` before they wait for a page to
-//! be brought in; what finds its pages in the page tables does not, and pays nothing.
+//! be brought in, before 6.2 some to `__get_user_pages_remote()` instead; what finds its
+//! pages in the page tables does not, and pays nothing.
 
 use aya_ebpf::{
     bindings::BPF_F_MMAPABLE,
@@ -96,22 +97,40 @@ fn free(thread: u64) -> Option<*mut Call> {
     None
 }
 
-#[kprobe]
-fn in_flight_kprobe(ctx: ProbeContext) -> u32 {
-    enter(Args::arg(&ctx, 2))
+/// The programs of a function whose third argument is how many pages are wanted.
+macro_rules! programs {
+    ($kprobe:ident, $kretprobe:ident, $fentry:ident, $fexit:ident) => {
+        #[kprobe]
+        fn $kprobe(ctx: ProbeContext) -> u32 {
+            enter(Args::arg(&ctx, 2))
+        }
+
+        #[kretprobe]
+        fn $kretprobe(_ctx: RetProbeContext) -> u32 {
+            leave()
+        }
+
+        #[fentry]
+        fn $fentry(ctx: FEntryContext) -> u32 {
+            enter(Args::number(&ctx, 2))
+        }
+
+        #[fexit]
+        fn $fexit(_ctx: FExitContext) -> u32 {
+            leave()
+        }
+    };
 }
 
-#[kretprobe]
-fn in_flight_kretprobe(_ctx: RetProbeContext) -> u32 {
-    leave()
-}
-
-#[fentry]
-fn in_flight_fentry(ctx: FEntryContext) -> u32 {
-    enter(Args::number(&ctx, 2))
-}
-
-#[fexit]
-fn in_flight_fexit(_ctx: FExitContext) -> u32 {
-    leave()
-}
+programs!(
+    in_flight_kprobe,
+    in_flight_kretprobe,
+    in_flight_fentry,
+    in_flight_fexit
+);
+programs!(
+    in_flight_remote_kprobe,
+    in_flight_remote_kretprobe,
+    in_flight_remote_fentry,
+    in_flight_remote_fexit
+);

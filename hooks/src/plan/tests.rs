@@ -114,6 +114,27 @@ fn a_function_of_more_arguments_than_a_trampoline_takes_needs_a_kprobe() {
 }
 
 #[test]
+fn calls_on_other_memory_are_hooked_apart_where_the_kernel_takes_them_apart() {
+    let step = |facts: &Facts| {
+        let all = plan(facts, Attach::Auto);
+        all.into_iter()
+            .find(|it| it.hook.name == "remote_calls_in_flight")
+            .unwrap()
+    };
+    let mut facts = capable();
+    assert!(step(&facts).not_needed);
+    let long = "unsigned long";
+    let mut remote = function(&["struct mm_struct *", long, long]);
+    remote.fentry_refused = true;
+    facts
+        .functions
+        .insert("__get_user_pages_remote".to_owned(), remote);
+    let step = step(&facts);
+    assert_eq!(step.usable[0].1, [Method::Kprobe]);
+    assert!(!step.not_needed);
+}
+
+#[test]
 fn a_part_that_the_compiler_split_off_is_served_by_a_kprobe_or_named() {
     let mut facts = capable();
     let part = Function {

@@ -2,7 +2,7 @@
 //! kernel's own counters, the agent's, and what the witness finds pinned. It starts no workload.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
@@ -21,9 +21,13 @@ pub(crate) const SETTLED_WITHIN: Duration = Duration::from_secs(10);
 /// skipped, and returns that were not seen.
 const MISSED: [&str; 2] = ["hook_missed", "return_missed"];
 
+/// How often the agent pins a page itself, to see whether its hooks still see.
+const BEAT: Duration = Duration::from_secs(30);
+
 /// What all of them said before anything was done.
 pub(crate) struct Books<'a> {
     bench: &'a Bench,
+    opened: Instant,
     kernel: PinCounters,
     agent: Metrics,
     witness: Count,
@@ -94,6 +98,8 @@ pub(crate) struct Seen {
     unknown: i64,
     /// Runs and returns that no probe saw, which the kernel or the agent counted.
     pub(crate) missed: i64,
+    /// Pins that may be the agent's own, at most.
+    beats: i64,
 }
 
 impl<'a> Books<'a> {
@@ -102,6 +108,7 @@ impl<'a> Books<'a> {
         let kernel = PinCounters::read()?;
         Ok(Self {
             bench,
+            opened: Instant::now(),
             kernel,
             agent: agent.scrape()?,
             witness: bench.witnessed()?,
@@ -153,6 +160,7 @@ impl<'a> Books<'a> {
             put_right: repaired("pin_missed") - repaired("release_missed"),
             unknown: lost("unknown_release"),
             missed: MISSED.into_iter().map(lost).sum(),
+            beats: (self.opened.elapsed().as_secs() / BEAT.as_secs() + 1).cast_signed(),
         })
     }
 }
@@ -179,10 +187,11 @@ impl Seen {
             Undoes::Some => self.rolled_back >= 0,
         };
         let balance = self.agent.outstanding() + self.put_right + self.unknown;
+        let is_own = |more: i64| more <= self.beats && (more >= 0 || self.missed > 0);
         let as_own = own.is_none_or(|own| {
             own.pages_pinned - own.pages_unpinned == self.kernel.outstanding()
-                && lacks(own.pages_pinned - self.agent.acquired)
-                && lacks(own.pages_unpinned - self.agent.released)
+                && is_own(self.agent.acquired - own.pages_pinned)
+                && is_own(self.agent.released - own.pages_unpinned)
         });
         [
             (self.unreconciled == 0, "a difference is left"),
@@ -211,9 +220,9 @@ impl Seen {
         )
     }
 
-    /// Pins that the agent saw taken.
-    pub(crate) fn acquired(&self) -> i64 {
-        self.agent.acquired
+    /// Whether the agent saw a pin taken that is not its own.
+    pub(crate) fn is_acquired(&self) -> bool {
+        self.agent.acquired > self.beats
     }
 
     /// Whether the agent may lack so many pages of what was done.

@@ -8,6 +8,9 @@ use anyhow::{Result, bail};
 /// Between two looks, so that the watcher does not starve what it watches.
 const BETWEEN: Duration = Duration::from_millis(50);
 
+/// What takes so long is told, with what was last missing.
+const LONG: Duration = Duration::from_secs(5);
+
 /// What a look found.
 #[derive(Debug)]
 pub(crate) enum Look<T> {
@@ -23,14 +26,23 @@ pub(crate) fn until<T>(
     patience: Duration,
     mut look: impl FnMut() -> Result<Look<T>>,
 ) -> Result<T> {
-    let deadline = Instant::now() + patience;
+    let begun = Instant::now();
+    let mut last = String::new();
     loop {
         match look()? {
-            Look::Done(found) => return Ok(found),
-            Look::NotYet(why) if Instant::now() >= deadline => {
+            Look::Done(found) => {
+                if begun.elapsed() >= LONG {
+                    println!("     {:.1?} for {what}: {last}", begun.elapsed());
+                }
+                return Ok(found);
+            }
+            Look::NotYet(why) if begun.elapsed() >= patience => {
                 bail!("waited {patience:?} for {what}: {why}")
             }
-            Look::NotYet(_) => sleep(BETWEEN),
+            Look::NotYet(why) => {
+                last = why;
+                sleep(BETWEEN);
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ use anyhow::{Result, ensure};
 
 use crate::agent::Agent;
 use crate::bench::Bench;
+use crate::holders::check_sums;
 use crate::metrics::Metrics;
 use crate::wait::Look;
 use crate::workload::{self, Stepped};
@@ -42,6 +43,7 @@ fn check_held(bench: &Bench, arguments: &[&str]) -> Result<()> {
         "{} pages are held, the ledger has {outstanding}",
         held.pages_pinned
     );
+    check_sums(bench, held.pages_pinned, "while they are held")?;
 
     let synced = workload.reach("synced")?;
     ensure!(

@@ -4,6 +4,7 @@
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use rustix::process::{Resource, Rlimit, setrlimit};
 
 use crate::agent::{Agent, run_to_end};
 use crate::bench::Bench;
@@ -66,6 +67,12 @@ pub(super) fn who_execs_renames_itself_or_loses_its_first_thread_is_alive_and_ke
 /// The agent runs as a service does, and `/proc` shows it no process but its own.
 pub(super) fn an_owner_that_proc_hides_is_never_said_to_have_ended(bench: &Bench) -> Result<()> {
     let hidden = Hidden::mount()?;
+    // Maps of old kernels are charged to it, and root is not held to it.
+    let unlimited = Rlimit {
+        current: None,
+        maximum: None,
+    };
+    setrlimit(Resource::Memlock, unlimited)?;
     let _open = Setting::set("/proc/sys/kernel/perf_event_paranoid", "2")?;
     let handed = HandedOn::new(SERVICE)?;
     let socket = std::env::temp_dir().join("kernel-tests-service.sock");

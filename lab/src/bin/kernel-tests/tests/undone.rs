@@ -68,7 +68,7 @@ pub(super) fn pins_of_pages_that_cannot_migrate_are_counted_as_undone(bench: &Be
         ));
     }
     ensure!(
-        seen.undone + seen.rolled_back == own.calls && seen.acquired() == 0,
+        seen.undone + seen.rolled_back == own.calls && !seen.is_acquired(),
         "{} calls were refused, a page each: {seen}",
         own.calls
     );
@@ -86,7 +86,7 @@ pub(super) fn pins_that_the_fast_path_takes_back_are_counted_as_rolled_back(
     // Not held against the workload's own count, which cannot know in which way it was refused.
     let seen = books.check(&agent, None, Undoes::Some)?;
     println!("     {} calls refused; {seen}", own.calls);
-    if seen.acquired() > 0 {
+    if seen.is_acquired() {
         return Err(absent(
             "here io_uring looks what it was given after it has pinned it",
         ));
