@@ -94,7 +94,7 @@ pub(crate) fn run(attached: &mut Attached) -> Findings {
     if trials.sees(Exercise::ProcessVmReadv)
         && let Some(file) = &trials.file
     {
-        match zero_page::uncounted(&trials.keys, file) {
+        match zero_page::uncounted(&trials.keys_of_file, file) {
             Ok(found) => {
                 debug!("self-test: zero page of which no pin counts: {found:x?}");
                 findings.uncounted_zero_page = found;

@@ -42,6 +42,8 @@ pub(super) struct Trials<'a> {
     /// since other memory is.
     pub(super) keys: HashSet<u64>,
     looked_for_keys: bool,
+    /// Those of the pages of `file`.
+    pub(super) keys_of_file: HashSet<u64>,
     /// Flags of a call for writing and of one for long, as the hooks saw them.
     pub(super) write: Option<u32>,
     pub(super) long: Option<u32>,
@@ -69,6 +71,7 @@ impl<'a> Trials<'a> {
             file: Some(file_pages()?),
             keys: HashSet::new(),
             looked_for_keys: false,
+            keys_of_file: HashSet::new(),
             write: None,
             long: None,
             disk: deadline.act(OnDisk::make),
