@@ -7,6 +7,7 @@ pub(crate) mod metrics;
 pub(crate) mod output;
 pub(crate) mod pins;
 pub(crate) mod socket;
+pub(crate) mod status;
 pub(crate) mod summary;
 mod table;
 mod units;

@@ -69,6 +69,8 @@ pub(crate) struct Reconciler {
     difference: i64,
     /// The last looks, as far back as the kernel's count may be old.
     moved: Vec<(Duration, u64)>,
+    /// What had moved when the last look ended.
+    last: Option<u64>,
 }
 
 /// What was pinned when the agent started, and by how much that may be off.
@@ -76,6 +78,22 @@ pub(crate) struct Reconciler {
 struct Start {
     pages: i64,
     slack: u64,
+    /// Whether it was looked at while nobody was in the middle of a call.
+    is_certain: bool,
+}
+
+impl Start {
+    /// The better of two. A thread that waits for a CPU between the kernel's count and ours moves
+    /// nothing during a look, and has the kernel count more: so the lower one, until one is certain.
+    fn or(self, other: Self) -> Self {
+        let is_better = other.slack < self.slack
+            || !self.is_certain && other.slack == self.slack && other.pages < self.pages;
+        let best = if is_better { other } else { self };
+        Self {
+            is_certain: self.is_certain || other.is_certain,
+            ..best
+        }
+    }
 }
 
 impl Reconciler {
@@ -89,12 +107,17 @@ impl Reconciler {
         self.known = known;
         let known = known - self.missed;
         let kernel = look.kernel.outstanding();
-        // The best look so far says what there was before: one at which nothing moved.
-        let pages = kernel - look.ledger.cast_signed() + known;
-        let start = match self.start {
-            Some(start) if start.slack <= slack => start,
-            Some(_) | None => Start { pages, slack },
+        // The best look so far says what there was before: one at which nothing moved, nor did
+        // since the last one.
+        let ended = Some(look.moved[1]);
+        let is_at_rest = slack == 0 && look.asleep == 0 && self.last == ended;
+        self.last = ended;
+        let found = Start {
+            pages: (kernel - look.ledger.cast_signed() + known).max(0),
+            slack,
+            is_certain: is_at_rest,
         };
+        let start = self.start.map_or(found, |it| it.or(found));
         self.start = Some(start);
         let preexisting = (start.pages - known).max(0);
         let difference = look.ledger.cast_signed() + preexisting - kernel;
@@ -117,6 +140,7 @@ impl Reconciler {
         let more = (-self.difference).max(0);
         if let Some(start) = &mut self.start {
             start.pages += more;
+            start.is_certain = true;
             self.difference += more;
         }
     }
@@ -309,6 +333,25 @@ mod tests {
         assert_eq!(reconciler.look(&look(14, 205, 5, 205)).difference, 0);
         assert_eq!(reconciler.look(&look(15, 205, 205, 205)).difference, 0);
         assert_eq!(reconciler.look(&look(17, 205, 204, 205)).difference, 1);
+    }
+
+    /// On one CPU two threads of three are in the middle of something at each look.
+    #[test]
+    fn who_waits_for_a_cpu_at_the_start_had_nothing_pinned_before() {
+        let mut reconciler = Reconciler::default();
+        let look = |ledger: u64, outstanding: u64, moved: u64| Look {
+            moved: [moved, moved],
+            ..at_rest(ledger, outstanding)
+        };
+        // Four pages are counted, and their call has not returned.
+        assert_eq!(reconciler.look(&look(0, 64 + 4, 14)).preexisting, 68);
+        let balance = reconciler.look(&look(3, 64 + 3, 28));
+        assert_eq!((balance.preexisting, balance.difference), (64, 0));
+        // At rest it is certain: what the ledger has more from then on was never there.
+        assert_eq!(reconciler.look(&look(0, 64, 31)).difference, 0);
+        assert_eq!(reconciler.look(&look(0, 64, 31)).difference, 0);
+        let balance = reconciler.look(&look(18, 64, 67));
+        assert_eq!((balance.preexisting, balance.difference), (64, 18));
     }
 
     #[test]

@@ -53,6 +53,12 @@ impl Snapshots {
         Arc::clone(&self.latest.borrow())
     }
 
+    /// The next snapshot, once it is there; `None` if the collector has ended.
+    pub(crate) async fn next(&mut self) -> Option<Arc<Snapshot>> {
+        self.latest.changed().await.ok()?;
+        Some(self.latest.borrow_and_update().clone())
+    }
+
     /// Rows of a selection; `None` if the collector has ended.
     pub(crate) async fn select(&self, selection: Selection) -> Option<Book> {
         let (answer, answered) = oneshot::channel();

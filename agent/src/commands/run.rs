@@ -1,7 +1,7 @@
 //! `pinscope run`: facts, plan, attach, then collect until told to stop.
 
 use std::{
-    io,
+    io::{self, IsTerminal as _},
     path::Path,
     time::{Duration, Instant},
 };
@@ -20,8 +20,9 @@ use super::{
     start::{Agent, start},
 };
 use crate::{
+    collect::Snapshots,
     error::AgentError,
-    views::{http, output, summary},
+    views::{http, output, status, summary},
 };
 
 /// Runs the agent. With a path, what the kernel sends is recorded there, and the verdicts that a
@@ -63,6 +64,7 @@ async fn collect(
     let asked = tokio::spawn(socket.serve(collecting.snapshots.clone()));
     info!("serving http://{}/metrics", options.listen);
     notify(NotifyState::Ready);
+    let told = tokio::spawn(keep_telling(collecting.snapshots.clone()));
 
     let started = Instant::now();
     let outcome = tokio::select! {
@@ -72,6 +74,7 @@ async fn collect(
         it = asked => Err(Ended::Other(stopped("the socket's server stopped", it))),
         it = collecting.failed() => Err(Ended::Collector(it)),
     };
+    told.abort();
     notify(NotifyState::Stopping);
     let outcome = match outcome {
         // It has detached by itself.
@@ -106,10 +109,24 @@ enum Ended {
     Other(AgentError),
 }
 
+/// Tells the service manager at each snapshot how it stands; what has none for long hangs.
+async fn keep_telling(mut snapshots: Snapshots) {
+    let mut last = String::new();
+    while let Some(now) = snapshots.next().await {
+        notify(NotifyState::Watchdog);
+        let line = status::line(&now);
+        if line != last {
+            notify(NotifyState::Status(&line));
+            last = line;
+        }
+    }
+}
+
 /// Those that end the agent.
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    hangup: Signal,
 }
 
 impl Signals {
@@ -123,13 +140,24 @@ impl Signals {
         Ok(Self {
             interrupt: caught(SignalKind::interrupt())?,
             terminate: caught(SignalKind::terminate())?,
+            hangup: caught(SignalKind::hangup())?,
         })
     }
 
     async fn any(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+        loop {
+            tokio::select! {
+                _ = self.interrupt.recv() => return,
+                _ = self.terminate.recv() => return,
+                // Who has no terminal is not left by one: a service is asked to read its settings
+                // anew by it.
+                _ = self.hangup.recv() => {
+                    if io::stdin().is_terminal() {
+                        return;
+                    }
+                    info!("SIGHUP changes nothing: settings are read at the start alone");
+                }
+            }
         }
     }
 }

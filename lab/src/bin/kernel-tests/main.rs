@@ -23,6 +23,7 @@ mod manager;
 mod metrics;
 mod moment;
 mod tests;
+mod tracing;
 mod wait;
 mod workload;
 

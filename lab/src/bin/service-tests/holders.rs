@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::moment;
 use crate::service::PATIENCE;
 use crate::systemd::run;
 use crate::wait::{Look, until};
@@ -13,6 +14,7 @@ use crate::wait::{Look, until};
 /// A report.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Report {
+    taken_unix_seconds: f64,
     pub(crate) pins: i64,
     pub(crate) rows: Vec<Row>,
 }
@@ -41,10 +43,18 @@ impl Row {
     }
 }
 
-/// Asks the service.
+/// Asks the service; what it says is of after whatever was done last.
 pub(crate) fn ask(by: &str) -> Result<Report> {
-    let text = run("pinscope", &["pins", "--by", by, "--format", "json"])?;
-    serde_json::from_str(&text).with_context(|| format!("not a report of pins: {text}"))
+    until("a report of now", PATIENCE, || {
+        let text = run("pinscope", &["pins", "--by", by, "--format", "json"])?;
+        let report: Report =
+            serde_json::from_str(&text).with_context(|| format!("not a report of pins: {text}"))?;
+        Ok(if moment::is_shown_by(report.taken_unix_seconds) {
+            Look::Done(report)
+        } else {
+            Look::NotYet(format!("it is of {}", report.taken_unix_seconds))
+        })
+    })
 }
 
 /// Pins that a kernel worker gives back go some time after their holder.

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 
 use crate::metrics::Metrics;
+use crate::moment;
 use crate::systemd::{journal, property, systemctl};
+use crate::wait::{Look, until};
 
 /// Its unit.
 pub(crate) const UNIT: &str = "pinscope.service";
@@ -26,13 +28,8 @@ pub(crate) fn running() -> Result<u32> {
     main_pid()
 }
 
-/// Stops it if it runs and starts it; gives how long systemd waited for it to be ready.
-pub(crate) fn start_afresh() -> Result<Duration> {
-    systemctl(&["stop", UNIT])?;
-    start()
-}
-
-fn start() -> Result<Duration> {
+/// Starts it; gives how long systemd waited for it to be ready.
+pub(crate) fn start() -> Result<Duration> {
     // Tests start it more often than the unit allows.
     systemctl(&["reset-failed"])?;
     let begun = Instant::now();
@@ -51,7 +48,22 @@ pub(crate) fn main_pid() -> Result<u32> {
     pid.parse().with_context(|| format!("main process {pid}"))
 }
 
-/// What it says now.
+/// What it says of after whatever was done last: it reads everything once a second.
 pub(crate) fn scrape() -> Result<Metrics> {
-    Metrics::scrape(ADDRESS).context("the service cannot be scraped")
+    until("a snapshot of now", PATIENCE, || {
+        let now = Metrics::scrape(ADDRESS).context("the service cannot be scraped")?;
+        let taken = now.number("pinscope_snapshot_timestamp_seconds");
+        let taken = taken.context("a snapshot without a time")?;
+        Ok(if moment::is_shown_by(taken) {
+            Look::Done(now)
+        } else {
+            Look::NotYet(format!("it is of {taken}"))
+        })
+    })
+}
+
+/// What it says of later than anything that it has said so far.
+pub(crate) fn next_scrape() -> Result<Metrics> {
+    moment::has_passed();
+    scrape()
 }

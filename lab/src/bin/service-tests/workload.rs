@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
+use crate::moment;
 use crate::systemd::{property, systemctl};
 
 /// Who is not root here.
@@ -83,6 +84,7 @@ impl Workload {
         if phase != wanted {
             bail!("phase {phase} came instead of {wanted}");
         }
+        moment::has_passed();
         Ok(counts.pages_pinned)
     }
 
@@ -98,6 +100,7 @@ impl Workload {
         drop(self.word.take());
         let status = self.child.wait()?;
         ensure!(status.success(), "the workload ended with {status}");
+        moment::has_passed();
         Ok(())
     }
 

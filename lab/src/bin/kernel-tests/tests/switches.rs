@@ -1,11 +1,7 @@
 //! Switches of the host that keep probes from running: the agent refuses to start, knows it when
 //! one is thrown under it, and leaves a host on which others can trace as before.
 
-use std::{
-    fs::{self, OpenOptions},
-    io::Write as _,
-    time::Duration,
-};
+use std::fs;
 
 use anyhow::{Context, Result, ensure};
 use lab::absent::absent;
@@ -15,12 +11,12 @@ use super::refusals::{check_refused, refused_in, refused_run};
 use crate::agent::{Agent, run_to_end};
 use crate::bench::Bench;
 use crate::caller::{Setting, after};
+use crate::tracing::others_can_trace;
 use crate::wait::Look;
 
 const FTRACE: &str = "/proc/sys/kernel/ftrace_enabled";
 const JIT: &str = "/proc/sys/net/core/bpf_jit_enable";
 const NO_SWITCH: &str = "this kernel refuses to switch function tracing off";
-const TRACEFS: &str = "/sys/kernel/tracing";
 
 pub(super) fn function_tracing_switched_off_is_refused_before_anything_is_attached(
     bench: &Bench,
@@ -114,33 +110,4 @@ fn check_doctor(bench: &Bench, problem: &str) -> Result<()> {
         ended.output
     );
     Ok(())
-}
-
-/// One probe comes and goes, which has the kernel look for marks of ours, and then every function
-/// is traced for a moment.
-fn others_can_trace() -> Result<()> {
-    let file = |name: &str| format!("{TRACEFS}/{name}");
-    // To truncate the file takes all probes away.
-    let change = |line: &str| {
-        let events = OpenOptions::new().append(true).open(file("kprobe_events"));
-        events.and_then(|mut it| it.write_all(line.as_bytes()))
-    };
-    change("p:others/fsync vfs_fsync")?;
-    for switch in ["1", "0"] {
-        fs::write(file("events/others/fsync/enable"), switch)?;
-    }
-    change("-:others/fsync")?;
-    fs::write(file("current_tracer"), "function")
-        .context("the function tracer is not to be had")?;
-    let traced = crate::wait::until("a function that is traced", Duration::from_secs(10), || {
-        let trace = fs::read_to_string(file("trace"))?;
-        let calls = trace.lines().filter(|it| !it.starts_with('#')).count();
-        Ok(if calls > 0 {
-            Look::Done(())
-        } else {
-            Look::NotYet("none".to_owned())
-        })
-    });
-    fs::write(file("current_tracer"), "nop")?;
-    traced
 }

@@ -10,6 +10,7 @@ mod lifecycle;
 mod manager;
 mod owners;
 mod package;
+mod switches;
 
 pub(crate) use package::Packages;
 
@@ -37,6 +38,7 @@ pub(crate) fn all(packages: Option<Packages>) -> Vec<Test> {
             package::an_upgrade_keeps_settings_and_starts_the_new_one,
             &packages,
         ),
+        test(switches::while_function_tracing_is_off_it_waits_with_its_end_and_is_not_killed),
         packaged(
             package::what_an_operator_has_switched_off_stays_off,
             &packages,
@@ -60,7 +62,13 @@ fn packaged<F: Fn(&Packages) -> Result<()> + 'static>(run: F, packages: &Package
 
 fn of_the_service() -> Vec<Test> {
     vec![
+        // The first start that has all that the unit and the host's settings allow.
+        test(lifecycle::it_stops_cleanly_and_leaves_nothing_in_the_kernel),
+        test(switches::function_tracing_switched_off_keeps_it_from_starting),
+        test(switches::a_kernel_that_interprets_bpf_keeps_it_from_starting),
+        test(books::a_start_under_load_leaves_no_difference),
         test(lifecycle::it_is_active_once_it_answers),
+        test(lifecycle::it_may_open_more_files_than_it_has),
         test(confinement::it_runs_as_nobody_in_particular_and_can_gain_nothing),
         test(confinement::it_has_the_capabilities_that_its_unit_names_and_no_other),
         test(confinement::systemd_understands_every_line_of_its_unit),
@@ -74,10 +82,8 @@ fn of_the_service() -> Vec<Test> {
         test(manager::it_is_watched),
         test(books::a_host_under_load_has_no_difference),
         test(books::a_host_at_rest_has_no_difference),
-        test(books::starts_under_load_leave_no_difference),
         test(lifecycle::a_hangup_does_not_end_it),
-        test(lifecycle::it_is_started_again_when_it_is_killed),
-        test(lifecycle::it_stops_cleanly_and_leaves_nothing_in_the_kernel),
+        test(books::killed_under_load_it_is_started_again_and_has_no_difference),
     ]
 }
 

@@ -3,6 +3,7 @@
 use anyhow::{Result, ensure};
 
 use crate::holders::{ask, until_nothing_is_held};
+use crate::moment;
 use crate::service::{PATIENCE, running, scrape};
 use crate::wait::{Look, until};
 use crate::workload::Workload;
@@ -10,24 +11,30 @@ use crate::workload::Workload;
 /// Pages that each workload pins: 2 MiB, within what systemd lets a user lock.
 const PAGES: &str = "512";
 
+/// Snapshots at which an owner is looked at.
+const LOOKS: usize = 3;
+
 pub(super) fn a_living_owner_of_another_user_is_alive_and_no_suspect() -> Result<()> {
     running()?;
     let mut workload = Workload::start(&["uring-fixed", "--pages", PAGES])?;
     let pages = workload.reach("held")?;
     let pid = workload.pid()?;
-    let report = ask("process")?;
-    let [row] = report.rows.as_slice() else {
-        anyhow::bail!("one process pins: {report:?}");
-    };
-    let process = &row.about["process"];
-    ensure!(
-        row.pins() == pages && process["pid"] == pid && process["comm"] == "workload",
-        "process {pid} holds {pages} pages: {report:?}"
-    );
-    ensure!(
-        process["life"] == "alive" && row.suspected.is_empty(),
-        "process {pid} lives: {report:?}"
-    );
+    for _ in 0..LOOKS {
+        let report = ask("process")?;
+        let [row] = report.rows.as_slice() else {
+            anyhow::bail!("one process pins: {report:?}");
+        };
+        let process = &row.about["process"];
+        ensure!(
+            row.pins() == pages && process["pid"] == pid && process["comm"] == "workload",
+            "process {pid} holds {pages} pages: {report:?}"
+        );
+        ensure!(
+            process["life"] == "alive" && row.suspected.is_empty(),
+            "process {pid} lives: {report:?}"
+        );
+        moment::has_passed();
+    }
     let suspects = scrape()?.sum("pinscope_leak_suspects")?;
     ensure!(suspects == 0, "{suspects} suspects among the living");
     let bytes = scrape()?.sum("pinscope_pinned_bytes")?;
