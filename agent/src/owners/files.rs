@@ -1,6 +1,10 @@
 //! Which file a mapping is of: asked of the kernel, by a folio that is pinned of it.
 
-use std::{collections::HashMap, fs, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    fs,
+    time::Duration,
+};
 
 use probe_abi::Answer;
 use serde::Serialize;
@@ -162,15 +166,36 @@ fn path(answer: &Answer) -> Option<String> {
 #[derive(Debug, Default)]
 struct Mounts {
     points: HashMap<String, String>,
+    /// Devices that are mounted nowhere that can be seen.
+    nowhere: HashSet<String>,
     read: Option<Duration>,
 }
 
 impl Mounts {
     fn of(&mut self, device: &str, now: Duration) -> Option<&str> {
-        if self.read.is_none_or(|it| now >= it + MOUNTS_FOR) {
+        self.of_in(device, now, || {
+            fs::read("/proc/self/mountinfo").unwrap_or_default()
+        })
+    }
+
+    /// A device that is not in the list may have been mounted since: it is looked for once.
+    fn of_in(
+        &mut self,
+        device: &str,
+        now: Duration,
+        read: impl FnOnce() -> Vec<u8>,
+    ) -> Option<&str> {
+        let is_old = self.read.is_none_or(|it| now >= it + MOUNTS_FOR);
+        let is_new = !self.points.contains_key(device) && !self.nowhere.contains(device);
+        if is_old {
+            self.nowhere.clear();
+        }
+        if is_old || is_new && self.read != Some(now) {
             self.read = Some(now);
-            let text = fs::read("/proc/self/mountinfo").unwrap_or_default();
-            self.points = parse_mounts(&text);
+            self.points = parse_mounts(&read());
+        }
+        if !self.points.contains_key(device) {
+            self.nowhere.insert(device.to_owned());
         }
         self.points.get(device).map(String::as_str)
     }
@@ -259,5 +284,20 @@ mod tests {
         let mounts = parse_mounts(text);
         assert_eq!(mounts["259:0"], r"/mnt/\xff \\a");
         assert_eq!(mounts["8:1"], "/mnt/good");
+    }
+
+    #[test]
+    fn what_was_mounted_since_is_found_at_once_and_what_is_not_is_looked_for_once() {
+        const OLD: &str = "1 1 8:1 / / rw - ext4 /dev/sda1 rw\n";
+        const NEW: &str = "1 1 8:1 / / rw - ext4 /dev/sda1 rw\n2 1 0:40 / /srv rw - tmpfs x rw\n";
+        let second = Duration::from_secs(1);
+        let mut mounts = Mounts::default();
+        let list = |text: &'static str| move || text.as_bytes().to_vec();
+        assert_eq!(mounts.of_in("8:1", second, list(OLD)), Some("/"));
+        assert_eq!(mounts.of_in("0:40", second * 2, list(NEW)), Some("/srv"));
+        assert_eq!(mounts.of_in("0:1", second * 3, list(NEW)), None);
+        let again = || unreachable!("it was looked for");
+        assert_eq!(mounts.of_in("0:1", second * 4, again), None);
+        assert_eq!(mounts.of_in("0:1", second * 60, list(NEW)), None);
     }
 }

@@ -144,7 +144,12 @@ fn account(now: &Metrics) -> String {
         "repaired_total",
         "hook_runs_missed_total",
     ];
-    metrics
+    let told = metrics
         .map(|it| now.show(&format!("pinscope_{it}")))
-        .join(", ")
+        .join(", ");
+    format!(
+        "{told}; {:?}; {:?}",
+        crate::holders::ask("process"),
+        crate::systemd::journal(UNIT)
+    )
 }

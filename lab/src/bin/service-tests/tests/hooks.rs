@@ -21,7 +21,11 @@ pub(super) fn it_attaches_every_hook_that_root_could_attach() -> Result<()> {
     let attached =
         |hook: &&String| scraped.sum_with("pinscope_hook_attached", &[("hook", hook)]) == 1;
     let missing: Vec<_> = could.iter().filter(|hook| !attached(hook)).collect();
-    ensure!(missing.is_empty(), "not as a service: {missing:?}");
+    let log = crate::systemd::journal(crate::service::UNIT)?;
+    ensure!(
+        missing.is_empty(),
+        "not as a service: {missing:?}; its log: {log}"
+    );
     let untested = scraped.sum_with("pinscope_hook_selftest", &[("outcome", "untested")]);
     println!(
         "note {} hooks, of which {untested} are untested",
