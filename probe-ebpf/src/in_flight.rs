@@ -16,7 +16,7 @@ use probe_abi::{Call, Lost};
 
 use crate::{
     book::counters,
-    kernel::{args::Args, clock, layout::layout, read::member, task},
+    kernel::{args::Args, clock, task},
     verifier::atomic::{load, swap},
 };
 
@@ -50,18 +50,9 @@ fn enter(pages: u64) -> u32 {
     unsafe {
         (&raw mut (*call).since_ns).write_volatile(clock::since_boot());
         (&raw mut (*call).pages).write_volatile(pages);
-        (&raw mut (*call).start_ns).write_volatile(start_of_process());
+        (&raw mut (*call).start_ns).write_volatile(task::start_of_process());
     }
     0
-}
-
-/// When the first thread of the current process began; 0 where that cannot be read.
-#[inline(always)]
-fn start_of_process() -> u64 {
-    let task = task::current().task;
-    let leader: Option<u64> = member(task, layout!(task_leader));
-    let start = leader.and_then(|it| member(it, layout!(task_start)));
-    start.unwrap_or(0)
 }
 
 #[inline(always)]

@@ -36,6 +36,18 @@ pub(crate) fn current() -> Current {
     }
 }
 
+/// When the first thread of the current process began; 0 where that cannot be read.
+#[inline(always)]
+pub(crate) fn start_of_process() -> u64 {
+    let (leader, start) = (layout!(task_leader), layout!(task_start));
+    if leader == ABSENT || start == ABSENT {
+        return 0;
+    }
+    // SAFETY: as above.
+    let task = unsafe { Typed::known(bpf_get_current_task_btf().cast()) };
+    task.follow_some(leader).map_or(0, |it| it.read(start))
+}
+
 /// Address of the registers that the current system call was entered with; 0 where they
 /// cannot be had.
 #[inline(always)]

@@ -2,7 +2,10 @@
 
 use aya_ebpf::helpers::{bpf_get_current_uid_gid, generated::bpf_get_current_task};
 
-use crate::kernel::{layout::layout, read::read_kernel};
+use crate::kernel::{
+    layout::layout,
+    read::{member, read_kernel},
+};
 
 /// Who is running.
 pub(crate) struct Current {
@@ -28,6 +31,16 @@ pub(crate) fn current() -> Current {
         mm: mm.unwrap_or(0),
         uid: bpf_get_current_uid_gid() as u32,
     }
+}
+
+/// When the first thread of the current process began; 0 where that cannot be read.
+#[inline(always)]
+pub(crate) fn start_of_process() -> u64 {
+    // SAFETY: as above.
+    let task = unsafe { bpf_get_current_task() };
+    let leader: Option<u64> = member(task, layout!(task_leader));
+    let start = leader.and_then(|it| member(it, layout!(task_start)));
+    start.unwrap_or(0)
 }
 
 /// This kernel does not give them.
