@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 
 use super::lifecycle::is_started_again_when_it_is_killed;
+use crate::holders::ask;
 use crate::metrics::Metrics;
 use crate::moment;
 use crate::service::{PATIENCE, UNIT, next_scrape, running, scrape, start};
@@ -143,13 +144,9 @@ fn account(now: &Metrics) -> String {
         "lost_total",
         "repaired_total",
         "hook_runs_missed_total",
+        "audited_folios_total",
+        "audit_rounds_total",
     ];
-    let told = metrics
-        .map(|it| now.show(&format!("pinscope_{it}")))
-        .join(", ");
-    format!(
-        "{told}; {:?}; {:?}",
-        crate::holders::ask("process"),
-        crate::systemd::journal(UNIT)
-    )
+    let told = metrics.map(|it| now.show(&format!("pinscope_{it}")));
+    format!("{}; {:?}", told.join(", "), ask("process"))
 }
