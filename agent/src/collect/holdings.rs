@@ -175,10 +175,11 @@ impl Adder {
         for (number, region) in self.regions.iter_mut().enumerate() {
             let first = number * REGION;
             let buckets = first..(first + REGION).min(ledger.buckets());
-            let digest = ledger.digest(buckets.clone());
-            if is_new || digest != region.digest {
-                let slots = buckets.flat_map(|it| ledger.slots_in(it));
-                *region = Region::of(ledger, slots, from, u64::MAX);
+            if is_new || ledger.digest(buckets.clone()) != region.digest {
+                // What is remembered is what was added up: a pin may have come and gone since
+                // the look before.
+                let (slots, digest) = ledger.slots_and_digest(buckets);
+                *region = Region::of(ledger, slots.into_iter(), from, u64::MAX);
                 region.digest = digest;
                 is_changed = true;
             }

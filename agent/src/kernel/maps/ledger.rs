@@ -1,7 +1,7 @@
 //! The ledger, mapped to be read. It is changed by the probes, and by the program that makes
 //! the agent's amendments.
 
-use std::mem::offset_of;
+use std::{mem::offset_of, ops::Range};
 
 use aya::maps::MapData;
 use probe_abi::{
@@ -119,21 +119,26 @@ impl LedgerView {
     }
 
     /// A number that nearly always changes when any slot of these buckets does.
-    pub(crate) fn digest(&self, buckets: std::ops::Range<usize>) -> u64 {
-        /// Word of a note that has its number of GUPs, which every pin changes.
-        const GUPS: usize = offset_of!(SlotNote, gups);
-        let mut digest = 0_u64;
-        for bucket in buckets {
-            for slot in 0..BUCKET_SLOTS {
-                let word = self.word(bucket, slot);
-                digest = digest.rotate_left(7) ^ word.0;
-                if !word.is_empty() {
-                    let gups = self.table.read(note_offset(bucket, slot) + GUPS);
-                    digest = digest.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ gups;
-                }
-            }
+    pub(crate) fn digest(&self, buckets: Range<usize>) -> u64 {
+        let mut digest = Digest::default();
+        for (bucket, slot) in places(buckets) {
+            let word = self.word(bucket, slot);
+            digest.add(word, || self.table.read(note_offset(bucket, slot) + GUPS));
         }
-        digest
+        digest.0
+    }
+
+    /// The slots in use of these buckets, and the digest of what was read here: another one than
+    /// [`Self::digest`] gives, before or after, of what changed meanwhile.
+    pub(crate) fn slots_and_digest(&self, buckets: Range<usize>) -> (Vec<Slot>, u64) {
+        let mut digest = Digest::default();
+        let mut slots = Vec::new();
+        for (bucket, slot) in places(buckets) {
+            let (word, note) = self.look(bucket, slot);
+            digest.add(word, || gups(&note));
+            slots.extend(in_use(bucket, slot, word, note));
+        }
+        (slots, digest.0)
     }
 
     /// A place without a folio, or with one: its word.
@@ -144,12 +149,17 @@ impl LedgerView {
     /// A slot if it is in use: its word, and the note that goes with it. Where the probes
     /// change it all the time, the last look counts.
     fn read(&self, bucket: usize, slot: usize) -> Option<Slot> {
+        let (word, note) = self.look(bucket, slot);
+        in_use(bucket, slot, word, note)
+    }
+
+    fn look(&self, bucket: usize, slot: usize) -> (Word, SlotNote) {
         const LOOKS: u32 = 3;
         let mut word = self.word(bucket, slot);
         let mut note = SlotNote::default();
         for _ in 0..LOOKS {
             if word.is_empty() || word.is_busy() {
-                return None;
+                break;
             }
             note = self.table.copy(note_offset(bucket, slot));
             let again = self.word(bucket, slot);
@@ -158,13 +168,42 @@ impl LedgerView {
             }
             word = again;
         }
-        let in_use = !word.is_empty() && !word.is_busy();
-        in_use.then_some(Slot {
-            bucket: bucket as u32,
-            slot: slot as u32,
-            word,
-            note,
-        })
+        (word, note)
+    }
+}
+
+/// Every place in these buckets.
+fn places(buckets: Range<usize>) -> impl Iterator<Item = (usize, usize)> {
+    buckets.flat_map(|bucket| (0..BUCKET_SLOTS).map(move |slot| (bucket, slot)))
+}
+
+fn in_use(bucket: usize, slot: usize, word: Word, note: SlotNote) -> Option<Slot> {
+    let in_use = !word.is_empty() && !word.is_busy();
+    in_use.then_some(Slot {
+        bucket: bucket as u32,
+        slot: slot as u32,
+        word,
+        note,
+    })
+}
+
+/// Word of a note that has its number of GUPs, which every pin changes.
+const GUPS: usize = offset_of!(SlotNote, gups);
+
+fn gups(note: &SlotNote) -> u64 {
+    let word = bytemuck::bytes_of(note)[GUPS..].first_chunk();
+    word.copied().map_or(0, u64::from_ne_bytes)
+}
+
+#[derive(Default)]
+struct Digest(u64);
+
+impl Digest {
+    fn add(&mut self, word: Word, gups: impl FnOnce() -> u64) {
+        self.0 = self.0.rotate_left(7) ^ word.0;
+        if !word.is_empty() {
+            self.0 = self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ gups();
+        }
     }
 }
 
@@ -174,4 +213,45 @@ fn word_offset(bucket: usize, slot: usize) -> usize {
 
 fn note_offset(bucket: usize, slot: usize) -> usize {
     bucket * size_of::<Bucket>() + offset_of!(Bucket, notes) + slot * size_of::<SlotNote>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One bucket with a pin in its second slot.
+    fn with_a_pin() -> LedgerView {
+        let bytes = size_of::<Bucket>();
+        let ledger = LedgerView {
+            table: Mapped::anonymous(bytes),
+            buckets: 1,
+        };
+        ledger
+            .table
+            .store(word_offset(0, 1), 77 << Word::KEY_SHIFT | 1);
+        ledger.table.store(note_offset(0, 1) + GUPS, 5);
+        ledger
+    }
+
+    #[test]
+    fn what_was_read_has_the_digest_of_what_is_there() {
+        let ledger = with_a_pin();
+        let (slots, digest) = ledger.slots_and_digest(0..1);
+        assert_eq!(slots, ledger.slots().collect::<Vec<_>>());
+        assert_eq!((slots.len(), digest), (1, ledger.digest(0..1)));
+    }
+
+    /// A pin that was released after it was read, and is not there as it was not there before.
+    #[test]
+    fn what_was_read_of_a_moment_is_told_from_what_was_there_before_and_after() {
+        let ledger = with_a_pin();
+        let (slots, of_the_moment) = ledger.slots_and_digest(0..1);
+        ledger.table.store(word_offset(0, 1), 0);
+        assert_eq!(slots.len(), 1);
+        assert_ne!(of_the_moment, ledger.digest(0..1));
+        assert_eq!(
+            ledger.slots_and_digest(0..1),
+            (Vec::new(), ledger.digest(0..1))
+        );
+    }
 }

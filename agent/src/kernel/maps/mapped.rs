@@ -40,6 +40,19 @@ impl Mapped {
             .map_err(|it| unmapped(name, &it))
     }
 
+    /// One that no kernel changes.
+    #[cfg(test)]
+    pub(super) fn anonymous(bytes: usize) -> Self {
+        let memory = memmap2::MmapMut::map_anon(bytes).unwrap();
+        Self(MmapRaw::from(memory))
+    }
+
+    /// Changes a word of such a one.
+    #[cfg(test)]
+    pub(super) fn store(&self, offset: usize, word: u64) {
+        self.word(offset).store(word, Ordering::Release);
+    }
+
     /// The word at a byte offset, a multiple of 8 inside the array.
     pub(crate) fn read(&self, offset: usize) -> u64 {
         self.word(offset).load(Ordering::Acquire)

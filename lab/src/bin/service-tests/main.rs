@@ -12,7 +12,6 @@ use lab::absent::Absent;
 mod file_pins;
 mod holders;
 #[path = "../kernel-tests/metrics.rs"]
-#[expect(dead_code, reason = "the kernel tests ask more of a scrape")]
 mod metrics;
 #[path = "../kernel-tests/moment.rs"]
 mod moment;

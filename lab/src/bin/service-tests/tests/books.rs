@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use super::lifecycle::is_started_again_when_it_is_killed;
+use crate::holders::ask;
 use crate::metrics::Metrics;
 use crate::moment;
 use crate::service::{PATIENCE, UNIT, next_scrape, running, scrape, start};
@@ -57,15 +57,6 @@ pub(super) fn a_host_under_load_has_no_difference() -> Result<()> {
         off.len()
     );
     at_rest("after the load")
-}
-
-pub(super) fn killed_under_load_it_is_started_again_and_has_no_difference() -> Result<()> {
-    running()?;
-    let load = Load::start()?;
-    is_started_again_when_it_is_killed()?;
-    load.is_seen()?;
-    load.stop()?;
-    at_rest("after it was killed under load")
 }
 
 /// Many short pins of a few pages each, by another user: such as each CPU keeps back for itself.
@@ -143,13 +134,9 @@ fn account(now: &Metrics) -> String {
         "lost_total",
         "repaired_total",
         "hook_runs_missed_total",
+        "audited_folios_total",
+        "audit_rounds_total",
     ];
-    let told = metrics
-        .map(|it| now.show(&format!("pinscope_{it}")))
-        .join(", ");
-    format!(
-        "{told}; {:?}; {:?}",
-        crate::holders::ask("process"),
-        crate::systemd::journal(UNIT)
-    )
+    let told = metrics.map(|it| now.show(&format!("pinscope_{it}")));
+    format!("{}; {:?}", told.join(", "), ask("process"))
 }

@@ -76,8 +76,7 @@ pub(super) fn check_ended_cleanly() -> Result<()> {
     Ok(())
 }
 
-/// Gives it nothing to do while it is killed and starts; others do.
-pub(super) fn is_started_again_when_it_is_killed() -> Result<()> {
+pub(super) fn it_is_started_again_when_it_is_killed() -> Result<()> {
     let before = running()?;
     systemctl(&["kill", "--signal", "KILL", UNIT])?;
     until("another process of it", PATIENCE, || {

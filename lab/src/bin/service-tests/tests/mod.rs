@@ -83,7 +83,7 @@ fn of_the_service() -> Vec<Test> {
         test(books::a_host_under_load_has_no_difference),
         test(books::a_host_at_rest_has_no_difference),
         test(lifecycle::a_hangup_does_not_end_it),
-        test(books::killed_under_load_it_is_started_again_and_has_no_difference),
+        test(lifecycle::it_is_started_again_when_it_is_killed),
     ]
 }
 
