@@ -1,3 +1,5 @@
+//! The audit, folio by folio: what it takes off, what it adds, and when it waits for a second look.
+
 use probe_abi::{Kind, SlotNote};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! The book of who holds what, from holdings to rows.
+
 use std::time::Duration;
 
 use super::*;
