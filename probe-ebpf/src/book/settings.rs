@@ -48,8 +48,8 @@ fn level_of(settings: *const Settings) -> u64 {
 /// `FOLL_LONGTERM`, on kernels whose BTF does not have it; 0 until it is known.
 #[inline(always)]
 pub(crate) fn longterm_flag() -> u32 {
-    // SAFETY: as above.
     SETTINGS.get_ptr(0).map_or(0, |it| {
+        // SAFETY: as above.
         load(unsafe { &raw const (*it).longterm_flag }) as u32
     })
 }
