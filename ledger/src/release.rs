@@ -12,7 +12,7 @@ use crate::{References, Releaser, Table};
 /// `PAGE_MAPPING_ANON`, the bit of `folio->mapping` that tells anonymous memory.
 const MAPPING_ANON: u64 = 1;
 
-/// Bits of a [`Candidate`] that tell the slot, and its time.
+/// Bits of [`Release::best`] that tell the slot, and its time.
 const SLOT_BITS: u32 = 4;
 const TIME_BITS: u32 = 56;
 
@@ -26,7 +26,7 @@ pub struct Release {
     pub buckets: [u32; 2],
     /// Who releases.
     pub releaser: Releaser,
-    /// The best slot found, see [`Candidate`], which of the two buckets it is in, and
+    /// The best slot found, with its rank and time, which of the two buckets it is in, and
     /// its owner.
     best: u64,
     best_bucket: u64,
