@@ -13,7 +13,7 @@ pub(super) const AGENT: &[Metric] = &[
         "lost_total",
         "What was lost, by cause; in pages, except ring_full (samples), threads_full and \
          return_missed (calls), hook_missed (runs of a program), tombstones_evicted (folios), \
-         hook_silent (looks).",
+         hook_silent (looks at the hooks).",
         |it, out| {
             for (cause, count) in Lost::NAMES.iter().zip(it.lost) {
                 out.count(&[cause], count);
@@ -33,8 +33,8 @@ pub(super) const AGENT: &[Metric] = &[
     .by(&[HOOK]),
     gauge(
         "hook_attached",
-        "1 for the kernel symbol that serves a hook; 0 for a hook that is blind: that nothing \
-         serves, that failed the self-test, or that fell silent.",
+        "1 for the kernel symbol that serves a hook; 0 for a hook that sees nothing: none serves it, \
+         it failed the self-test, or it fell silent.",
         |it, out| {
             for hook in it.agent.hooks.iter().filter(|it| !it.state.not_needed) {
                 let (symbol, method) = hook
@@ -72,7 +72,7 @@ pub(super) const AGENT: &[Metric] = &[
     ),
     gauge(
         "snapshot_timestamp_seconds",
-        "When what is shown here was read, since 1970: once a second.",
+        "When the figures here were read, in seconds since 1970; they are read once a second.",
         |it, out| out.add(&[], it.at_unix.as_secs_f64()),
     ),
     gauge(

@@ -54,8 +54,8 @@ pub(super) const ESTIMATORS: &[Metric] = &[
     .from(WALKS),
     counter(
         "wrong_verdicts_total",
-        "Verdicts held against kernel and ledger together: pinned while both say not \
-         (false_positive), not pinned while one says so (false_negative); by what raced.",
+        "Wrong verdicts, by kernel and ledger together: pinned while both say not pinned \
+         (false_positive), not pinned while one says pinned (false_negative); by what raced.",
         |it, out| {
             for estimator in Estimator::ALL {
                 for error in WrongVerdict::ALL {

@@ -97,8 +97,8 @@ pub(super) const OWNERS: &[Metric] = &[
     .from(OUTSTANDING),
     gauge(
         "guessed_pins",
-        "Pins outstanding of which it is a guess whose they are: who released others on the same \
-         folio is not known.",
+        "Pins outstanding whose owner is a guess: several owners held the folio, and whose pins were \
+         released is not known.",
         |it, out| {
             let rows = it.book.rows(By::Process).iter();
             out.one(rows.map(|it| it.guessed).sum());
@@ -147,7 +147,7 @@ pub(super) const OWNERS: &[Metric] = &[
     .by(&[REPAIR]),
     counter(
         "audited_folios_total",
-        "Folios of the ledger that were held against the kernel's own count.",
+        "Folios of the ledger that the audit compared with the kernel's own count.",
         |it, out| out.one(it.audited.folios),
     ),
     counter(

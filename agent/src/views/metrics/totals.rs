@@ -117,7 +117,7 @@ pub(super) const PINS: &[Metric] = &[
     .from(&[Feeds::Walks, Feeds::Zaps]),
     counter(
         "gups_in_writeback_total",
-        "Runs of references that a GUP took on a file folio under writeback.",
+        "GUPs of file folios under writeback: one for each run of a call's pages on one folio.",
         |it, out| out.one(it.totals.gups_in_writeback),
     ),
 ];
@@ -135,22 +135,22 @@ pub(super) const KERNEL: &[Metric] = &[
     ),
     gauge(
         "preexisting_pins",
-        "Pins that were held when the agent started, or were not seen, and are not known to be \
-         released: whose they are is not known, and verdicts on folios that are not in the \
-         ledger are uncertain while there are any.",
+        "Pins that the kernel counts and whose owners are not known: held when the agent started, \
+         or not seen. While there are any, verdicts on folios that are not in the ledger are \
+         uncertain.",
         |it, out| out.one(it.balance.preexisting),
     ),
     gauge(
         "unreconciled_pins",
-        "Pins outstanding here, those from before the start included, less those that the kernel \
-         counts, as far as calls under way do not explain it; 0 is agreement.",
+        "Pins that pinscope knows, preexisting ones included, less pins that the kernel counts, as \
+         far as calls in flight do not explain it; 0 is agreement.",
         |it, out| out.add(&[], it.balance.difference as f64),
     ),
     gauge(
         "pins_rolled_back_unseen",
-        "Pins that the kernel counted as acquired and as released while no call told of them: \
-         rolled back inside a call, because the page had to migrate before a longterm pin or a \
-         fast pin lost a race. For a moment what is under way, too.",
+        "Pins that the kernel counted as acquired and as released, and that no hook saw: rolled \
+         back inside a call, because the page had to move before a longterm pin, or a fast pin \
+         lost a race. For a moment also pins of calls under way.",
         |it, out| out.one(it.rolled_back_unseen()),
     ),
 ];
