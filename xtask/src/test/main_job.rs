@@ -25,7 +25,7 @@ const ALIVE: [&str; 4] = [
     "pinscope_pins_acquired_total",
     "pinscope_mkclean_walks_total{outcome=\"sampled\"}",
     "pinscope_samples_judged_total",
-    "pinscope_verdicts_total{estimator=\"kernel\",kernel=\"pinned\",verdict=\"pinned\"}",
+    "pinscope_verdicts_total{estimator=\"kernel\",verdict=\"pinned\",kernel=\"pinned\"}",
 ];
 
 pub(super) fn check() -> Count {
