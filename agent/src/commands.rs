@@ -5,6 +5,7 @@ mod cli;
 mod doctor;
 mod documents;
 mod failure;
+mod manager;
 mod pins;
 mod record;
 mod replay;

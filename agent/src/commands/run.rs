@@ -6,8 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use log::{info, warn};
-use sd_notify::NotifyState;
+use log::info;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     time::sleep,
@@ -17,6 +16,7 @@ use verdicts::Report;
 use super::{
     cli::RunOptions,
     failure::{Done, Failure},
+    manager::Manager,
     start::{Agent, start},
 };
 use crate::{
@@ -63,8 +63,9 @@ async fn collect(
     let server = tokio::spawn(http::serve(listener, collecting.snapshots.clone()));
     let asked = tokio::spawn(socket.serve(collecting.snapshots.clone()));
     info!("serving http://{}/metrics", options.listen);
-    notify(NotifyState::Ready);
-    let told = tokio::spawn(keep_telling(collecting.snapshots.clone()));
+    let manager = Manager::find();
+    manager.ready();
+    let told = tokio::spawn(keep_telling(manager.clone(), collecting.snapshots.clone()));
 
     let started = Instant::now();
     let outcome = tokio::select! {
@@ -75,7 +76,7 @@ async fn collect(
         it = collecting.failed() => Err(Ended::Collector(it)),
     };
     told.abort();
-    notify(NotifyState::Stopping);
+    manager.stopping();
     let outcome = match outcome {
         // It has detached by itself.
         Err(Ended::Collector(error)) => return Err(error),
@@ -110,15 +111,12 @@ enum Ended {
 }
 
 /// Tells the service manager at each snapshot how it stands; what has none for long hangs.
-async fn keep_telling(mut snapshots: Snapshots) {
+async fn keep_telling(manager: Manager, mut snapshots: Snapshots) {
     let mut last = String::new();
     while let Some(now) = snapshots.next().await {
-        notify(NotifyState::Watchdog);
         let line = status::line(&now);
-        if line != last {
-            notify(NotifyState::Status(&line));
-            last = line;
-        }
+        manager.alive((line != last).then_some(&line));
+        last = line;
     }
 }
 
@@ -175,10 +173,4 @@ fn stopped(what: &'static str, outcome: Result<(), tokio::task::JoinError>) -> A
         Err(error) => io::Error::other(error),
     };
     AgentError::System { what, source }
-}
-
-fn notify(state: NotifyState<'_>) {
-    if let Err(error) = sd_notify::notify(&[state]) {
-        warn!("cannot tell systemd: {error}");
-    }
 }

@@ -1,0 +1,132 @@
+//! Telling the service manager, by a thread of its own: one that does not listen holds up nobody
+//! else. Of several things to tell of one kind the newest is told.
+
+use std::{
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+};
+
+use log::warn;
+use sd_notify::NotifyState;
+
+/// What there is to tell.
+#[derive(Debug, Default)]
+struct News {
+    is_ready: bool,
+    is_stopping: bool,
+    is_alive: bool,
+    status: Option<String>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    news: Mutex<News>,
+    there_are: Condvar,
+}
+
+/// The service manager, if there is one.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Manager(Arc<Shared>);
+
+impl Manager {
+    /// Starts the thread.
+    pub(super) fn find() -> Self {
+        let this = Self::default();
+        if std::env::var_os("NOTIFY_SOCKET").is_some() {
+            let shared = Arc::clone(&this.0);
+            let thread = thread::Builder::new().name("notify".to_owned());
+            if let Err(error) = thread.spawn(move || tell(&shared)) {
+                warn!("cannot tell systemd: {error}");
+            }
+        }
+        this
+    }
+
+    /// The agent serves.
+    pub(super) fn ready(&self) {
+        self.add(|it| it.is_ready = true);
+    }
+
+    /// The agent ends.
+    pub(super) fn stopping(&self) {
+        self.add(|it| it.is_stopping = true);
+    }
+
+    /// It is at work, and how it stands, if that is news.
+    pub(super) fn alive(&self, status: Option<&str>) {
+        self.add(|it| {
+            it.is_alive = true;
+            if let Some(status) = status {
+                it.status = Some(status.to_owned());
+            }
+        });
+    }
+
+    fn add(&self, change: impl FnOnce(&mut News)) {
+        change(&mut lock(&self.0.news));
+        self.0.there_are.notify_one();
+    }
+}
+
+/// Nothing can be half done while it is held.
+fn lock(news: &Mutex<News>) -> MutexGuard<'_, News> {
+    news.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Tells what there is, for as long as the process lives.
+fn tell(shared: &Shared) {
+    loop {
+        let mut news = lock(&shared.news);
+        while news.is_none() {
+            let waited = shared.there_are.wait(news);
+            news = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+        let told = std::mem::take(&mut *news);
+        drop(news);
+        if let Err(error) = sd_notify::notify(&told.states()) {
+            warn!("cannot tell systemd: {error}");
+        }
+    }
+}
+
+impl News {
+    fn is_none(&self) -> bool {
+        self.states().is_empty()
+    }
+
+    fn states(&self) -> Vec<NotifyState<'_>> {
+        let states = [
+            self.is_ready.then_some(NotifyState::Ready),
+            self.is_stopping.then_some(NotifyState::Stopping),
+            self.is_alive.then_some(NotifyState::Watchdog),
+            self.status.as_deref().map(NotifyState::Status),
+        ];
+        states.into_iter().flatten().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_told_yet_is_told_together_and_only_the_newest() {
+        // No thread takes it: as if the one there is were held up.
+        let manager = Manager::default();
+        manager.ready();
+        for status in ["1 MiB pinned", "2 MiB pinned"] {
+            manager.alive(Some(status));
+        }
+        manager.alive(None);
+        manager.stopping();
+        let news = lock(&manager.0.news);
+        let states = news.states();
+        let expected = [
+            NotifyState::Ready,
+            NotifyState::Stopping,
+            NotifyState::Watchdog,
+            NotifyState::Status("2 MiB pinned"),
+        ];
+        assert_eq!(format!("{states:?}"), format!("{expected:?}"));
+    }
+}
