@@ -1,19 +1,24 @@
 //! The service manager's end of the notification socket, one for each agent. It judges nothing.
 
 use std::fs;
+use std::net::Shutdown;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-/// A socket that an agent tells its state to.
+/// A socket that an agent tells its state to, and that is read all the time, as systemd does.
 #[derive(Debug)]
 pub(crate) struct Manager {
     socket: UnixDatagram,
     path: PathBuf,
+    messages: Receiver<String>,
+    patience: Duration,
 }
 
 impl Manager {
@@ -24,8 +29,24 @@ impl Manager {
         let path = std::env::temp_dir().join(name);
         let socket = UnixDatagram::bind(&path)
             .with_context(|| format!("{} cannot be bound", path.display()))?;
-        socket.set_read_timeout(Some(patience))?;
-        Ok(Self { socket, path })
+        let (heard, messages) = channel();
+        let reader = socket.try_clone()?;
+        thread::spawn(move || {
+            let mut message = [0; 4096];
+            // Nothing, or an error, is the end of the socket.
+            while let Ok(length @ 1..) = reader.recv(&mut message) {
+                let text = String::from_utf8_lossy(&message[..length]).into_owned();
+                if heard.send(text).is_err() {
+                    break;
+                }
+            }
+        });
+        Ok(Self {
+            socket,
+            path,
+            messages,
+            patience,
+        })
     }
 
     /// Makes the command tell this one.
@@ -35,14 +56,12 @@ impl Manager {
 
     /// Reads messages until one has this line; others, such as a status, may come between.
     pub(crate) fn hear(&self, wanted: &str) -> Result<()> {
-        let mut message = [0; 4096];
+        let until = Instant::now() + self.patience;
         loop {
-            let length = self
-                .socket
-                .recv(&mut message)
-                .with_context(|| format!("{wanted} never came"))?;
-            let text = String::from_utf8_lossy(&message[..length]);
-            if text.lines().any(|line| line == wanted) {
+            let left = until.saturating_duration_since(Instant::now());
+            let message = self.messages.recv_timeout(left);
+            let message = message.with_context(|| format!("{wanted} never came"))?;
+            if message.lines().any(|line| line == wanted) {
                 return Ok(());
             }
         }
@@ -51,6 +70,8 @@ impl Manager {
 
 impl Drop for Manager {
     fn drop(&mut self) {
+        // Ends the thread that reads.
+        let _ended = self.socket.shutdown(Shutdown::Both);
         // A leftover name would only disturb a process of the same number.
         let _ignored = fs::remove_file(&self.path);
     }
