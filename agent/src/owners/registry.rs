@@ -174,10 +174,15 @@ impl Registry {
         }
     }
 
-    /// Whether there are addresses that the list of functions does not have:
-    /// there is none yet, or a module was loaded.
-    pub(crate) fn wants_symbols(&self) -> bool {
-        self.symbols_wanted
+    /// Whether there are addresses that the list of functions does not have: there is none yet, or
+    /// a module was loaded. Who asks reads it now: what is named from then on may want another.
+    pub(crate) fn take_wish_for_symbols(&mut self) -> bool {
+        std::mem::take(&mut self.symbols_wanted)
+    }
+
+    /// The list could not be read.
+    pub(crate) fn want_symbols(&mut self) {
+        self.symbols_wanted = true;
     }
 
     /// A new list of functions: names what had none.
@@ -186,6 +191,9 @@ impl Registry {
             info!("the kernel hides the addresses of its functions: call paths have no names");
         }
         self.symbols = symbols;
+        // What is still unknown below will not become known by asking again; what was named while
+        // the list was read may.
+        let wanted = self.symbols_wanted;
         let records: Vec<(u32, Owner)> = self
             .named
             .iter()
@@ -198,8 +206,7 @@ impl Registry {
                 named.stack = Arc::new(stack);
             }
         }
-        // What is still unknown now will not become known by asking again.
-        self.symbols_wanted = false;
+        self.symbols_wanted = wanted;
     }
 
     /// Takes away records that nobody needs: a second has passed, and these are named by slots.

@@ -31,12 +31,15 @@ impl Functions {
         if let Some(reading) = self.reading.take_if(|it| it.is_finished()) {
             match reading.join() {
                 Ok(Ok(symbols)) => registry.learn_symbols(symbols),
-                Ok(Err(error)) => warn!("call paths have no names: /proc/kallsyms: {error}"),
+                Ok(Err(error)) => {
+                    warn!("call paths have no names: /proc/kallsyms: {error}");
+                    registry.want_symbols();
+                }
                 Err(_panic) => warn!("call paths have no names: reading them failed"),
             }
         }
         let is_due = self.since >= EVERY && self.reading.is_none();
-        if is_due && registry.wants_symbols() {
+        if is_due && registry.take_wish_for_symbols() {
             self.since = 0;
             self.reading = Some(std::thread::spawn(Symbols::read));
         }
