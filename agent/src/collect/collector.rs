@@ -210,6 +210,7 @@ impl Collector {
             &self.inspector,
             now,
         );
+        let paths_changed = self.functions.learn(&mut self.directory.registry);
         calls.name(&self.directory);
         self.note_losses(&totals, now);
         self.ends.note(
@@ -242,7 +243,7 @@ impl Collector {
         let pins = sums.pins + passed_over;
         let one_in = 1 << self.adder.from();
         let is_scaled = one_in > 1 || self.book.one_in != one_in;
-        if is_changed || names_changed || suspects_changed || is_scaled {
+        if is_changed || names_changed || paths_changed || suspects_changed || is_scaled {
             self.book = Arc::new(self.make_book(self.adder.holdings(), one_in, pins, &|_| true));
         }
         let folios = self.adder.holdings().sums.folios;
@@ -251,7 +252,6 @@ impl Collector {
         self.directory
             .registry
             .retire(&self.owners, &self.adder.owners().collect());
-        self.functions.learn(&mut self.directory.registry);
         let outstanding = Outstanding {
             pins,
             passed_over,

@@ -25,12 +25,16 @@ impl Default for Functions {
 }
 
 impl Functions {
-    /// A second has passed.
-    pub(super) fn learn(&mut self, registry: &mut Registry) {
+    /// A second has passed. Whether call paths have other names than before.
+    pub(super) fn learn(&mut self, registry: &mut Registry) -> bool {
+        let mut has_learned = false;
         self.since = self.since.saturating_add(1);
         if let Some(reading) = self.reading.take_if(|it| it.is_finished()) {
             match reading.join() {
-                Ok(Ok(symbols)) => registry.learn_symbols(symbols),
+                Ok(Ok(symbols)) => {
+                    registry.learn_symbols(symbols);
+                    has_learned = true;
+                }
                 Ok(Err(error)) => {
                     warn!("call paths have no names: /proc/kallsyms: {error}");
                     registry.want_symbols();
@@ -43,5 +47,6 @@ impl Functions {
             self.since = 0;
             self.reading = Some(std::thread::spawn(Symbols::read));
         }
+        has_learned
     }
 }
