@@ -10,8 +10,9 @@ use crate::histogram::{Histogram, WALK_BOUNDS_NS};
 /// The one race that a wrong verdict is put down to: the first of these that was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Race {
-    /// The kernel shows a pin that the ledger does not: at the exit a GUP had taken
-    /// its reference and not returned, or a release was on its way.
+    /// The kernel shows a pin that the ledger does not: as a rule because at the exit a GUP had
+    /// taken its reference and not returned, or a release was on its way. The sample has no proof
+    /// of it.
     UnderWay,
     /// A GUP of the folio completed between entry and exit.
     Gup,

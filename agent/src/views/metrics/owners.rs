@@ -69,8 +69,8 @@ pub(super) const OWNERS: &[Metric] = &[
     .from(OUTSTANDING),
     gauge(
         "cgroup_pinned_bytes",
-        "Memory of pinned folios by the cgroup of the process that pinned, a folio that several \
-         hold divided among them: the largest, and the rest as other.",
+        "Memory of pinned folios by the cgroup in which the process was when it pinned, a folio \
+         that several hold divided among them: the largest, and the rest as other.",
         |it, out| largest(out, it.book.rows(By::Cgroup)),
     )
     .by(&[CGROUP])

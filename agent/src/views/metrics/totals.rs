@@ -150,7 +150,8 @@ pub(super) const KERNEL: &[Metric] = &[
         "pins_rolled_back_unseen",
         "Pins that the kernel counted as acquired and as released, and that no hook saw: rolled \
          back inside a call, because the page had to move before a longterm pin, or a fast pin \
-         lost a race. For a moment also pins of calls under way.",
+         lost a race. For a moment also pins of calls under way; and for good what came and went \
+         while a hook was silent.",
         |it, out| out.one(it.rolled_back_unseen()),
     ),
 ];
