@@ -19,7 +19,8 @@ use lab::absent::absent;
 struct Row {
     /// The name of its test.
     name: &'static str,
-    /// A line for the shell; `$dir` is the folder for files.
+    /// A line for the shell; `$dir` is the folder for files. There is a file `seen` in it as soon as
+    /// the program has been seen at work, for what would end too soon.
     script: &'static str,
     takes: Takes,
 }
@@ -88,10 +89,12 @@ const ROWS: &[Row] = &[
     },
     Row {
         name: "an_rdma_ping_pong_is_named_for_rdma",
-        // 18515, at which the server listens, is 4853 in the kernel's own words.
+        // 18515, at which the server listens, is 4853 in the kernel's own words. It has registered
+        // its memory by then, and holds it until somebody plays.
         script: "rdma link add rxe0 type rxe netdev lo 2> /dev/null; \
                  ibv_rc_pingpong -g 1 -s 65536 -n 60 & \
                  until cat /proc/net/tcp /proc/net/tcp6 | grep -q ':4853 '; do true; done; \
+                 until [ -e $dir/seen ]; do sleep 0.1; done; \
                  ibv_rc_pingpong -g 1 -s 65536 -n 60 127.0.0.1; wait",
         takes: Takes::Pins("rdma", "ibv_rc_pingpong"),
     },
@@ -122,12 +125,16 @@ fn check(row: &Row, bench: &Bench) -> Result<()> {
     let agent = bench.shared_agent(&[])?;
     let start = agent.scrape()?;
     let books = Books::open(bench, &agent)?;
+    let seen_file = bench.dir.join("seen");
+    // The last program's, if there was one.
+    let _none_yet = std::fs::remove_file(&seen_file);
     let mut running = Running::start(bench, row.script)?;
     let takes = row.takes.on_this_kernel(&start);
     let most = match takes {
         Takes::Pins(subsystem, comm) => seen_at_work(bench, &agent, &mut running, subsystem, comm)?,
         Takes::References => 0,
     };
+    std::fs::write(&seen_file, [])?;
     running.wait_for_end()?;
     let seen = books.check(&agent, None, Undoes::Some)?;
     println!("     {most} pages seen held; then {seen}");
