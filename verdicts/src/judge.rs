@@ -23,7 +23,7 @@ pub use errors::{Disagreement, Errors};
 pub use heals::Ended;
 use heals::Heals;
 pub use inputs::{Inputs, Losses};
-pub use observe::contradicts;
+pub use observe::{contradicts, lacks_pins};
 use race::Erred;
 pub use race::{Race, Walks};
 

@@ -15,7 +15,7 @@ mod trace;
 pub use histogram::Histogram;
 pub use judge::{
     Disagreement, Ended, Errors, Findings, Inputs, Judge, Losses, Race, Walks, WrongVerdict,
-    contradicts,
+    contradicts, lacks_pins,
 };
 pub use report::Report;
 pub use text::{harmless, shown};

@@ -89,6 +89,20 @@ pub fn contradicts(sample: &MkcleanSample) -> bool {
     u64::from(sample.pins_exit) > (room + bias / 2) / bias
 }
 
+/// Whether the kernel's count of the folio has pins at the exit and the ledger none: a GUP that
+/// has taken its reference and not returned, a release on its way, or a pin that was not seen.
+#[must_use]
+pub fn lacks_pins(sample: &MkcleanSample) -> bool {
+    if sample.pins_exit > 0 || !sample.has(SampleFlags::TRUTH_KNOWN) {
+        return false;
+    }
+    if sample.has(SampleFlags::LARGE) {
+        return sample.pincount > 0;
+    }
+    let held = u64::from(sample.refcount);
+    sample.has(SampleFlags::MAPCOUNT_KNOWN) && held >= explained(sample) + u64::from(BIAS)
+}
+
 /// References that are neither pins nor plain ones.
 fn explained(sample: &MkcleanSample) -> u64 {
     let cached = if sample.has(SampleFlags::CACHED) {

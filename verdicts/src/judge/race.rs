@@ -12,7 +12,7 @@ use crate::histogram::{Histogram, WALK_BOUNDS_NS};
 pub enum Race {
     /// The kernel shows a pin that the ledger does not: as a rule because at the exit a GUP had
     /// taken its reference and not returned, or a release was on its way. The sample has no proof
-    /// of it.
+    /// of it: the audit looks at the folio, and a pin that was not seen is entered then.
     UnderWay,
     /// A GUP of the folio completed between entry and exit.
     Gup,

@@ -265,6 +265,22 @@ fn many_mappings_are_no_pins_and_few_pins_are_not_too_many() {
     assert!(!contradicts(&mapped));
 }
 
+#[test]
+fn a_pin_that_the_ledger_has_not_is_told_from_mappings() {
+    let unseen = MkcleanSample {
+        pins_exit: 0,
+        mapcount_exit: 1200,
+        refcount: 1202,
+        ..pinned()
+    };
+    assert!(!lacks_pins(&unseen) && !lacks_pins(&pinned()));
+    let unseen = MkcleanSample {
+        refcount: 1202 + 1024,
+        ..unseen
+    };
+    assert!(lacks_pins(&unseen));
+}
+
 /// Two-walk's verdict on a pinned folio that the judge does not remember, which the ledger has known
 /// since `opened`, after a sample was lost at `lost`.
 fn after_a_loss(opened: u32, lost: u32) -> Outcome {

@@ -5,7 +5,7 @@ use std::{fs::File, io};
 use aya::maps::{MapData, RingBuf};
 use log::{debug, warn};
 use probe_abi::{MkcleanSample, folio_key};
-use verdicts::{Findings, Inputs, Judge, Losses, contradicts, recording};
+use verdicts::{Findings, Inputs, Judge, Losses, contradicts, lacks_pins, recording};
 
 use crate::collect::{auditor::Auditor, recorder::Recorder};
 
@@ -42,7 +42,7 @@ impl Judging {
     ) -> io::Result<()> {
         self.delivered += 1;
         self.judge.judge(sample);
-        if contradicts(sample) {
+        if contradicts(sample) || lacks_pins(sample) {
             auditor.suspect(folio_key(sample.folio));
         }
         match &mut self.recorder {
