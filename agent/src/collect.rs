@@ -3,6 +3,7 @@
 //!
 //! Data flows one way: whoever shows anything is given snapshots, and cannot change them.
 
+mod arming;
 mod audit;
 mod auditor;
 mod book;
@@ -20,6 +21,7 @@ mod seeing;
 mod snapshot;
 mod thread;
 
+pub(crate) use arming::WritebackHooks;
 pub(crate) use audit::Cause;
 pub(crate) use book::{About, Book, Row};
 pub(crate) use calls::CallUnderWay;

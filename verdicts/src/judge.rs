@@ -175,7 +175,7 @@ impl Judge {
 
     /// Takes note of what was lost so far, before the samples that came after.
     pub fn lose(&mut self, losses: Losses) {
-        if losses.samples > self.losses.samples {
+        if losses.samples > self.losses.samples || losses.pauses > self.losses.pauses {
             self.forget_all(losses.at);
             self.heals.forget_all();
         }

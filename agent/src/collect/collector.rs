@@ -18,6 +18,7 @@ pub(crate) use selection::Selection;
 use {ends::Ends, functions::Functions, judging::Judging, selection::wanted};
 
 use super::{
+    arming::Arming,
     audit::{Around, Cause, FlagBits},
     auditor::{self, Auditor},
     book::{Book, Sources},
@@ -33,7 +34,7 @@ use super::{
 use crate::{
     error::AgentError,
     kernel::{
-        attach::Programs,
+        attach::{self, Programs},
         inspect::Inspector,
         maps::{CallTable, Counters, LedgerView, OwnerTable, Settings},
         sys,
@@ -56,6 +57,7 @@ pub(crate) struct Collector {
     calls: CallTable,
     inspector: Inspector,
     settings: Settings,
+    writeback: attach::Arming,
     programs: Programs,
     bits: FlagBits,
 
@@ -70,6 +72,7 @@ pub(crate) struct Collector {
     started: PinCounts,
     balance: Balance,
     doubts: Doubts,
+    arming: Arming,
     seeing: Seeing,
     ends: Ends,
     functions: Functions,
@@ -88,6 +91,9 @@ impl Collector {
             inspector,
             settings,
             programs,
+            arming,
+            writeback_hooks,
+            writeback_calm,
             longterm_flag,
             old_after,
         } = parts;
@@ -121,6 +127,7 @@ impl Collector {
             calls,
             inspector,
             settings,
+            writeback: arming,
             programs,
             directory: Directory::new(registry),
             suspects: Suspects::new(old_after),
@@ -132,6 +139,7 @@ impl Collector {
             started,
             balance: Balance::default(),
             doubts: Doubts::default(),
+            arming: Arming::new(writeback_hooks, writeback_calm),
             seeing: Seeing::new(&fixed.hooks, sys::awake()),
             ends: Ends::default(),
             functions: Functions::default(),
@@ -162,10 +170,18 @@ impl Collector {
         let totals = self.counters.totals();
         let now = sys::awake();
         self.note_losses(&totals, now);
+        let armed = self.writeback.now();
+        let samples = totals.lost[Lost::RING_FULL];
+        let until = if samples > self.judging.losses().samples {
+            sys::since_boot()
+        } else {
+            armed.unseen_until
+        };
         let losses = Losses {
-            samples: totals.lost[Lost::RING_FULL],
+            samples,
+            pauses: armed.pauses,
             pages: self.doubts.lacking(&self.balance, now),
-            at: opened_at(sys::since_boot().as_nanos() as u64),
+            at: opened_at(until.as_nanos() as u64),
         };
         self.judging.tell(losses)
     }
@@ -186,7 +202,9 @@ impl Collector {
             owners: &self.owners,
             inspector: &self.inspector,
         };
-        self.seeing.look(&self.fixed.hooks, evidence, now);
+        let armed = self.writeback.now();
+        let is_armed = armed.is_armed && !armed.is_changing;
+        self.seeing.look(&self.fixed.hooks, evidence, is_armed, now);
         // Before anything is read: what is shown is no older than it says.
         let at = [sys::since_boot(), sys::since_1970()];
         let before = self.counters.totals();
@@ -210,6 +228,10 @@ impl Collector {
             &self.inspector,
             now,
         );
+        let memory = |mapping| self.directory.memory(mapping);
+        let files = &self.adder.holdings().files;
+        let wants_walks = self.arming.wants(files, memory, sys::since_boot());
+        self.writeback.wish(wants_walks);
         let paths_changed = self.functions.learn(&mut self.directory.registry);
         calls.name(&self.directory);
         self.note_losses(&totals, now);
@@ -366,6 +388,7 @@ impl Collector {
             balance: self.balance,
             outstanding,
             calls,
+            armed: self.writeback.now(),
             audited: self.auditor.audited(),
             book: Arc::clone(&self.book),
             suspects: BTreeMap::from(suspects),

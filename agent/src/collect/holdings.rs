@@ -110,7 +110,46 @@ pub(crate) struct Holdings {
     pub(crate) by_holder: HashMap<Holder, Holding, RandomState>,
     /// Folios that several hold, those alike together, and how many they are.
     pub(crate) shared: HashMap<SharedFolio, u64, RandomState>,
+    /// Files of which the ledger remembers a folio, pinned or not, by `folio->mapping`.
+    pub(crate) files: HashMap<u64, FileUse, RandomState>,
     pub(crate) sums: Sums,
+}
+
+/// How the ledger remembers a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FileUse {
+    /// Key of one of its folios.
+    pub(crate) key: u64,
+    /// Whether a reference of any kind is held.
+    pub(crate) is_held: bool,
+    /// When the latest of them was taken for a folio that had none, nanoseconds since boot.
+    pub(crate) since_ns: u64,
+}
+
+impl FileUse {
+    fn of(slot: &Slot) -> Self {
+        Self {
+            key: slot.key(),
+            is_held: slot.pins() + slot.references() > 0,
+            since_ns: slot.note.since_ns,
+        }
+    }
+
+    /// The folio that is held is the one to ask for.
+    fn add(&mut self, other: &Self) {
+        if other.is_held && !self.is_held {
+            self.key = other.key;
+        }
+        self.is_held |= other.is_held;
+        self.since_ns = self.since_ns.max(other.since_ns);
+    }
+}
+
+type Files = HashMap<u64, FileUse, RandomState>;
+
+fn add_file(files: &mut Files, mapping: u64, used: &FileUse) {
+    let known = files.entry(mapping);
+    known.and_modify(|it| it.add(used)).or_insert(*used);
 }
 
 /// Sums over all slots.
@@ -159,6 +198,7 @@ struct Region {
     holdings: Vec<(Holder, Holding)>,
     /// Slots of folios that may have others, in this region or elsewhere.
     apart: Vec<Slot>,
+    files: Vec<(u64, FileUse)>,
     sums: Sums,
     owners: Vec<u32>,
 }
@@ -221,12 +261,17 @@ impl Region {
         let mut holdings: HashMap<Holder, Holding, RandomState> = HashMap::default();
         let mut region = Self::default();
         let mut owners = HashMap::<u32, (), RandomState>::default();
+        let mut files = Files::default();
         for slot in slots {
             region.sums.slots += 1;
             region.sums.references += slot.references();
             region.sums.pins += slot.pins();
             region.sums.hints += u64::from(slot.word.0 & probe_abi::Word::HINT != 0);
             owners.insert(slot.owner(), ());
+            let mapping = slot.note.mapping;
+            if mapping != 0 && mapping & TAGS == 0 {
+                add_file(&mut files, mapping, &FileUse::of(&slot));
+            }
             if slot.pins() == 0 || slot.stratum() < from || slot.note.since_ns > latest_ns {
                 continue;
             }
@@ -242,6 +287,7 @@ impl Region {
         }
         region.holdings = holdings.into_iter().collect();
         region.owners = owners.into_keys().collect();
+        region.files = files.into_iter().collect();
         region
     }
 }
@@ -283,6 +329,9 @@ fn folded(regions: &[Region]) -> Holdings {
     let mut all = Holdings::default();
     for region in regions {
         all.sums.add(&region.sums);
+        for (mapping, used) in &region.files {
+            add_file(&mut all.files, *mapping, used);
+        }
         for (holder, part) in &region.holdings {
             let holding = all.by_holder.entry(*holder);
             let holding = holding

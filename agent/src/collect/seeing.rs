@@ -7,7 +7,7 @@ use log::{info, warn};
 
 use super::hooks::Hook;
 use crate::{
-    kernel::{ftrace, sys},
+    kernel::{attach::is_of_writeback, ftrace, sys},
     selftest::{Evidence, Heartbeat},
 };
 use hooks::Method;
@@ -55,15 +55,24 @@ impl Seeing {
     }
 
     /// Looks again, as far as it is time for it.
-    pub(crate) fn look(&mut self, hooks: &[Hook], evidence: Evidence<'_>, now: Duration) {
+    ///
+    /// `walks`: whether writeback's hooks are attached.
+    pub(crate) fn look(
+        &mut self,
+        hooks: &[Hook],
+        evidence: Evidence<'_>,
+        walks: bool,
+        now: Duration,
+    ) {
         let is_off = ftrace::is_off();
         let found: BTreeMap<&'static str, &'static str> = if is_off {
-            let silenced = hooks.iter().filter(|it| is_of_ftrace(it));
+            let sees = |it: &&Hook| is_of_ftrace(it) && (walks || !serves_walks(it));
+            let silenced = hooks.iter().filter(sees);
             silenced.map(|it| (it.state.name, ftrace::OFF)).collect()
         } else if now >= self.next || self.is_off {
             self.next = now + EVERY;
             let heartbeat = self.heartbeat.as_ref();
-            heartbeat.map_or_else(BTreeMap::new, |it| it.silent(evidence))
+            heartbeat.map_or_else(BTreeMap::new, |it| it.silent(evidence, walks))
         } else {
             return;
         };
@@ -97,6 +106,11 @@ impl Seeing {
     pub(crate) fn looks(&self) -> u64 {
         self.looks
     }
+}
+
+/// Whether it is one of writeback's, which are not attached all the time.
+fn serves_walks(hook: &Hook) -> bool {
+    hooks::hook(hook.state.name).is_some_and(|it| is_of_writeback(it.family))
 }
 
 fn is_of_ftrace(hook: &Hook) -> bool {

@@ -9,7 +9,7 @@ use super::{
     auditor::Audited, book::Book, calls::Calls, hooks::Hook, reconcile::Balance, seeing::Silent,
 };
 use crate::{
-    kernel::vmstat::PinCounts,
+    kernel::{attach::Armed, vmstat::PinCounts},
     owners::{registry::HoldTimes, suspects::Reason},
 };
 
@@ -35,6 +35,8 @@ pub(crate) struct Snapshot {
     pub(crate) balance: Balance,
     pub(crate) outstanding: Outstanding,
     pub(crate) calls: Calls,
+    /// Whether walks are seen.
+    pub(crate) armed: Armed,
     pub(crate) audited: Audited,
     pub(crate) book: Arc<Book>,
     pub(crate) suspects: BTreeMap<Reason, usize>,

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand};
 use hooks::Attach;
 
-use crate::{owners::By, views::output::Format};
+use crate::{collect::WritebackHooks, owners::By, views::output::Format};
 
 /// Where the agent answers, and where it is asked.
 const SOCKET: &str = "/run/pinscope/pinscope.sock";
@@ -59,6 +59,22 @@ pub(crate) struct RunOptions {
     /// How to attach: fentry is cheaper, kprobe works on more kernels.
     #[arg(long, env = "PINSCOPE_ATTACH", default_value = "auto")]
     pub(crate) attach: Attach,
+
+    /// When the hooks on writeback's walks and on unmaps are attached. They serve the estimators
+    /// alone, and cost whoever unmaps memory or writes files.
+    #[arg(long, env = "PINSCOPE_WRITEBACK_HOOKS", value_enum, default_value_t)]
+    pub(crate) writeback_hooks: WritebackHooks,
+
+    /// With `--writeback-hooks auto`: how long they stay after the last pin of a file's page. Shorter
+    /// than writeback takes to come to it, they would miss its first walk.
+    #[arg(
+        long,
+        value_name = "TIME",
+        env = "PINSCOPE_WRITEBACK_CALM",
+        default_value = "1m",
+        value_parser = duration
+    )]
+    pub(crate) writeback_calm: Duration,
 
     /// Size of the ring that carries samples: a power of two, at least one page.
     #[arg(long, env = "PINSCOPE_RING_BYTES", default_value_t = 1 << 20, value_parser = ring_bytes)]

@@ -64,6 +64,7 @@ pub(super) async fn start(
         owners,
         inspector,
         calls,
+        arming,
     } = attached;
     let mut collector = Collector::new(Parts {
         hooks: Hook::all(hooks, &findings),
@@ -76,6 +77,9 @@ pub(super) async fn start(
         inspector,
         settings,
         programs,
+        arming,
+        writeback_hooks: options.writeback_hooks,
+        writeback_calm: options.writeback_calm,
         longterm_flag,
         old_after: options.suspect_after,
     })?;

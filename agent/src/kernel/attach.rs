@@ -3,25 +3,28 @@
 //! Walks the plan, and goes on to the next way where the kernel refuses one.
 
 mod answering;
-mod attachments;
+mod arming;
 mod cast;
 mod entry_counter;
 mod hook;
 mod kprobes;
+mod links;
 mod loading;
 mod misses;
 mod object;
 mod verify;
 
+use std::sync::Arc;
+
 use answering::inspector;
-use attachments::Attachments;
+pub(crate) use arming::{Armed, Arming, is_of_writeback};
 use aya::maps::{MapData, RingBuf};
 use aya_log::EbpfLogger;
 pub(crate) use entry_counter::EntryCounter;
 pub(crate) use hook::HookState;
 use hook::{attach_hook, programs_of};
 use hooks::{Entries, Feeds, Need, NoHook, entries};
-use kprobes::Kprobes;
+use links::Links;
 use loading::Loader;
 pub(crate) use misses::{CountedRuns, Misses, Programs};
 use object::{Object, array, missing, unusable};
@@ -30,7 +33,7 @@ pub(crate) use verify::load_all;
 
 use super::{
     inspect::Inspector,
-    maps::{CallTable, Counters, LedgerView, OwnerTable, Settings},
+    maps::{CallTable, Counters, LedgerView, OwnerTable, Settings, WalkCount},
 };
 use crate::error::AgentError;
 
@@ -42,6 +45,7 @@ pub(crate) struct Attached {
     pub(crate) samples: RingBuf<MapData>,
     pub(crate) logger: EbpfLogger<&'static dyn log::Log>,
     pub(crate) programs: Programs,
+    pub(crate) arming: Arming,
     pub(crate) settings: Settings,
     pub(crate) owners: OwnerTable,
     pub(crate) inspector: Inspector,
@@ -58,43 +62,41 @@ pub(crate) fn attach(wanted: &Wanted<'_>) -> Result<Attached, AgentError> {
         ..
     } = *wanted;
     let Object {
-        ebpf,
+        mut ebpf,
         cpus,
         buckets,
     } = object::load(wanted)?;
-    let mut attachments = Attachments {
-        ebpf,
-        kprobes: Kprobes::new(cpus),
-    };
-    let Attachments { ebpf, kprobes } = &mut attachments;
-    let logger = EbpfLogger::init(ebpf).map_err(|it| unusable("AYA_LOGS", &it))?;
-    let counters = Counters::map(array(ebpf, "COUNTERS")?, cpus as usize)?;
-    let ledger = LedgerView::map(array(ebpf, "LEDGER")?, buckets as usize)?;
-    let samples = ebpf
+    let links = Arc::new(Links::new(cpus));
+    let loaded = &mut ebpf;
+    let logger = EbpfLogger::init(loaded).map_err(|it| unusable("AYA_LOGS", &it))?;
+    let counters = Counters::map(array(loaded, "COUNTERS")?, cpus as usize)?;
+    let ledger = LedgerView::map(array(loaded, "LEDGER")?, buckets as usize)?;
+    let samples = loaded
         .take_map("SAMPLES")
         .ok_or_else(|| missing("SAMPLES"))
         .and_then(|it| RingBuf::try_from(it).map_err(|it| unusable("SAMPLES", &it)))?;
-    let settings = Settings::map(array(ebpf, "SETTINGS")?)?;
-    let owners = OwnerTable::map(array(ebpf, "OWNERS")?, sizes.owners as usize)?;
-    let inspector = inspector(ebpf, cpus);
-    let calls = CallTable::map(array(ebpf, "CALLS")?)?;
+    let settings = Settings::map(array(loaded, "SETTINGS")?)?;
+    let owners = OwnerTable::map(array(loaded, "OWNERS")?, sizes.owners as usize)?;
+    let inspector = inspector(loaded, cpus);
+    let calls = CallTable::map(array(loaded, "CALLS")?)?;
+    let walks = WalkCount::map(array(loaded, "WALKS_UNDER_WAY")?)?;
 
     let mut hooks = Vec::new();
     // Releases and walks before pins: a pin that is seen must not be released
     // unseen. And what elides the entries of pins before them.
-    let mut loader = Loader::new(ebpf, steps, entries(steps, wanted.calls_nest()), btf);
+    let mut loader = Loader::new(loaded, steps, entries(steps, wanted.calls_nest()), btf);
     for step in steps.iter().rev() {
         let state = match (step.hook.need, loader.entries) {
             // Entries are seen by all means: there is nothing to elide.
             (Need::Optional, Entries::Needed) => HookState::not_needed(step),
             (Need::Optional, Entries::Elided) => {
-                let state = attach_hook(&mut loader, kprobes, step);
+                let state = attach_hook(&mut loader, &links, step);
                 if state.attached.is_none() {
                     loader.entries = Entries::Needed;
                 }
                 state
             }
-            _ => attach_hook(&mut loader, kprobes, step),
+            _ => attach_hook(&mut loader, &links, step),
         };
         if let (None, Need::Required) = (state.attached, step.hook.need) {
             return Err(AgentError::NoHook(NoHook {
@@ -125,7 +127,11 @@ pub(crate) fn attach(wanted: &Wanted<'_>) -> Result<Attached, AgentError> {
         ledger,
         samples,
         logger,
-        programs: Programs::new(attachments, &attached_programs),
+        arming: Arming::new(Arc::clone(&links), walks).map_err(|source| AgentError::System {
+            what: "cannot start the thread that attaches",
+            source,
+        })?,
+        programs: Programs::new(ebpf, links, &attached_programs),
         settings,
         owners,
         inspector,

@@ -6,6 +6,7 @@ mod ledger;
 mod mapped;
 mod owner_table;
 mod settings;
+mod walks;
 
 pub(crate) use calls::CallTable;
 pub(crate) use counters::Counters;
@@ -13,3 +14,4 @@ pub(crate) use ledger::{LedgerView, Slot};
 pub(crate) use mapped::Shared;
 pub(crate) use owner_table::OwnerTable;
 pub(crate) use settings::Settings;
+pub(crate) use walks::WalkCount;

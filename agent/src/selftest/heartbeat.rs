@@ -7,7 +7,6 @@
 use std::{collections::BTreeMap, io, time::Duration};
 
 use memmap2::MmapMut;
-use probe_abi::CpuCounters;
 
 use super::{
     deadline::Deadline,
@@ -86,10 +85,19 @@ impl Heartbeat {
     }
 
     /// Hooks that saw nothing of it, and what they should have seen.
-    pub(crate) fn silent(&self, evidence: Evidence<'_>) -> BTreeMap<&'static str, &'static str> {
+    ///
+    /// `walks`: whether writeback's hooks are attached.
+    pub(crate) fn silent(
+        &self,
+        evidence: Evidence<'_>,
+        walks: bool,
+    ) -> BTreeMap<&'static str, &'static str> {
         let mut silent = BTreeMap::new();
         for _ in 0..TRIES {
-            silent = self.beat(evidence);
+            silent = self.pin_a_page(evidence);
+            if walks {
+                silent.extend(self.clean_a_page(evidence));
+            }
             if silent.is_empty() {
                 break;
             }
@@ -98,7 +106,7 @@ impl Heartbeat {
     }
 
     /// What cannot be done says nothing about the hooks.
-    fn beat(&self, evidence: Evidence<'_>) -> BTreeMap<&'static str, &'static str> {
+    fn pin_a_page(&self, evidence: Evidence<'_>) -> BTreeMap<&'static str, &'static str> {
         let mut silent = BTreeMap::new();
         let Evidence {
             counters,
@@ -125,15 +133,20 @@ impl Heartbeat {
                 }
             }
         }
-        let walked = walks(&counters.totals());
-        if self.clean_a_page().is_ok() && walks(&counters.totals()) == walked {
-            let missed = "it did not see writeback clean a page";
-            silent.extend(self.walks.iter().map(|it| (*it, missed)));
-        }
         silent
     }
 
-    fn clean_a_page(&self) -> io::Result<()> {
+    fn clean_a_page(&self, evidence: Evidence<'_>) -> BTreeMap<&'static str, &'static str> {
+        let walked = || -> u64 { evidence.counters.totals().walks.iter().sum() };
+        let before = walked();
+        if self.write_a_page().is_ok() && walked() == before {
+            let missed = "it did not see writeback clean a page";
+            return self.walks.iter().map(|it| (*it, missed)).collect();
+        }
+        BTreeMap::new()
+    }
+
+    fn write_a_page(&self) -> io::Result<()> {
         let Some(disk) = &self.disk else {
             return Err(io::Error::other("no file on a disk"));
         };
@@ -142,8 +155,4 @@ impl Heartbeat {
         let file = disk.file.try_clone()?;
         Deadline::within(PATIENCE).act(move || write_back(&file))
     }
-}
-
-fn walks(totals: &CpuCounters) -> u64 {
-    totals.walks.iter().sum()
 }

@@ -49,11 +49,16 @@ fn text(now: &Snapshot, ran: Duration) -> String {
         .collect();
     line(format!("  repaired     {}", repaired.join(", ")));
     line(format!(
-        "  mkclean      {} walks: {} unmapped, {} settled, {} sampled",
+        "  mkclean      {} walks: {} unmapped, {} settled, {} sampled{}",
         totals.walks.iter().sum::<u64>(),
         totals.walks[WalkKind::UNMAPPED],
         totals.walks[WalkKind::SETTLED],
-        totals.walks[WalkKind::SAMPLED]
+        totals.walks[WalkKind::SAMPLED],
+        if now.armed.disarmed > 0 {
+            "; walks with nothing to judge were not looked at"
+        } else {
+            ""
+        }
     ));
     line(format!(
         "  verdicts     {} samples judged",

@@ -3,7 +3,7 @@
 //! An array of entries instead of a hash map, as for `threads`: a walk costs a few loads,
 //! and nothing is allocated.
 
-use aya_ebpf::{macros::map, maps::Array};
+use aya_ebpf::{bindings::BPF_F_MMAPABLE, macros::map, maps::Array};
 use probe_abi::Lost;
 
 use crate::{
@@ -44,9 +44,9 @@ pub(crate) struct Walking {
 #[map]
 static WALKS: Array<Walking> = Array::with_max_entries(ENTRIES, 0);
 
-/// Walks under way on the whole machine.
+/// Walks under way on the whole machine; the agent maps it.
 #[map]
-static WALKS_UNDER_WAY: Array<u64> = Array::with_max_entries(1, 0);
+static WALKS_UNDER_WAY: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
 /// Whether there are any.
 #[inline(always)]

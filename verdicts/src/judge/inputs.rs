@@ -17,9 +17,11 @@ pub struct Inputs {
 pub struct Losses {
     /// Samples that never came since the agent started: flags may be out of date.
     pub samples: u64,
+    /// Grows whenever walks may have gone unseen until then, because their hooks were off.
+    pub pauses: u32,
     /// Pages that the ledger lacks just now, or may lack: of which pins were lost that nothing
     /// has accounted for since, and those that were pinned before the start.
     pub pages: u64,
-    /// When that was, see [`probe_abi::opened_at`]; 0 where it is not known.
+    /// Until when that was, see [`probe_abi::opened_at`]; 0 where it is not known.
     pub at: u32,
 }

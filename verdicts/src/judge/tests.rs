@@ -287,8 +287,8 @@ fn after_a_loss(opened: u32, lost: u32) -> Outcome {
     let mut judge = Judge::new(16, INPUTS);
     judge.lose(Losses {
         samples: 1,
-        pages: 0,
         at: lost,
+        ..Losses::default()
     });
     let sample = MkcleanSample {
         opened,
@@ -298,6 +298,27 @@ fn after_a_loss(opened: u32, lost: u32) -> Outcome {
     judge.judge(&sample)[Estimator::TwoWalk as usize]
         .verdict
         .outcome()
+}
+
+#[test]
+fn walks_that_were_not_seen_are_a_doubt_as_lost_samples_are() {
+    let mut judge = Judge::new(16, INPUTS);
+    judge.judge(&pinned());
+    judge.lose(Losses {
+        pauses: 1,
+        at: 101,
+        ..Losses::default()
+    });
+    for (opened, expected) in [(99, Outcome::Uncertain), (103, Outcome::Pinned)] {
+        let sample = MkcleanSample {
+            folio: u64::from(opened) << 6,
+            opened,
+            gups_entry: 7,
+            ..pinned()
+        };
+        let judged = judge.judge(&sample)[Estimator::TwoWalk as usize];
+        assert_eq!(judged.verdict.outcome(), expected, "{opened}");
+    }
 }
 
 #[test]

@@ -233,9 +233,11 @@ fn losses(raw: &[u8]) -> Option<Losses> {
             .map(u64::from_le_bytes)
     };
     let is_whole = raw.len() == 16 || raw.len() == 24;
+    let last = word(2).unwrap_or_default();
     is_whole.then_some(Losses {
         samples: word(0)?,
+        pauses: (last >> 32) as u32,
         pages: word(1)?,
-        at: word(2).unwrap_or_default() as u32,
+        at: last as u32,
     })
 }

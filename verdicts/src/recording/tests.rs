@@ -35,6 +35,7 @@ fn recording() -> Vec<u8> {
         if number == 700 {
             let losses = Losses {
                 samples: 3,
+                pauses: 5,
                 pages: 1,
                 at: 7,
             };
@@ -71,11 +72,13 @@ fn a_recording_is_read_back_sample_by_sample() {
     while let Some(chunk) = reader.next_chunk().unwrap() {
         match chunk {
             Chunk::Samples(samples) => seen.extend_from_slice(samples),
-            Chunk::Losses(losses) => losses_after = Some((seen.len(), losses.samples)),
+            Chunk::Losses(losses) => {
+                losses_after = Some((seen.len(), losses.samples, losses.pauses, losses.at));
+            }
         }
     }
     assert_eq!(seen, (0..1200).map(sample).collect::<Vec<_>>());
-    assert_eq!(losses_after, Some((700, 3)));
+    assert_eq!(losses_after, Some((700, 3, 5, 7)));
 }
 
 #[test]

@@ -46,7 +46,8 @@ impl<W: Write> Writer<W> {
     /// Adds what was lost so far; it counts for the samples that follow.
     pub fn losses(&mut self, losses: Losses) -> io::Result<()> {
         self.flush_samples()?;
-        let words = [losses.samples, losses.pages, u64::from(losses.at)];
+        let at = u64::from(losses.pauses) << 32 | u64::from(losses.at);
+        let words = [losses.samples, losses.pages, at];
         let raw: [u8; 24] = bytemuck::cast(words.map(u64::to_le));
         self.block(Kind::Losses, &raw)
     }

@@ -34,6 +34,12 @@ pub struct Report {
 pub(super) struct Lost {
     pub(super) samples: u64,
     pub(super) pages: u64,
+    #[serde(skip_serializing_if = "is_none")]
+    pub(super) walks_paused: u32,
+}
+
+fn is_none(count: &u32) -> bool {
+    *count == 0
 }
 
 #[derive(Debug, Serialize)]
@@ -111,6 +117,7 @@ impl Report {
             lost: Lost {
                 samples: findings.losses.samples,
                 pages: findings.losses.pages,
+                walks_paused: findings.losses.pauses,
             },
             folios_forgotten: findings.forgotten,
             walks: Walks {

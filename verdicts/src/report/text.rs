@@ -28,6 +28,12 @@ fn text(report: &Report) -> String {
             report.lost.samples, report.lost.pages, report.folios_forgotten
         ),
     ];
+    if report.lost.walks_paused > 0 {
+        lines.push(
+            "walks with nothing to judge were not seen: writeback's hooks were off meanwhile"
+                .to_owned(),
+        );
+    }
     let walks = &report.walks;
     let zapped = walks
         .zapped

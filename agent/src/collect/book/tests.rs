@@ -1,6 +1,6 @@
 //! The book of who holds what, from holdings to rows.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use super::*;
 use crate::{
@@ -46,6 +46,7 @@ fn holdings(by_holder: &[(Holder, Holding)], shared: Vec<(SharedFolio, u64)>) ->
     Holdings {
         by_holder: by_holder.iter().copied().collect(),
         shared: shared.into_iter().collect(),
+        files: HashMap::default(),
         sums: Sums {
             pins,
             sampled_pins: pins,

@@ -54,7 +54,8 @@ impl Judging {
     /// What was lost so far, if it is more than before.
     pub(super) fn tell(&mut self, losses: Losses) -> io::Result<()> {
         let before = self.judge.losses();
-        if (losses.samples, losses.pages) == (before.samples, before.pages) {
+        let counted = |it: Losses| (it.samples, it.pauses, it.pages);
+        if counted(losses) == counted(before) {
             return Ok(());
         }
         debug!("lost so far: {losses:?}");
@@ -63,6 +64,11 @@ impl Judging {
             Some(recorder) => recorder.losses(losses),
             None => Ok(()),
         }
+    }
+
+    /// What was lost, as the judge was last told.
+    pub(super) fn losses(&self) -> Losses {
+        self.judge.losses()
     }
 
     /// Samples that came.

@@ -5,9 +5,9 @@ use std::time::Duration;
 use probe_abi::Layout;
 
 use crate::{
-    collect::hooks::Hook,
+    collect::{arming::WritebackHooks, hooks::Hook},
     kernel::{
-        attach::Programs,
+        attach::{Arming, Programs},
         inspect::Inspector,
         maps::{CallTable, Counters, LedgerView, OwnerTable, Settings},
     },
@@ -25,6 +25,9 @@ pub(crate) struct Parts {
     pub(crate) inspector: Inspector,
     pub(crate) settings: Settings,
     pub(crate) programs: Programs,
+    pub(crate) arming: Arming,
+    pub(crate) writeback_hooks: WritebackHooks,
+    pub(crate) writeback_calm: Duration,
     pub(crate) longterm_flag: Option<u32>,
     /// Pins count as old after this.
     pub(crate) old_after: Duration,

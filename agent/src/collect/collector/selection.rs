@@ -30,5 +30,8 @@ pub(super) fn wanted(holdings: &Holdings, calls: &Calls) -> Wanted {
         wanted.memcgs.insert(holder.memcg);
         wanted.mappings.entry(holder.mapping).or_insert(key);
     }
+    for (mapping, used) in &holdings.files {
+        wanted.mappings.entry(*mapping).or_insert(used.key);
+    }
     wanted
 }

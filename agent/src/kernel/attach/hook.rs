@@ -6,7 +6,10 @@ use aya::programs::{ProbeKind, Program, ProgramError};
 use hooks::{Candidate, Entries, Method, Need, Reject, Step, program_names};
 use log::{debug, info, warn};
 
-use super::{kprobes::Kprobes, loading::Loader};
+use super::{
+    links::{Links, Place},
+    loading::Loader,
+};
 use crate::{
     error::{chain, errno},
     kernel::sys::perf::End,
@@ -48,25 +51,22 @@ enum Refusal {
     #[error(transparent)]
     Program(#[from] ProgramError),
     #[error("the kernel refuses the probe")]
-    Kprobe(#[source] io::Error),
+    Probe(#[source] io::Error),
 }
 
 /// Attaches it, or says of each candidate why not.
-pub(super) fn attach_hook(
-    loader: &mut Loader<'_>,
-    kprobes: &mut Kprobes,
-    step: &Step,
-) -> HookState {
+pub(super) fn attach_hook(loader: &mut Loader<'_>, links: &Links, step: &Step) -> HookState {
     let mut state = HookState::new(step);
     for (candidate, methods) in &step.usable {
         for method in methods {
-            match attach_candidate(loader, kprobes, candidate, *method) {
+            match attach_candidate(loader, links, step.hook.name, candidate, *method) {
                 Ok(()) => {
                     info!("{}: {} by {}", state.name, candidate.symbol, method.name());
                     state.attached = Some((candidate.symbol, *method));
                     return state;
                 }
                 Err(error) => {
+                    links.forget(state.name);
                     let why = chain(&error);
                     debug!(
                         "{}: {} by {}: {why}",
@@ -96,31 +96,27 @@ pub(super) fn attach_hook(
     state
 }
 
-/// When the second half fails, the first stays attached and finds nothing to do.
+/// When the second half fails, the first stays attached, for the caller to take off.
 fn attach_candidate(
     loader: &mut Loader<'_>,
-    kprobes: &mut Kprobes,
+    links: &Links,
+    hook: &'static str,
     candidate: &Candidate,
     method: Method,
 ) -> Result<(), Refusal> {
     for name in loader.programs_for(candidate, method) {
-        match loader.program(&name, candidate.symbol)? {
-            Program::FEntry(it) => {
-                it.attach()?;
-            }
-            Program::FExit(it) => {
-                it.attach()?;
-            }
-            Program::KProbe(it) => {
-                let at = match it.kind() {
-                    ProbeKind::Return => End::Return,
-                    ProbeKind::Entry => End::Entry,
-                };
-                let attached = kprobes.attach(it.fd()?, candidate.symbol, at);
-                attached.map_err(Refusal::Kprobe)?;
-            }
+        let program = loader.program(&name, candidate.symbol)?;
+        let place = match program {
+            Program::FEntry(_) => Place::Trampoline(End::Entry),
+            Program::FExit(_) => Place::Trampoline(End::Return),
+            Program::KProbe(it) => Place::Kprobe(match it.kind() {
+                ProbeKind::Return => End::Return,
+                ProbeKind::Entry => End::Entry,
+            }),
             _ => return Err(ProgramError::UnexpectedProgramType.into()),
-        }
+        };
+        let attached = links.attach(hook, candidate.symbol, place, program.fd()?);
+        attached.map_err(Refusal::Probe)?;
     }
     Ok(())
 }

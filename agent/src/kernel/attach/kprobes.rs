@@ -1,5 +1,5 @@
-//! Attaching kprobes and kretprobes, and keeping their links, by which the kernel tells what they
-//! missed. aya attaches them, too, and keeps the links to itself.
+//! Attaching kprobes and kretprobes, with links by which the kernel tells what they missed. aya
+//! attaches them, too, and keeps the links to itself.
 //!
 //! A kretprobe gets room for many calls at once. The kernel keeps what it needs for a return in
 //! instances that are made when the probe is, and a call that finds none left is not seen to
@@ -34,11 +34,10 @@ const GROUP: &str = "pinscope";
 
 const EVENTS: &str = "kprobe_events";
 
-/// What attaches them, and those that are.
+/// What attaches them.
 pub(super) struct Kprobes {
     /// Where tracefs is; `None` where it is of no use.
     tracefs: Option<PathBuf>,
-    attached: Vec<Attached>,
 }
 
 /// A probe with its program, which runs for as long as this lives. Closed in this order.
@@ -58,10 +57,7 @@ pub(super) struct Made {
 impl Kprobes {
     /// Looks for tracefs, and takes away what agents left there that were killed.
     pub(super) fn new(cpus: u32) -> Self {
-        let mut this = Self {
-            tracefs: None,
-            attached: Vec::new(),
-        };
+        let mut this = Self { tracefs: None };
         // There is an instance for each CPU, whatever the kernel.
         if cpus >= INSTANCES {
             return this;
@@ -81,31 +77,17 @@ impl Kprobes {
     }
 
     /// Attaches a loaded program to one end of a function.
-    pub(super) fn attach(&mut self, program: impl AsFd, symbol: &str, at: End) -> io::Result<()> {
+    pub(super) fn attach(&self, program: impl AsFd, symbol: &str, at: End) -> io::Result<Attached> {
         if at == End::Return
             && let Some(tracefs) = &self.tracefs
         {
             match with_instances(tracefs, program.as_fd(), symbol) {
-                Ok(attached) => {
-                    self.attached.push(attached);
-                    return Ok(());
-                }
+                Ok(attached) => return Ok(attached),
                 Err(error) => debug!("{symbol}: no kretprobe by tracefs: {error}"),
             }
         }
         let event = perf::open_kprobe(symbol, at)?;
-        self.attached.push(Attached::new(program, event, None)?);
-        Ok(())
-    }
-
-    /// Detaches all.
-    pub(super) fn detach(&mut self) {
-        self.attached.clear();
-    }
-
-    /// The links there are.
-    pub(super) fn links(&self) -> impl Iterator<Item = &OwnedFd> {
-        self.attached.iter().filter_map(|it| it.link.as_ref())
+        Attached::new(program, event, None)
     }
 }
 
@@ -121,6 +103,10 @@ impl Attached {
             _event: event,
             _made: made,
         })
+    }
+
+    pub(super) fn link(&self) -> Option<&OwnedFd> {
+        self.link.as_ref()
     }
 }
 

@@ -8,13 +8,14 @@
 use std::{
     collections::{BTreeMap, HashMap},
     os::fd::OwnedFd,
+    sync::Arc,
 };
 
-use aya::programs::ProgramFd;
+use aya::{Ebpf, programs::ProgramFd};
 use aya_obj::generated::{bpf_link_type, bpf_perf_event_type};
 use hooks::is_fallback;
 
-use super::attachments::Attachments;
+use super::links::Links;
 use crate::kernel::sys::bpf;
 
 /// Runs that the kernel skipped and nothing made up for, by hook.
@@ -43,35 +44,28 @@ impl Misses {
 pub(crate) struct Programs {
     /// Programs of each hook that is attached.
     of_hooks: Vec<OfHook>,
-    /// Detached on drop.
-    attachments: Attachments,
+    /// Loaded for as long as this lives, and attached.
+    _ebpf: Ebpf,
+    links: Arc<Links>,
 }
 
 /// A program of a hook.
 struct OfHook {
     hook: &'static str,
     program: ProgramFd,
-    id: u32,
     /// What it is kept from, the program before it has done.
     is_fallback: bool,
 }
 
 impl Programs {
     /// `attached`: hooks and the names of their programs.
-    pub(super) fn new(attachments: Attachments, attached: &[(&'static str, String)]) -> Self {
+    pub(super) fn new(ebpf: Ebpf, links: Arc<Links>, attached: &[(&'static str, String)]) -> Self {
         let of_hooks = attached
             .iter()
             .filter_map(|(hook, name)| {
-                let program = attachments
-                    .ebpf
-                    .program(name)?
-                    .fd()
-                    .ok()?
-                    .try_clone()
-                    .ok()?;
+                let program = ebpf.program(name)?.fd().ok()?.try_clone().ok()?;
                 Some(OfHook {
                     hook,
-                    id: bpf::program_info(&program)?.id,
                     program,
                     is_fallback: is_fallback(name),
                 })
@@ -79,7 +73,8 @@ impl Programs {
             .collect();
         Self {
             of_hooks,
-            attachments,
+            _ebpf: ebpf,
+            links,
         }
     }
 
@@ -113,10 +108,8 @@ impl Programs {
             left -= made_up;
             *misses.entry(it.hook).or_default() += skipped - made_up;
         }
-        for (program, missed) in self.attachments.kprobes.links().filter_map(missed) {
-            if let Some(it) = self.of_hooks.iter().find(|it| it.id == program) {
-                *misses.entry(it.hook).or_default() += missed;
-            }
+        for (hook, missed) in self.links.missed() {
+            *misses.entry(hook).or_default() += missed;
         }
         Misses(misses)
     }
@@ -132,8 +125,8 @@ impl CountedRuns {
     }
 }
 
-/// Id of a link's program, and calls that the kprobe below the link was kept from.
-fn missed(link: &OwnedFd) -> Option<(u32, u64)> {
+/// Calls that the kprobe below a link was kept from (Linux 6.7).
+pub(super) fn missed(link: &OwnedFd) -> Option<u64> {
     const KPROBES: [u32; 2] = [
         bpf_perf_event_type::BPF_PERF_EVENT_KPROBE as u32,
         bpf_perf_event_type::BPF_PERF_EVENT_KRETPROBE as u32,
@@ -148,6 +141,5 @@ fn missed(link: &OwnedFd) -> Option<(u32, u64)> {
         return None;
     }
     // SAFETY: the same of an event of this type.
-    let missed = unsafe { event.__bindgen_anon_1.kprobe.missed };
-    Some((info.prog_id, missed))
+    Some(unsafe { event.__bindgen_anon_1.kprobe.missed })
 }

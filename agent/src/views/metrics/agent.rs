@@ -5,7 +5,7 @@ use probe_abi::Lost;
 
 use super::{
     family::{Metric, counter, gauge},
-    labels::{HOOK, LOSS, METHOD, SELF_TEST, SYMBOL, VERSION},
+    labels::{CHANGE, HOOK, LOSS, METHOD, SELF_TEST, SYMBOL, VERSION},
 };
 
 pub(super) const AGENT: &[Metric] = &[
@@ -34,7 +34,8 @@ pub(super) const AGENT: &[Metric] = &[
     gauge(
         "hook_attached",
         "1 for the kernel symbol that serves a hook; 0 for a hook that sees nothing: none serves it, \
-         it failed the self-test, or it fell silent.",
+         it failed the self-test, or it fell silent. Of writeback's hooks it tells that they can be \
+         attached: see pinscope_writeback_hooks_armed.",
         |it, out| {
             for hook in it.agent.hooks.iter().filter(|it| !it.state.not_needed) {
                 let (symbol, method) = hook
@@ -65,6 +66,22 @@ pub(super) const AGENT: &[Metric] = &[
         "Hooks that passed the self-test at start and see nothing any more; 0 is well.",
         |it, out| out.one(it.silent.len() as u64),
     ),
+    gauge(
+        "writeback_hooks_armed",
+        "1 while the hooks that serve verdicts alone (mkclean, ptes_found, zap, mapcount_decrement) are \
+         attached, and walks are seen; 0 while they are off, which `--writeback-hooks` decides.",
+        |it, out| out.one(u64::from(it.armed.is_armed)),
+    ),
+    counter(
+        "writeback_hooks_changes_total",
+        "How often the hooks that serve verdicts alone were attached again (armed) and taken off \
+         (disarmed).",
+        |it, out| {
+            out.count(&["armed"], it.armed.armed);
+            out.count(&["disarmed"], it.armed.disarmed);
+        },
+    )
+    .by(&[CHANGE]),
     gauge(
         "selftest_seconds",
         "How long the self-test at start took.",

@@ -65,6 +65,8 @@ pub(super) const METHOD: Label = Label::one_of("method", || {
 
 pub(super) const SELF_TEST: Label = Label::one_of("outcome", || Tested::OUTCOMES.to_vec());
 
+pub(super) const CHANGE: Label = Label::one_of("change", || vec!["armed", "disarmed"]);
+
 pub(super) const VERSION: Label = Label::open("version");
 
 pub(super) const SUBSYSTEM: Label = Label::one_of("subsystem", || subsystems::names().collect());

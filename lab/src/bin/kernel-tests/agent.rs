@@ -225,6 +225,8 @@ fn run_command(bench: &Bench, address: SocketAddr, arguments: &[&str]) -> Comman
     let mut command = Command::new(&bench.agent);
     // For its self-test: the guest's own temporary files are in memory.
     command.env("TMPDIR", &bench.dir);
+    // Tests of verdicts count every walk.
+    command.env("PINSCOPE_WRITEBACK_HOOKS", "always");
     command.args([
         "run",
         "--attach",

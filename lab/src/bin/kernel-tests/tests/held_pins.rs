@@ -11,9 +11,9 @@ use crate::wait::Look;
 use crate::workload::{self, Stepped};
 
 /// `process_vm_readv()` and its like.
-const WORKLOADS_PIN: &str = "pin_user_pages_remote";
+pub(super) const WORKLOADS_PIN: &str = "pin_user_pages_remote";
 
-const VERDICTS: &str = "pinscope_verdicts_total";
+pub(super) const VERDICTS: &str = "pinscope_verdicts_total";
 
 pub(super) fn held_pins_across_fsync_are_seen_by_kernel_and_two_walk(bench: &Bench) -> Result<()> {
     check_held(bench, &["hold", "--folios", "small"])
@@ -154,7 +154,7 @@ pub(super) fn pins_from_before_the_start_leave_verdicts_uncertain_until_they_are
 }
 
 /// The samples come through a ring, a moment after the walks.
-fn wait_for_judged(agent: &Agent, before: &Metrics, walks: i64) -> Result<Metrics> {
+pub(super) fn wait_for_judged(agent: &Agent, before: &Metrics, walks: i64) -> Result<Metrics> {
     let judged = "pinscope_samples_judged_total";
     let start = before.sum(judged)?;
     agent.scrape_until("the judgement of every walk", |now| {

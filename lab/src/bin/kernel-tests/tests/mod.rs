@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use crate::bench::Bench;
 
+mod arming;
 mod blocked_calls;
 mod clients;
 mod crowd;
@@ -103,6 +104,7 @@ fn then() -> Vec<Test> {
         test(refusals::a_second_agent_is_refused_and_named_the_first),
         // Ends the agent that those before have shared.
         test(service::sigint_ends_it_cleanly),
+        test(arming::writeback_hooks_are_attached_while_pages_of_a_file_are_pinned),
         test(identities::an_owner_that_proc_hides_is_never_said_to_have_ended),
         either_way(long_calls::a_call_of_more_pages_than_a_program_walks_is_counted_whole),
         test(sampling::eight_thousand_pages_in_a_ledger_of_1024_slots_are_estimated_and_exact_again_after),

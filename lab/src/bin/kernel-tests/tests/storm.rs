@@ -38,10 +38,7 @@ pub(super) fn a_storm_of_direct_reads_makes_nobody_a_suspect_and_leaves_nothing_
     let seen = books.check(&agent, Some(own), Undoes::Some)?;
     let now = agent.scrape()?;
     check_nobody_is_accused(&before, &now)?;
-    println!(
-        "     {looks} looks; {seen}; {}",
-        now.show(REPAIRED)
-    );
+    println!("     {looks} looks; {seen}; {}", now.show(REPAIRED));
     check_nothing_was_unseen(&before, &now)?;
     ensure!(
         seen.held.pins == 0 && seen.held.folios == 0,
