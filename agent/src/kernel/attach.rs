@@ -14,16 +14,20 @@ mod misses;
 mod object;
 mod verify;
 
-use std::sync::Arc;
+use std::{os::fd::OwnedFd, sync::Arc};
 
 use answering::inspector;
 pub(crate) use arming::{Armed, Arming, is_of_writeback};
-use aya::maps::{MapData, RingBuf};
+use aya::{
+    Btf,
+    maps::{MapData, RingBuf},
+};
 use aya_log::EbpfLogger;
+use aya_obj::btf::BtfKind;
 pub(crate) use entry_counter::EntryCounter;
 pub(crate) use hook::HookState;
 use hook::{attach_hook, programs_of};
-use hooks::{Entries, Feeds, Need, NoHook, entries};
+use hooks::{Entries, Feeds, Method, Need, NoHook, entries};
 use links::Links;
 use loading::Loader;
 pub(crate) use misses::{CountedRuns, Misses, Programs};
@@ -34,6 +38,7 @@ pub(crate) use verify::load_all;
 use super::{
     inspect::Inspector,
     maps::{CallTable, Counters, LedgerView, OwnerTable, Settings, WalkCount},
+    sys::bpf,
 };
 use crate::error::AgentError;
 
@@ -121,15 +126,18 @@ pub(crate) fn attach(wanted: &Wanted<'_>) -> Result<Attached, AgentError> {
         .zip(steps)
         .flat_map(|(hook, step)| programs_of(hook, step, entries))
         .collect();
+    let trial = trial_of_trampolines(&hooks, btf);
     Ok(Attached {
         hooks,
         counters,
         ledger,
         samples,
         logger,
-        arming: Arming::new(Arc::clone(&links), walks).map_err(|source| AgentError::System {
-            what: "cannot start the thread that attaches",
-            source,
+        arming: Arming::new(Arc::clone(&links), walks, trial).map_err(|source| {
+            AgentError::System {
+                what: "cannot start the thread that attaches",
+                source,
+            }
         })?,
         programs: Programs::new(ebpf, links, &attached_programs),
         settings,
@@ -137,6 +145,22 @@ pub(crate) fn attach(wanted: &Wanted<'_>) -> Result<Attached, AgentError> {
         inspector,
         calls,
     })
+}
+
+/// A program that does nothing, for the function that a hook of writeback is attached to by fentry;
+/// `None` where none is.
+fn trial_of_trampolines(hooks: &[HookState], btf: &Btf) -> Option<OwnedFd> {
+    /// `r0 = 0; exit`
+    const RETURN: [u64; 2] = [0xb7, 0x95];
+    let of_writeback =
+        |it: &&HookState| hooks::hook(it.name).is_some_and(|it| is_of_writeback(it.family));
+    let mut attached = hooks
+        .iter()
+        .filter(of_writeback)
+        .filter_map(|it| it.attached);
+    let (symbol, _) = attached.find(|(_, method)| *method == Method::Fentry)?;
+    let function = btf.id_by_type_name_kind(symbol, BtfKind::Func).ok()?;
+    bpf::load_fentry(&RETURN, function).ok()
 }
 
 /// A hook that would see pins taken, where none is attached: then there is nothing to tell of.

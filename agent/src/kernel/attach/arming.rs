@@ -6,6 +6,7 @@
 
 use std::{
     io,
+    os::fd::OwnedFd,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -18,7 +19,7 @@ use super::links::Links;
 use crate::kernel::{
     ftrace,
     maps::WalkCount,
-    sys::{self, perf::End},
+    sys::{self, bpf, perf::End},
 };
 
 /// A walk that takes longer is not waited for, and counts as one whose return was missed.
@@ -65,8 +66,13 @@ enum Wish {
 }
 
 impl Arming {
-    /// Everything is attached.
-    pub(super) fn new(links: Arc<Links>, walks: WalkCount) -> io::Result<Self> {
+    /// Everything is attached. `trial` is a program that does nothing, where programs are attached
+    /// as it can be.
+    pub(super) fn new(
+        links: Arc<Links>,
+        walks: WalkCount,
+        trial: Option<OwnedFd>,
+    ) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             wish: Mutex::new(Wish::Armed),
             changed: Condvar::new(),
@@ -78,6 +84,7 @@ impl Arming {
         let armourer = Armourer {
             links,
             walks,
+            trial,
             shared: Arc::clone(&shared),
         };
         let thread = thread::Builder::new().name("arming".to_owned());
@@ -149,11 +156,12 @@ impl Shared {
 struct Armourer {
     links: Arc<Links>,
     walks: WalkCount,
+    trial: Option<OwnedFd>,
     shared: Arc<Shared>,
 }
 
 impl Armourer {
-    fn work(&self) {
+    fn work(mut self) {
         let (mut done, mut refused) = (Wish::Armed, None);
         loop {
             let wish = self.shared.other_than(done, refused.take());
@@ -162,13 +170,14 @@ impl Armourer {
                 // Neither is safe.
                 _ if ftrace::is_off() => Err(io::Error::other(ftrace::OFF)),
                 Wish::Armed => self.arm(),
-                Wish::Disarmed => {
-                    self.disarm();
-                    Ok(())
-                }
+                Wish::Disarmed => self.may_disarm().map(|()| self.disarm()),
             };
             match outcome {
                 Ok(()) => done = wish,
+                Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                    info!("writeback's hooks stay attached: {error}");
+                    return;
+                }
                 Err(error) => {
                     warn!("writeback's hooks are not attached or taken off: {error}");
                     refused = Some(Instant::now() + AFTER_REFUSAL);
@@ -194,6 +203,24 @@ impl Armourer {
         });
         armed?;
         info!("writeback's hooks are attached: folios of files are pinned");
+        Ok(())
+    }
+
+    /// Before Linux 5.13 (commit f3a95075549e) a program that was detached from a trampoline is never
+    /// attached again.
+    fn may_disarm(&mut self) -> io::Result<()> {
+        let Some(trial) = &self.trial else {
+            return Ok(());
+        };
+        drop(bpf::attach_tracing(trial)?);
+        if bpf::attach_tracing(trial).is_err() {
+            return Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "this kernel attaches no fentry program a second time; with `--attach kprobe` they \
+                 are attached while there is something to judge",
+            ));
+        }
+        self.trial = None;
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{Read, Seek};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::FileExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -91,6 +92,14 @@ impl Agent {
     /// Waits until it tells its service manager this; what it told before is gone by then.
     pub(crate) fn tells(&self, wanted: &str) -> Result<()> {
         self.manager.hear(wanted)
+    }
+
+    /// Whether its log has this so far.
+    pub(crate) fn has_logged(&self, text: &str) -> Result<bool> {
+        // It writes where the file's position is: that is not to move.
+        let mut log = vec![0; self.log.metadata()?.len() as usize];
+        let read = self.log.read_at(&mut log, 0)?;
+        Ok(String::from_utf8_lossy(&log[..read]).contains(text))
     }
 
     /// Its process id.

@@ -11,6 +11,8 @@ use crate::metrics::Metrics;
 use crate::wait::Look;
 use crate::workload::Stepped;
 
+use lab::absent::absent;
+
 use super::held_pins::{VERDICTS, WORKLOADS_PIN, wait_for_judged};
 
 const ARMED: &str = "pinscope_writeback_hooks_armed";
@@ -35,7 +37,11 @@ pub(super) fn writeback_hooks_are_attached_while_pages_of_a_file_are_pinned(
     bench.end_shared()?;
     let arguments = ["--writeback-hooks", "auto", "--writeback-calm", "4s"];
     let agent = Agent::start(bench, &arguments)?;
-    until_armed(&agent, false)?;
+    if stays_attached(&agent)? {
+        return Err(absent(
+            "this kernel attaches no fentry program a second time",
+        ));
+    }
     let mut workload = Stepped::start(bench, &["hold", "--folios", "small"])?;
     workload.reach("held")?;
     let before = until_armed(&agent, true)?;
@@ -69,6 +75,19 @@ pub(super) fn writeback_hooks_are_attached_while_pages_of_a_file_are_pinned(
         end.show("pinscope_pins")
     );
     agent.end()
+}
+
+/// Whether the agent says that it cannot take them off; otherwise waits until they are off.
+fn stays_attached(agent: &Agent) -> Result<bool> {
+    agent.scrape_until("hooks that are off, or stay", |now| {
+        if agent.has_logged("writeback's hooks stay attached")? {
+            return Ok(Look::Done(true));
+        }
+        Ok(match (now.sum(ARMED)?, traced()?.is_empty()) {
+            (0, true) => Look::Done(false),
+            other => Look::NotYet(format!("{other:?}")),
+        })
+    })
 }
 
 /// Waits until the hooks are there, or are not, and demands that the kernel says so, too.
