@@ -5,4 +5,5 @@ pub(crate) mod atomic;
 pub(crate) mod repeat;
 #[cfg_attr(feature = "baseline", path = "verifier/scratch/shared.rs")]
 pub(crate) mod scratch;
+pub(crate) mod table;
 pub(crate) mod unknown;

@@ -7,7 +7,6 @@
 
 use core::ptr;
 
-use aya_ebpf::helpers::generated::bpf_get_current_cgroup_id;
 use probe_abi::{ABSENT, Lost, NOBODY, Owner};
 
 use crate::{
@@ -93,13 +92,12 @@ fn find(ctx: &impl Stack, thread: *mut Thread, function: u32) -> Found {
     // the verifier lets us reckon.
     // SAFETY: as above.
     unsafe { (&raw mut thread.stack).write_volatile(ctx.stack()) };
-    // SAFETY: the helper has no precondition.
-    let cgroup = unsafe { bpf_get_current_cgroup_id() };
     let Current {
         task,
         start_ns,
         mm,
         uid,
+        cgroup,
     } = task::current();
     if thread.start_ns != start_ns
         || thread.mm != mm

@@ -5,12 +5,15 @@
 //! that its thread does not need just now is the next one's, and nothing has to
 //! be deleted when a thread ends.
 
-use aya_ebpf::{helpers::bpf_get_current_pid_tgid, macros::map, maps::Array};
+use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use probe_abi::CALL_FRAMES;
 
 use crate::{
     book::paths::{PATHS, Path},
-    verifier::atomic::{load, swap},
+    verifier::{
+        atomic::{load, swap},
+        table::Table,
+    },
 };
 
 /// Entries; a power of two.
@@ -56,8 +59,9 @@ pub(crate) struct Thread {
     pub(crate) paths: [Path; PATHS],
 }
 
-#[map]
-static THREADS: Array<Thread> = Array::with_max_entries(ENTRIES, 0);
+// Not a map of many values: to find one of them takes the kernel ten instructions.
+#[unsafe(link_section = ".bss.threads")]
+static THREADS: Table<Thread, { ENTRIES as usize }> = Table::zeroed();
 
 /// Thread id of the current task.
 #[inline(always)]
@@ -100,7 +104,7 @@ impl Thread {
 #[inline(always)]
 pub(crate) fn of(tid: u32) -> Option<*mut Thread> {
     for way in 0..WAYS {
-        let thread = THREADS.get_ptr_mut(place(tid, way))?;
+        let thread = THREADS.at(place(tid, way));
         // SAFETY: a map value, aligned and alive.
         if load(unsafe { &raw const (*thread).call }) as u32 == tid {
             return Some(thread);
@@ -123,7 +127,7 @@ pub(crate) fn enter(tid: u32, function: u32) -> Option<(*mut Thread, Option<u32>
         }
     }
     for way in 0..WAYS {
-        let thread = THREADS.get_ptr_mut(place(tid, way))?;
+        let thread = THREADS.at(place(tid, way));
         // SAFETY: a map value, aligned and alive.
         let old = load(unsafe { &raw const (*thread).call });
         if old >> 32 == 0 && take(thread, old, tid, function) {
@@ -155,5 +159,5 @@ fn in_call(tid: u32, function: u32) -> u64 {
 /// Neighbouring ids lie a few entries apart, so that each has its ways to itself.
 #[inline(always)]
 fn place(tid: u32, way: u32) -> u32 {
-    (tid.wrapping_mul(WAYS + 1).wrapping_add(way)) & (ENTRIES - 1)
+    tid.wrapping_mul(WAYS + 1).wrapping_add(way)
 }

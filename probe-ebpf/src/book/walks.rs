@@ -8,7 +8,10 @@ use probe_abi::Lost;
 
 use crate::{
     book::counters,
-    verifier::atomic::{load, swap, xadd},
+    verifier::{
+        atomic::{load, swap, xadd},
+        table::Table,
+    },
 };
 
 /// Threads that can be inside a walk at once; a power of two.
@@ -41,8 +44,8 @@ pub(crate) struct Walking {
     pub(crate) reserved: u32,
 }
 
-#[map]
-static WALKS: Array<Walking> = Array::with_max_entries(ENTRIES, 0);
+#[unsafe(link_section = ".bss.walks")]
+static WALKS: Table<Walking, { ENTRIES as usize }> = Table::zeroed();
 
 /// Walks under way on the whole machine; the agent maps it.
 #[map]
@@ -63,8 +66,8 @@ fn count(n: u64) {
 }
 
 #[inline(always)]
-fn entry(tid: u32, way: u32) -> Option<*mut Walking> {
-    WALKS.get_ptr_mut(tid.wrapping_mul(WAYS + 1).wrapping_add(way) & (ENTRIES - 1))
+fn entry(tid: u32, way: u32) -> *mut Walking {
+    WALKS.at(tid.wrapping_mul(WAYS + 1).wrapping_add(way))
 }
 
 #[inline(always)]
@@ -82,7 +85,7 @@ fn id(tid: u32) -> u64 {
 #[inline(always)]
 pub(crate) fn of(tid: u32) -> Option<*mut Walking> {
     for way in 0..WAYS {
-        let walking = entry(tid, way)?;
+        let walking = entry(tid, way);
         if load(thread_of(walking)) == id(tid) {
             return Some(walking);
         }
@@ -99,9 +102,7 @@ pub(crate) fn enter(tid: u32, walk: Walking) {
         return;
     }
     for way in 0..WAYS {
-        let Some(walking) = entry(tid, way) else {
-            return;
-        };
+        let walking = entry(tid, way);
         if load(thread_of(walking)) == 0 && swap(thread_of(walking), 0, id(tid)) {
             count(1);
             fill(walking, tid, walk);
@@ -117,9 +118,7 @@ pub(crate) fn enter(tid: u32, walk: Walking) {
 #[inline(always)]
 fn take_over(tid: u32, walk: Walking) -> bool {
     for way in 0..WAYS {
-        let Some(walking) = entry(tid, way) else {
-            return false;
-        };
+        let walking = entry(tid, way);
         let thread = load(thread_of(walking));
         // SAFETY: a map value, aligned and alive.
         let began = load(unsafe { &raw const (*walking).at_ns });

@@ -1,6 +1,9 @@
 //! The current task, as a typed pointer (Linux 5.11).
 
-use aya_ebpf::helpers::{bpf_get_current_uid_gid, generated::bpf_get_current_task_btf};
+use aya_ebpf::helpers::{
+    bpf_get_current_uid_gid,
+    generated::{bpf_get_current_cgroup_id, bpf_get_current_task_btf},
+};
 use probe_abi::ABSENT;
 
 use crate::kernel::{layout::layout, typed::Typed};
@@ -15,6 +18,8 @@ pub(crate) struct Current {
     pub(crate) mm: u64,
     /// Its (real) user, as the initial user namespace has it.
     pub(crate) uid: u32,
+    /// Id of its cgroup in the unified hierarchy.
+    pub(crate) cgroup: u64,
 }
 
 #[inline(always)]
@@ -33,7 +38,30 @@ pub(crate) fn current() -> Current {
         start_ns: task.read(layout!(task_start)),
         mm: task.follow(layout!(task_mm)).address(),
         uid,
+        cgroup: cgroup_of(task).unwrap_or_else(|| {
+            // SAFETY: the helper has no precondition.
+            unsafe { bpf_get_current_cgroup_id() }
+        }),
     }
+}
+
+/// What the helper reads as well, under a lock that programs have anyway.
+#[inline(always)]
+fn cgroup_of(task: Typed) -> Option<u64> {
+    let [set, cgroup, node, id] = [
+        layout!(task_cgroups),
+        layout!(css_set_default),
+        layout!(cgroup_kn),
+        layout!(kn_id),
+    ];
+    if [set, cgroup, node, id].contains(&ABSENT) {
+        return None;
+    }
+    let node = task
+        .follow_some(set)?
+        .follow_some(cgroup)?
+        .follow_some(node)?;
+    Some(node.read(id))
 }
 
 /// When the first thread of the current process began; 0 where that cannot be read.

@@ -1,6 +1,9 @@
 //! The current task, for kernels that give its address only.
 
-use aya_ebpf::helpers::{bpf_get_current_uid_gid, generated::bpf_get_current_task};
+use aya_ebpf::helpers::{
+    bpf_get_current_uid_gid,
+    generated::{bpf_get_current_cgroup_id, bpf_get_current_task},
+};
 
 use crate::kernel::{
     layout::layout,
@@ -17,6 +20,8 @@ pub(crate) struct Current {
     pub(crate) mm: u64,
     /// Its (real) user, as the initial user namespace has it.
     pub(crate) uid: u32,
+    /// Id of its cgroup in the unified hierarchy.
+    pub(crate) cgroup: u64,
 }
 
 #[inline(always)]
@@ -30,6 +35,8 @@ pub(crate) fn current() -> Current {
         start_ns: start_ns.unwrap_or(0),
         mm: mm.unwrap_or(0),
         uid: bpf_get_current_uid_gid() as u32,
+        // SAFETY: as above.
+        cgroup: unsafe { bpf_get_current_cgroup_id() },
     }
 }
 
