@@ -16,6 +16,7 @@ use std::{
     process,
 };
 
+use aya_obj::generated::{bpf_link_type, bpf_perf_event_type};
 use log::{debug, info};
 
 use crate::kernel::{
@@ -105,9 +106,29 @@ impl Attached {
         })
     }
 
-    pub(super) fn link(&self) -> Option<&OwnedFd> {
-        self.link.as_ref()
+    /// Calls that it was kept from (Linux 6.7).
+    pub(super) fn missed(&self) -> u64 {
+        self.link.as_ref().and_then(missed).unwrap_or(0)
     }
+}
+
+/// Calls that the kprobe below a link was kept from (Linux 6.7).
+fn missed(link: &OwnedFd) -> Option<u64> {
+    const KPROBES: [u32; 2] = [
+        bpf_perf_event_type::BPF_PERF_EVENT_KPROBE as u32,
+        bpf_perf_event_type::BPF_PERF_EVENT_KRETPROBE as u32,
+    ];
+    let info = bpf::link_info(link)?;
+    if info.type_ != bpf_link_type::BPF_LINK_TYPE_PERF_EVENT as u32 {
+        return None;
+    }
+    // SAFETY: the part of the union that a link of this type has, plain integers.
+    let event = unsafe { info.__bindgen_anon_1.perf_event };
+    if !KPROBES.contains(&event.type_) {
+        return None;
+    }
+    // SAFETY: the same of an event of this type.
+    Some(unsafe { event.__bindgen_anon_1.kprobe.missed })
 }
 
 /// By an event of tracefs.

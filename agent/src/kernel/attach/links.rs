@@ -8,10 +8,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use super::{
-    kprobes::{self, Kprobes},
-    misses,
-};
+use super::kprobes::{self, Kprobes};
 use crate::kernel::{
     ftrace,
     sys::{bpf, perf::End},
@@ -55,7 +52,7 @@ impl Held {
     fn missed(&self) -> u64 {
         match self {
             Self::Trampoline(_) => 0,
-            Self::Kprobe(it) => it.link().and_then(misses::missed).unwrap_or(0),
+            Self::Kprobe(it) => it.missed(),
         }
     }
 }

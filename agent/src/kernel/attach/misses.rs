@@ -12,7 +12,6 @@ use std::{
 };
 
 use aya::{Ebpf, programs::ProgramFd};
-use aya_obj::generated::{bpf_link_type, bpf_perf_event_type};
 use hooks::is_fallback;
 
 use super::links::Links;
@@ -123,23 +122,4 @@ impl CountedRuns {
     pub(crate) fn begin() -> Option<Self> {
         bpf::count_runs().ok().map(Self)
     }
-}
-
-/// Calls that the kprobe below a link was kept from (Linux 6.7).
-pub(super) fn missed(link: &OwnedFd) -> Option<u64> {
-    const KPROBES: [u32; 2] = [
-        bpf_perf_event_type::BPF_PERF_EVENT_KPROBE as u32,
-        bpf_perf_event_type::BPF_PERF_EVENT_KRETPROBE as u32,
-    ];
-    let info = bpf::link_info(link)?;
-    if info.type_ != bpf_link_type::BPF_LINK_TYPE_PERF_EVENT as u32 {
-        return None;
-    }
-    // SAFETY: the part of the union that a link of this type has, plain integers.
-    let event = unsafe { info.__bindgen_anon_1.perf_event };
-    if !KPROBES.contains(&event.type_) {
-        return None;
-    }
-    // SAFETY: the same of an event of this type.
-    Some(unsafe { event.__bindgen_anon_1.kprobe.missed })
 }
