@@ -221,17 +221,23 @@ impl Auditor {
 
     /// Tells what was repaired since it was told last, once a minute at most.
     fn tell(&mut self, now: Duration) {
-        if self.told_at.is_some_and(|it| now < it + TOLD_EVERY) {
-            return;
+        if self.told_at.is_none_or(|it| now >= it + TOLD_EVERY) && self.tell_rest() {
+            self.told_at = Some(now);
         }
+    }
+
+    /// Tells what was repaired and not told yet; whether there was anything.
+    pub(crate) fn tell_rest(&mut self) -> bool {
+        let mut is_any = false;
         for cause in [Cause::ReleaseMissed, Cause::PinMissed] {
             let n = self.audited.of(cause) - self.told[cause as usize];
             if n > 0 {
                 info!("the ledger was repaired: {n} pins, {}", cause.name());
-                self.told_at = Some(now);
+                is_any = true;
             }
         }
         self.told = self.audited.repaired;
+        is_any
     }
 
     /// Takes away hints that lead nowhere, if there are many: with them every release of such a

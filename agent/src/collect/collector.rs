@@ -10,8 +10,8 @@ use std::{collections::BTreeMap, fs::File, io, sync::Arc, time::Duration};
 
 use aya::maps::{MapData, RingBuf};
 use hooks::{MAPCOUNT_DECREMENT, PTES_FOUND, ZAP};
-use probe_abi::{ABSENT, CpuCounters, Lost, opened_at};
-use verdicts::{Inputs, Losses};
+use probe_abi::{ABSENT, CpuCounters, Lost};
+use verdicts::Inputs;
 
 pub(crate) use parts::Parts;
 pub(crate) use selection::Selection;
@@ -170,20 +170,9 @@ impl Collector {
         let totals = self.counters.totals();
         let now = sys::awake();
         self.note_losses(&totals, now);
-        let armed = self.writeback.now();
+        let pages = self.doubts.lacking(&self.balance, now);
         let samples = totals.lost[Lost::RING_FULL];
-        let until = if samples > self.judging.losses().samples {
-            sys::since_boot()
-        } else {
-            armed.unseen_until
-        };
-        let losses = Losses {
-            samples,
-            pauses: armed.pauses,
-            pages: self.doubts.lacking(&self.balance, now),
-            at: opened_at(until.as_nanos() as u64),
-        };
-        self.judging.tell(losses)
+        self.judging.tell(samples, pages, self.writeback.now())
     }
 
     fn note_losses(&mut self, totals: &CpuCounters, now: Duration) {
@@ -399,8 +388,9 @@ impl Collector {
         }
     }
 
-    /// Ends the recording, if there is one.
+    /// Tells what is not told yet, and ends the recording, if there is one.
     pub(crate) fn finish(&mut self) -> io::Result<()> {
+        self.auditor.tell_rest();
         self.judging.finish()
     }
 }

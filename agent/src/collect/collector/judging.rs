@@ -4,10 +4,13 @@ use std::{fs::File, io};
 
 use aya::maps::{MapData, RingBuf};
 use log::{debug, warn};
-use probe_abi::{MkcleanSample, folio_key};
+use probe_abi::{MkcleanSample, folio_key, opened_at};
 use verdicts::{Findings, Inputs, Judge, Losses, contradicts, lacks_pins, recording};
 
-use crate::collect::{auditor::Auditor, recorder::Recorder};
+use crate::{
+    collect::{auditor::Auditor, recorder::Recorder},
+    kernel::{attach::Armed, sys},
+};
 
 /// Samples that are judged together.
 const BATCH: usize = 4096;
@@ -51,9 +54,21 @@ impl Judging {
         }
     }
 
-    /// What was lost so far, if it is more than before.
-    pub(super) fn tell(&mut self, losses: Losses) -> io::Result<()> {
+    /// Samples and pages that were lost so far, and until when walks went unseen; told if it is
+    /// more than before.
+    pub(super) fn tell(&mut self, samples: u64, pages: u64, armed: Armed) -> io::Result<()> {
         let before = self.judge.losses();
+        let until = if samples > before.samples {
+            sys::since_boot()
+        } else {
+            armed.unseen_until
+        };
+        let losses = Losses {
+            samples,
+            pauses: armed.pauses,
+            pages,
+            at: opened_at(until.as_nanos() as u64),
+        };
         let counted = |it: Losses| (it.samples, it.pauses, it.pages);
         if counted(losses) == counted(before) {
             return Ok(());
@@ -64,11 +79,6 @@ impl Judging {
             Some(recorder) => recorder.losses(losses),
             None => Ok(()),
         }
-    }
-
-    /// What was lost, as the judge was last told.
-    pub(super) fn losses(&self) -> Losses {
-        self.judge.losses()
     }
 
     /// Samples that came.
