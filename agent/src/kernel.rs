@@ -4,6 +4,7 @@
 pub(crate) mod attach;
 pub(crate) mod facts;
 pub(crate) mod ftrace;
+pub(crate) mod function_names;
 pub(crate) mod inspect;
 mod jit;
 pub(crate) mod kallsyms;

@@ -15,6 +15,7 @@ use crate::{
     error::AgentError,
     kernel::{
         facts::{self, Lockdown, Privileges},
+        function_names::FunctionNames,
         limits,
         vmstat::PinCounts,
     },
@@ -137,14 +138,21 @@ fn tracefs() -> Check {
 }
 
 fn addresses(facts: &Facts) -> Check {
+    if facts.symbols.values().any(|it| it.start != 0) {
+        return Check::new("addresses", State::Ok, "shown");
+    }
+    let paths = match FunctionNames::new() {
+        Ok(_) => {
+            "call paths have names all the same, the kernel tells them when it is asked".into()
+        }
+        Err(error) => format!(
+            "call paths have no names and subsystems are unknown, because the kernel does not tell \
+             them when it is asked either ({error})"
+        ),
+    };
     let hidden = "hidden: zaps are not told from other decrements of a mapcount; that takes \
                   CAP_SYSLOG and kernel.kptr_restrict below 2";
-    let hidden = facts
-        .symbols
-        .values()
-        .all(|it| it.start == 0)
-        .then_some(hidden);
-    Check::either("addresses", "shown", hidden, State::Degraded)
+    Check::new("addresses", State::Degraded, format!("{hidden}; {paths}"))
 }
 
 /// One way to attach is enough, so that neither is missing by itself.

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use log::{debug, info};
+use log::debug;
 use probe_abi::{GUP_FUNCTIONS, HOLD_BUCKETS, Owner, OwnerTag};
 use serde::Serialize;
 use verdicts::shown;
@@ -180,6 +180,14 @@ impl Registry {
         std::mem::take(&mut self.symbols_wanted)
     }
 
+    /// Every address of a call path, each once.
+    pub(crate) fn addresses(&self) -> Vec<u64> {
+        let records = self.named.values().map(|it| &it.record);
+        let frames = records.flat_map(|it| it.frames.iter().take(it.frame_count as usize));
+        let addresses: HashSet<u64> = frames.copied().collect();
+        addresses.into_iter().collect()
+    }
+
     /// The list could not be read.
     pub(crate) fn want_symbols(&mut self) {
         self.symbols_wanted = true;
@@ -187,9 +195,6 @@ impl Registry {
 
     /// A new list of functions: names what had none.
     pub(crate) fn learn_symbols(&mut self, symbols: Symbols) {
-        if symbols.is_empty() {
-            info!("the kernel hides the addresses of its functions: call paths have no names");
-        }
         self.symbols = symbols;
         // What is still unknown below will not become known by asking again; what was named while
         // the list was read may.

@@ -51,6 +51,9 @@ fn head(report: &Report) -> Vec<String> {
         ));
     }
     lines.extend(blind(&report.blind));
+    if let Some(why) = &report.unnamed_paths {
+        lines.push(format!("subsystems and call paths are not known: {why}"));
+    }
     let calls = &report.in_flight;
     if calls.calls > 0 {
         let mut line = format!(
@@ -235,6 +238,7 @@ mod tests {
             preexisting_pins: 7,
             unreconciled_pins: 0,
             blind: Vec::new(),
+            unnamed_paths: None,
             in_flight: InFlight::default(),
             sampling_ratio: 1.0,
             rows: vec![Line {
@@ -274,6 +278,15 @@ mod tests {
         let text = text(&report);
         let line = "BLIND for 1m01s: nothing is seen by pin_user_pages, unpin_user_page: it is off";
         assert!(text.contains(line), "{text}");
+    }
+
+    #[test]
+    fn why_call_paths_have_no_names_is_said_once() {
+        let mut report = report();
+        report.unnamed_paths = Some("the kernel hides them".to_owned());
+        let text = text(&report);
+        let line = "subsystems and call paths are not known: the kernel hides them";
+        assert_eq!(text.matches(line).count(), 1, "{text}");
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod blocked_calls;
 mod clients;
 mod crowd;
 mod doctor;
+mod hardened;
 mod held_pins;
 mod hooks;
 mod huge_folios;
@@ -133,6 +134,7 @@ fn then() -> Vec<Test> {
         either_way(doctor::the_doctor_tells_nobody_what_is_missing),
         test(doctor::the_doctor_tells_a_service_what_settings_keep_from_it),
         either_way(doctor::the_doctor_tells_that_tracefs_is_not_mounted),
+        test(hardened::where_addresses_are_hidden_from_everybody_call_paths_have_their_names),
         test(lockdown::a_kernel_locked_down_for_integrity_is_traced_without_tracefs_until_the_time_limit),
         either_way(lockdown::a_kernel_locked_down_for_confidentiality_is_refused_by_that_name),
     ]
