@@ -35,6 +35,7 @@ pub(crate) struct Registry {
     past: BTreeMap<&'static str, HoldTimes>,
     symbols: Symbols,
     symbols_wanted: bool,
+    modules: subsystems::Modules,
     /// `FOLL_LONGTERM`, where its value is known.
     longterm_flag: Option<u32>,
     /// Hold times of what has no known owner.
@@ -105,6 +106,7 @@ impl Registry {
             past: BTreeMap::new(),
             symbols: Symbols::default(),
             symbols_wanted: true,
+            modules: subsystems::Modules::default(),
             longterm_flag,
             nobodys: HoldTimes::default(),
         }
@@ -166,7 +168,7 @@ impl Registry {
         self.symbols_wanted |= frames[begin..].iter().any(Option::is_none);
         let frames: Vec<Frame> = frames[begin..].iter().flatten().cloned().collect();
         Stack {
-            subsystem: subsystems::of(&frames),
+            subsystem: self.modules.of(&frames),
             function,
             longterm: self.longterm_flag.map(|flag| record.flags & flag != 0),
             write: record.flags & FOLL_WRITE != 0,
