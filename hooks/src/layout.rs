@@ -63,6 +63,9 @@ pub const MEMBERS: &[(&str, &str)] = &[
     ("kernfs_node", "__parent"),
     ("task_struct", "cgroups"),
     ("css_set", "dfl_cgrp"),
+    ("css_set", "subsys"),
+    ("cgroup", "root"),
+    ("cgroup_root", "hierarchy_id"),
     ("task_struct", "mm"),
     ("task_struct", "flags"),
     ("task_struct", "files"),
@@ -103,6 +106,9 @@ pub const MEMBERS: &[(&str, &str)] = &[
     ("mm_struct", "locked_vm"),
     ("cred", "user_ns"),
     ("user_namespace", "level"),
+    ("user_namespace", "owner"),
+    ("cred", "user"),
+    ("user_struct", "locked_vm"),
     ("pglist_data", "vm_stat"),
     ("pglist_data", "per_cpu_nodestats"),
     ("per_cpu_nodestat", "vm_node_stat_diff"),
@@ -121,6 +127,8 @@ pub const ENUMERATORS: &[&str] = &[
     "BIO_PAGE_PINNED",
     "PG_swapcache",
     "PIDTYPE_TGID",
+    "memory_cgrp_id",
+    "pids_cgrp_id",
     "NR_FOLL_PIN_ACQUIRED",
     "NR_FOLL_PIN_RELEASED",
 ];
@@ -172,6 +180,11 @@ pub fn layout(facts: &Facts) -> Result<Layout, LayoutError> {
     ) {
         (Some(size), Some(index)) => after(array, size * *index as u32),
         _ => ABSENT,
+    };
+    // A pointer of an array by the controller that it is for.
+    let controller = |of: &str| match facts.enumerators.get(of) {
+        Some(index) => after("css_set.subsys", 8 * *index as u32),
+        None => ABSENT,
     };
     let address = |symbol: &str| facts.symbols.get(symbol).map_or(0, |it| it.start);
     let bit = |name: &str| facts.enumerators.get(name).map_or(ABSENT, |it| *it as u32);
@@ -310,6 +323,14 @@ pub fn layout(facts: &Facts) -> Result<Layout, LayoutError> {
         kn_parent: first(&["kernfs_node.__parent", "kernfs_node.parent"]),
         task_cgroups: first(&["task_struct.cgroups"]),
         css_set_default: first(&["css_set.dfl_cgrp"]),
+        css_set_memory: controller("memory_cgrp_id"),
+        css_set_pids: controller("pids_cgrp_id"),
+        css_cgroup: first(&["cgroup_subsys_state.cgroup"]),
+        cgroup_root: first(&["cgroup.root"]),
+        root_hierarchy: first(&["cgroup_root.hierarchy_id"]),
+        cred_user: first(&["cred.user"]),
+        user_locked: first(&["user_struct.locked_vm"]),
+        user_ns_owner: first(&["user_namespace.owner"]),
     };
     inside_the_page(&layout)?;
     inside_the_vector(&layout)?;

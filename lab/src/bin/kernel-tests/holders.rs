@@ -14,8 +14,15 @@ use crate::moment;
 use crate::wait::{Look, until};
 
 /// Everything that a report can be by.
-pub(crate) const EVERY_WAY: [&str; 6] =
-    ["process", "cgroup", "memcg", "subsystem", "file", "stack"];
+pub(crate) const EVERY_WAY: [&str; 7] = [
+    "process",
+    "user",
+    "cgroup",
+    "memcg",
+    "subsystem",
+    "file",
+    "stack",
+];
 
 /// A report.
 #[derive(Debug, Deserialize)]
