@@ -70,6 +70,7 @@ pub(crate) struct Row {
     pub(crate) pins: Figure,
     pub(crate) bytes: Figure,
     pub(crate) folios: Figure,
+    pub(crate) oldest_seconds: f64,
     #[serde(default)]
     pub(crate) guessed_pins: i64,
     #[serde(default)]

@@ -27,6 +27,7 @@ mod sampling;
 mod sequences;
 mod service;
 mod storm;
+mod suspend;
 mod switches;
 mod undone;
 mod users;
@@ -138,6 +139,7 @@ fn then() -> Vec<Test> {
         test(doctor::the_doctor_tells_a_service_what_settings_keep_from_it),
         either_way(doctor::the_doctor_tells_that_tracefs_is_not_mounted),
         test(hardened::where_addresses_are_hidden_from_everybody_call_paths_have_their_names),
+        either_way(suspend::the_time_asleep_counts_in_ages_and_hold_times),
         // Takes the controller of memory away from the unified hierarchy.
         either_way(hierarchies::a_cgroup_of_version_1_has_its_own_name_and_no_other_ones),
         test(lockdown::a_kernel_locked_down_for_integrity_is_traced_without_tracefs_until_the_time_limit),
