@@ -158,9 +158,11 @@ impl Registry {
     /// The call path of an owner, from the function that it called outwards.
     fn stack(&mut self, record: &Owner) -> Stack {
         let count = (record.frame_count as usize).min(record.frames.len());
-        let frames: Vec<Option<Frame>> = record.frames[..count]
+        let addresses = &record.frames[..count];
+        let is_covered = self.symbols.cover(addresses);
+        let frames: Vec<Option<Frame>> = addresses
             .iter()
-            .map(|address| self.symbols.frame(*address))
+            .map(|address| self.symbols.frame(*address).filter(|_| is_covered))
             .collect();
         let function = GUP_FUNCTIONS.get(record.function as usize);
         let function = function.copied().unwrap_or_default();

@@ -78,6 +78,13 @@ impl Symbols {
         symbols
     }
 
+    /// Whether it can be told what all of these are, be it nothing. Of a path of which only the outer
+    /// part was asked for before, half would be told, and that might be another subsystem's.
+    pub(crate) fn cover(&self, addresses: &[u64]) -> bool {
+        let is_asked = |it| self.asked.contains_key(it);
+        !self.functions.is_empty() || addresses.iter().all(is_asked)
+    }
+
     /// The function that an address lies in, unless it is beyond all of them.
     pub(crate) fn frame(&self, address: u64) -> Option<Frame> {
         /// No function is longer; an address further on is in no function listed.
@@ -149,6 +156,17 @@ ffffffffc0000000 t in_module\t[mod]
         );
         assert_eq!(name(0xffff_ffff_80ff_ffff), None);
         assert_eq!(name(0xffff_ffff_9000_0000), None);
+    }
+
+    #[test]
+    fn a_path_is_known_when_all_of_it_was_asked_for() {
+        let symbols = Symbols {
+            asked: HashMap::from([(1, None), (2, None)]),
+            ..Symbols::default()
+        };
+        assert!(symbols.cover(&[1, 2]) && !symbols.cover(&[1, 3]));
+        assert!(Symbols::parse(TEXT).cover(&[1, 3]));
+        assert!(!Symbols::default().cover(&[1]));
     }
 
     #[test]

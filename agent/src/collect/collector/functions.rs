@@ -12,6 +12,9 @@ use crate::{
 /// A module's functions get their names so many seconds later at most.
 const EVERY: u32 = 10;
 
+/// The same where the kernel is asked for each, which costs little and is needed for each new path.
+const EVERY_ASKED: u32 = 1;
+
 /// Reads the kernel's list on a thread of its own, which takes a while. Where that hides
 /// addresses, the kernel is asked for each.
 pub(super) struct Functions {
@@ -73,7 +76,8 @@ impl Functions {
                 }
             }
         }
-        let is_due = self.since >= EVERY && self.reading.is_none();
+        let every = if self.is_told { EVERY_ASKED } else { EVERY };
+        let is_due = self.since >= every && self.reading.is_none();
         if is_due && registry.take_wish_for_symbols() {
             self.since = 0;
             let (addresses, asking) = (registry.addresses(), self.asking.take());
