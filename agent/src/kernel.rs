@@ -11,5 +11,6 @@ pub(crate) mod kallsyms;
 pub(crate) mod limits;
 pub(crate) mod maps;
 pub(crate) mod process;
+mod symbol_list;
 pub(crate) mod sys;
 pub(crate) mod vmstat;

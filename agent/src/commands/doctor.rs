@@ -16,7 +16,7 @@ use crate::{
     kernel::{
         facts::{self, Lockdown, Privileges},
         function_names::FunctionNames,
-        limits,
+        kallsyms, limits,
         vmstat::PinCounts,
     },
     views::output::{self, Format},
@@ -138,7 +138,8 @@ fn tracefs() -> Check {
 }
 
 fn addresses(facts: &Facts) -> Check {
-    if facts.symbols.values().any(|it| it.start != 0) {
+    let is_known = facts.symbols.values().any(|it| it.start != 0);
+    if is_known && kallsyms::shows_addresses().is_ok_and(|it| it) {
         return Check::new("addresses", State::Ok, "shown");
     }
     let paths = match FunctionNames::new() {
@@ -150,6 +151,10 @@ fn addresses(facts: &Facts) -> Check {
              them when it is asked either ({error})"
         ),
     };
+    if is_known {
+        let told = format!("hidden, and printed by the kernel when it is asked; {paths}");
+        return Check::new("addresses", State::Ok, told);
+    }
     let hidden = "hidden: zaps are not told from other decrements of a mapcount; that takes \
                   CAP_SYSLOG and kernel.kptr_restrict below 2";
     Check::new("addresses", State::Degraded, format!("{hidden}; {paths}"))

@@ -32,7 +32,7 @@ pub(crate) fn gather() -> Result<Facts, AgentError> {
         .collect();
     let btf = KernelBtf::open(Path::new(BTF))?;
     let data = [SYMBOLS, &[preemption::MODE]].concat();
-    let mut symbols = symbols::addresses(&names, &data)?;
+    let mut symbols = symbols::addresses(&names, &data, &btf)?;
     let mode = symbols.remove(preemption::MODE);
     let traceable = symbols::traceable();
     let forbidden = symbols::kprobe_blacklist();

@@ -34,7 +34,8 @@ pub(crate) fn shows_addresses() -> io::Result<bool> {
     Ok(has_addresses(&String::from_utf8_lossy(&beginning)))
 }
 
-fn has_addresses(list: &str) -> bool {
+/// Whether any address of a list is shown.
+pub(crate) fn has_addresses(list: &str) -> bool {
     symbols(list).any(|it| it.address != 0)
 }
 

@@ -88,6 +88,14 @@ pub(crate) fn link_map_iterator(program: impl AsFd, map: impl AsFd) -> io::Resul
     descriptor(bpf_cmd::BPF_LINK_CREATE, &mut attributes)
 }
 
+/// Links a program to an iterator that needs to know nothing else.
+pub(crate) fn link_iterator(program: impl AsFd) -> io::Result<OwnedFd> {
+    let mut attributes = bpf_attr::zeroed();
+    attributes.link_create.__bindgen_anon_1.prog_fd = number(program.as_fd());
+    attributes.link_create.attach_type = bpf_attach_type::BPF_TRACE_ITER as u32;
+    descriptor(bpf_cmd::BPF_LINK_CREATE, &mut attributes)
+}
+
 /// Begins to iterate: what the program prints is read from the descriptor.
 pub(crate) fn iterate(link: impl AsFd) -> io::Result<OwnedFd> {
     let mut attributes = bpf_attr::zeroed();
