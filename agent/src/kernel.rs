@@ -4,11 +4,13 @@
 pub(crate) mod attach;
 pub(crate) mod facts;
 pub(crate) mod ftrace;
+pub(crate) mod function_names;
 pub(crate) mod inspect;
 mod jit;
 pub(crate) mod kallsyms;
 pub(crate) mod limits;
 pub(crate) mod maps;
 pub(crate) mod process;
+mod symbol_list;
 pub(crate) mod sys;
 pub(crate) mod vmstat;

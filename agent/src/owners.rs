@@ -13,5 +13,6 @@ pub(crate) mod registry;
 pub(crate) mod subsystems;
 pub(crate) mod suspects;
 pub(crate) mod symbols;
+pub(crate) mod users;
 
 pub(crate) use by::By;

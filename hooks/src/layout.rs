@@ -3,136 +3,12 @@
 //!
 //! Pure. Which names a kernel uses for a thing is listed here and nowhere else.
 
+mod asked;
+
 use probe_abi::{ABSENT, Layout};
 
 use crate::facts::Facts;
-
-/// Members whose offsets are asked for.
-pub const MEMBERS: &[(&str, &str)] = &[
-    ("page", "flags"),
-    ("page", "compound_head"),
-    ("page", "compound_info"),
-    ("page", "mapping"),
-    ("page", "index"),
-    ("page", "__folio_index"),
-    ("page", "_mapcount"),
-    ("page", "_refcount"),
-    ("page", "compound_nr"),
-    ("page", "hpage_pinned_refcount"),
-    ("folio", "_large_mapcount"),
-    ("folio", "_pincount"),
-    ("folio", "_nr_pages"),
-    ("folio", "_folio_nr_pages"),
-    ("address_space", "host"),
-    ("inode", "i_ino"),
-    ("inode", "i_sb"),
-    ("super_block", "s_dev"),
-    ("bio", "bi_io_vec"),
-    ("bio", "bi_vcnt"),
-    ("bio", "bi_flags"),
-    ("bio_vec", "bv_page"),
-    ("bio_vec", "bv_len"),
-    ("bio_vec", "bv_offset"),
-    ("pcpu_hot", "preempt_count"),
-    ("task_struct", "thread_info"),
-    ("thread_info", "preempt_count"),
-    ("page", "memcg_data"),
-    ("page", "mem_cgroup"),
-    ("task_struct", "group_leader"),
-    ("task_struct", "start_boottime"),
-    ("task_struct", "comm"),
-    ("task_struct", "cred"),
-    ("cred", "uid"),
-    ("inode", "i_dentry"),
-    ("dentry", "d_u"),
-    ("dentry", "d_alias"),
-    ("dentry", "d_parent"),
-    ("dentry", "d_name"),
-    ("qstr", "name"),
-    ("super_block", "s_type"),
-    ("super_block", "s_id"),
-    ("file_system_type", "name"),
-    ("mem_cgroup", "css"),
-    ("obj_cgroup", "memcg"),
-    ("cgroup", "self"),
-    ("cgroup", "kn"),
-    ("cgroup_subsys_state", "cgroup"),
-    ("kernfs_node", "id"),
-    ("kernfs_node", "name"),
-    ("kernfs_node", "parent"),
-    ("kernfs_node", "__parent"),
-    ("task_struct", "cgroups"),
-    ("css_set", "dfl_cgrp"),
-    ("task_struct", "mm"),
-    ("task_struct", "flags"),
-    ("task_struct", "files"),
-    ("files_struct", "fdt"),
-    ("fdtable", "max_fds"),
-    ("fdtable", "fd"),
-    ("file", "private_data"),
-    ("task_struct", "io_uring"),
-    ("io_uring_task", "registered_rings"),
-    ("task_struct", "worker_private"),
-    ("task_struct", "set_child_tid"),
-    ("kthread", "data"),
-    ("worker", "current_work"),
-    ("worker", "current_func"),
-    ("io_ring_ctx", "exit_work"),
-    ("io_ring_ctx", "mm_account"),
-    ("task_struct", "thread_pid"),
-    ("task_struct", "pid_links"),
-    ("task_struct", "exit_state"),
-    ("task_struct", "signal"),
-    ("pid", "level"),
-    ("pid", "numbers"),
-    ("pid", "tasks"),
-    ("upid", "nr"),
-    ("upid", "ns"),
-    ("pid_namespace", "idr"),
-    ("pid_namespace", "parent"),
-    ("idr", "idr_rt"),
-    ("xarray", "xa_head"),
-    ("xa_node", "shift"),
-    ("xa_node", "slots"),
-    ("xa_node", "tags"),
-    ("xa_node", "marks"),
-    ("signal_struct", "live"),
-    ("signal_struct", "flags"),
-    ("signal_struct", "rlim"),
-    ("mm_struct", "pinned_vm"),
-    ("mm_struct", "locked_vm"),
-    ("cred", "user_ns"),
-    ("user_namespace", "level"),
-    ("pglist_data", "vm_stat"),
-    ("pglist_data", "per_cpu_nodestats"),
-    ("per_cpu_nodestat", "vm_node_stat_diff"),
-];
-
-/// Structures whose sizes are asked for.
-pub const SIZES: &[&str] = &["page", "bio_vec", "upid", "hlist_head", "hlist_node"];
-
-/// Enumerators whose values are asked for.
-pub const ENUMERATORS: &[&str] = &[
-    "PG_head",
-    "PG_private",
-    "PG_writeback",
-    "FOLL_LONGTERM",
-    "BIO_NO_PAGE_REF",
-    "BIO_PAGE_PINNED",
-    "PG_swapcache",
-    "PIDTYPE_TGID",
-    "NR_FOLL_PIN_ACQUIRED",
-    "NR_FOLL_PIN_RELEASED",
-];
-
-/// Data whose addresses are asked for.
-pub const SYMBOLS: &[&str] = &[
-    "__preempt_count",
-    "pcpu_hot",
-    "__per_cpu_offset",
-    "io_ring_exit_work",
-    "node_data",
-];
+pub use asked::{ENUMERATORS, MEMBERS, SIZES, SYMBOLS};
 
 /// Why there is no layout.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -172,6 +48,11 @@ pub fn layout(facts: &Facts) -> Result<Layout, LayoutError> {
     ) {
         (Some(size), Some(index)) => after(array, size * *index as u32),
         _ => ABSENT,
+    };
+    // A pointer of an array by the controller that it is for.
+    let controller = |of: &str| match facts.enumerators.get(of) {
+        Some(index) => after("css_set.subsys", 8 * *index as u32),
+        None => ABSENT,
     };
     let address = |symbol: &str| facts.symbols.get(symbol).map_or(0, |it| it.start);
     let bit = |name: &str| facts.enumerators.get(name).map_or(ABSENT, |it| *it as u32);
@@ -310,6 +191,14 @@ pub fn layout(facts: &Facts) -> Result<Layout, LayoutError> {
         kn_parent: first(&["kernfs_node.__parent", "kernfs_node.parent"]),
         task_cgroups: first(&["task_struct.cgroups"]),
         css_set_default: first(&["css_set.dfl_cgrp"]),
+        css_set_memory: controller("memory_cgrp_id"),
+        css_set_pids: controller("pids_cgrp_id"),
+        css_cgroup: first(&["cgroup_subsys_state.cgroup"]),
+        cgroup_root: first(&["cgroup.root"]),
+        root_hierarchy: first(&["cgroup_root.hierarchy_id"]),
+        cred_user: first(&["cred.user"]),
+        user_locked: first(&["user_struct.locked_vm"]),
+        user_ns_owner: first(&["user_namespace.owner"]),
     };
     inside_the_page(&layout)?;
     inside_the_vector(&layout)?;

@@ -64,6 +64,8 @@ pub fn fold_for_everybody() -> Result<()> {
     let folder = Path::new(FOLDER);
     let parent = folder.parent().context("a socket is in a folder")?;
     fs::create_dir_all(parent)?;
+    // Of a process that served before; mostly there is none.
+    let _none_before = fs::remove_file(folder);
     let listener =
         UnixListener::bind(folder).with_context(|| format!("{FOLDER} cannot be bound"))?;
     fs::set_permissions(folder, fs::Permissions::from_mode(0o666))?;

@@ -233,6 +233,22 @@ pub struct Layout {
     pub task_cgroups: u32,
     /// `css_set.dfl_cgrp`.
     pub css_set_default: u32,
+    /// `css_set.subsys[]` of the controllers of memory and of process ids.
+    pub css_set_memory: u32,
+    /// As said.
+    pub css_set_pids: u32,
+    /// `cgroup_subsys_state.cgroup`.
+    pub css_cgroup: u32,
+    /// `cgroup.root`.
+    pub cgroup_root: u32,
+    /// `cgroup_root.hierarchy_id`.
+    pub root_hierarchy: u32,
+    /// `cred.user`.
+    pub cred_user: u32,
+    /// `user_struct.locked_vm`.
+    pub user_locked: u32,
+    /// `user_namespace.owner`.
+    pub user_ns_owner: u32,
 }
 
-const _: () = assert!(size_of::<Layout>() == 456 && align_of::<Layout>() == 8);
+const _: () = assert!(size_of::<Layout>() == 488 && align_of::<Layout>() == 8);

@@ -21,8 +21,9 @@ impl Query {
     pub const FILE: u64 = 1;
     /// Which cgroup is `memcg_data` (second argument) of.
     pub const MEMCG: u64 = 2;
-    /// In which cgroup of the unified hierarchy is the process of an id (second argument),
-    /// which began then (third argument).
+    /// In which cgroup is the process of an id (second argument), which began then (third
+    /// argument): of the unified hierarchy; where that has it in its root, of the one of version 1
+    /// that has the controller of memory, or of process ids.
     pub const CGROUP: u64 = 3;
 }
 
@@ -39,8 +40,12 @@ pub struct Answer {
     pub device: u32,
     /// Components of the path; of a cgroup too.
     pub depth: u32,
-    /// Id of the cgroup.
+    /// Id of the cgroup, in its hierarchy.
     pub cgroup: u64,
+    /// Which hierarchy that is: 0 the unified one, all ones where that is not known.
+    pub hierarchy: u64,
+    /// Of a process, the id of its cgroup of the unified hierarchy.
+    pub unified: u64,
     /// `file_system_type.name`.
     pub file_system: [u8; 16],
     /// `super_block.s_id`: mostly the block device's name.
@@ -50,7 +55,7 @@ pub struct Answer {
     pub names: [[u8; NAME_BYTES]; PATH_DEPTH],
 }
 
-const _: () = assert!(size_of::<Answer>() == 80 + NAME_BYTES * PATH_DEPTH);
+const _: () = assert!(size_of::<Answer>() == 96 + NAME_BYTES * PATH_DEPTH);
 
 /// Folios that one run of `inspect` looks at, at most.
 pub const FOLIOS_AT_ONCE: usize = 256;
@@ -125,6 +130,13 @@ pub struct Process {
     pub pid_here: u32,
     /// How deep its user namespace is below the initial one.
     pub user_level: u32,
+    /// `user_struct.locked_vm`, pages: what its user is charged for by all its processes, as by
+    /// rings; all ones where that is not known.
+    pub user_locked_vm: u64,
+    /// Who made its user namespace, as the initial one counts.
+    pub user_ns_owner: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 impl Process {
@@ -138,7 +150,7 @@ impl Process {
     pub const ENDED: u32 = 3;
 }
 
-const _: () = assert!(size_of::<Process>() == 64);
+const _: () = assert!(size_of::<Process>() == 80);
 
 /// Changes that one run of `amend` makes, at most.
 pub const AMENDMENTS_AT_ONCE: usize = 256;

@@ -1,4 +1,4 @@
-//! What is pinned, in rows: by process, cgroup, memory cgroup, subsystem, file or call path.
+//! What is pinned, in rows: by process, user, cgroup, memory cgroup, subsystem, file or call path.
 //!
 //! A row's pins are what the kernel counts, its memory is that of the folios that they hold. A
 //! folio that several rows hold is divided among them evenly, so that rows add up to the whole.

@@ -383,6 +383,7 @@ impl Collector {
             suspects: BTreeMap::from(suspects),
             hold_times: self.directory.registry.hold_times(),
             owners: self.directory.registry.count(),
+            unnamed_paths: self.functions.unnamed(),
             delivered: self.judging.delivered(),
             findings: Arc::new(self.judging.findings()),
         }

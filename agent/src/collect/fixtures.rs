@@ -17,6 +17,7 @@ pub(crate) fn row_of_cgroup(id: u64, path: Option<&str>, bytes: u64) -> Row {
         about: About::Cgroup(Cgroup {
             path: path.map(str::to_owned),
             id,
+            hierarchy: Some(0),
             container: None,
         }),
         pins: exact(bytes / 4096),

@@ -43,6 +43,8 @@ pub(crate) struct Snapshot {
     pub(crate) hold_times: BTreeMap<&'static str, HoldTimes>,
     /// Owners that are told apart.
     pub(crate) owners: usize,
+    /// Why call paths have no names, where they have none.
+    pub(crate) unnamed_paths: Option<Arc<str>>,
     /// Samples that came out of the ring and could be read.
     pub(crate) delivered: u64,
     pub(crate) findings: Arc<Findings>,

@@ -15,7 +15,8 @@ use crate::{
     error::AgentError,
     kernel::{
         facts::{self, Lockdown, Privileges},
-        limits,
+        function_names::FunctionNames,
+        kallsyms, limits,
         vmstat::PinCounts,
     },
     views::output::{self, Format},
@@ -137,14 +138,26 @@ fn tracefs() -> Check {
 }
 
 fn addresses(facts: &Facts) -> Check {
+    let is_known = facts.symbols.values().any(|it| it.start != 0);
+    if is_known && kallsyms::shows_addresses().is_ok_and(|it| it) {
+        return Check::new("addresses", State::Ok, "shown");
+    }
+    let paths = match FunctionNames::new() {
+        Ok(_) => {
+            "call paths have names all the same, the kernel tells them when it is asked".into()
+        }
+        Err(error) => format!(
+            "call paths have no names and subsystems are unknown, because the kernel does not tell \
+             them when it is asked either ({error})"
+        ),
+    };
+    if is_known {
+        let told = format!("hidden, and printed by the kernel when it is asked; {paths}");
+        return Check::new("addresses", State::Ok, told);
+    }
     let hidden = "hidden: zaps are not told from other decrements of a mapcount; that takes \
                   CAP_SYSLOG and kernel.kptr_restrict below 2";
-    let hidden = facts
-        .symbols
-        .values()
-        .all(|it| it.start == 0)
-        .then_some(hidden);
-    Check::either("addresses", "shown", hidden, State::Degraded)
+    Check::new("addresses", State::Degraded, format!("{hidden}; {paths}"))
 }
 
 /// One way to attach is enough, so that neither is missing by itself.

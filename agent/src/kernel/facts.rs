@@ -12,6 +12,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use hooks::{ENUMERATORS, Facts, Function, HOOKS, MEMBERS, SIZES, SURE_ARGUMENTS, SYMBOLS};
 
+pub(crate) use btf::KernelBtf;
 pub(crate) use methods::{Lockdown, Privileges, has_loop, lockdown};
 pub(crate) use symbols::{tracefs, untraceable};
 
@@ -29,9 +30,9 @@ pub(crate) fn gather() -> Result<Facts, AgentError> {
         .flat_map(|hook| hook.candidates)
         .map(|candidate| candidate.symbol)
         .collect();
-    let btf = btf::KernelBtf::open(Path::new(BTF))?;
+    let btf = KernelBtf::open(Path::new(BTF))?;
     let data = [SYMBOLS, &[preemption::MODE]].concat();
-    let mut symbols = symbols::addresses(&names, &data)?;
+    let mut symbols = symbols::addresses(&names, &data, &btf)?;
     let mode = symbols.remove(preemption::MODE);
     let traceable = symbols::traceable();
     let forbidden = symbols::kprobe_blacklist();
@@ -91,7 +92,7 @@ pub(crate) fn gather() -> Result<Facts, AgentError> {
 
 /// Where trampolines take few arguments, a program for a function of many loads and is then
 /// refused.
-fn try_long_functions(facts: &mut Facts, btf: &btf::KernelBtf) {
+fn try_long_functions(facts: &mut Facts, btf: &KernelBtf) {
     if !facts.methods.fentry.usable() {
         return;
     }

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) enum By {
     /// The process that pinned.
     Process,
+    /// The user of that process, as the initial namespace counts: whose limit it is held to.
+    User,
     /// The cgroup of that process.
     Cgroup,
     /// The memory cgroup that is charged for the memory, whoever pinned it.
@@ -23,8 +25,9 @@ pub(crate) enum By {
 
 impl By {
     /// All of them.
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Process,
+        Self::User,
         Self::Cgroup,
         Self::Memcg,
         Self::Subsystem,

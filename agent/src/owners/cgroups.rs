@@ -1,7 +1,8 @@
 //! From a cgroup's id to its path, and to the container or pod that the path names.
 //!
 //! Names come from the kernel, with the id. Where it does not tell, the unified hierarchy is
-//! searched for a directory of that inode number.
+//! searched for a directory of that inode number; ids of other hierarchies, which count for
+//! themselves, are never looked for in it.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -196,6 +197,7 @@ mod tests {
         cgroups.look_for(&wanted, later);
         assert_eq!(cgroups.searched, Some(Duration::ZERO));
         let name = CgroupName {
+            hierarchy: Some(0),
             id: nowhere,
             path: "/a".to_owned(),
         };

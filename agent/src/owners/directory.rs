@@ -10,8 +10,9 @@ use super::{
     files::{Files, Memory},
     memcgs::Memcgs,
     names::CgroupName,
-    processes::{Life, ProcessId, ProcessInfo, Processes},
+    processes::{Life, Place, ProcessId, ProcessInfo, Processes},
     registry::{OwnerInfo, Registry},
+    users::Users,
 };
 use crate::kernel::{inspect::Inspector, maps::OwnerTable};
 
@@ -28,6 +29,15 @@ pub(crate) struct Wanted {
     pub(crate) callers: HashSet<ProcessId>,
 }
 
+/// The cgroup that an owner pinned in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OwnersCgroup<'a> {
+    pub(crate) hierarchy: Option<u32>,
+    pub(crate) id: u64,
+    /// `None` where it is not known.
+    pub(crate) path: Option<&'a str>,
+}
+
 /// The names.
 pub(crate) struct Directory {
     pub(crate) registry: Registry,
@@ -35,6 +45,7 @@ pub(crate) struct Directory {
     cgroups: Cgroups,
     files: Files,
     memcgs: Memcgs,
+    pub(crate) users: Users,
 }
 
 impl Directory {
@@ -45,6 +56,7 @@ impl Directory {
             cgroups: Cgroups::default(),
             files: Files::default(),
             memcgs: Memcgs::default(),
+            users: Users::default(),
         }
     }
 
@@ -60,10 +72,12 @@ impl Directory {
         let mut is_changed = self.registry.refresh(table);
         let mut processes: HashMap<ProcessId, String> = HashMap::new();
         let mut cgroups = HashSet::new();
+        let mut users = HashMap::new();
         for owner in &wanted.owners {
             if let Some(named) = self.registry.owner(*owner) {
                 processes.insert(named.process, named.comm.clone());
                 cgroups.insert(named.record.cgroup);
+                users.insert(named.process, named.record.uid);
             }
         }
         for caller in &wanted.callers {
@@ -71,10 +85,18 @@ impl Directory {
         }
         is_changed |= self.processes.refresh(&processes, inspector);
         for process in processes.keys() {
-            if let Some(cgroup) = self.process(*process).and_then(|it| it.cgroup.clone()) {
-                is_changed |= cgroups.contains(&cgroup.id) && self.cgroups.learn(&cgroup);
+            if let Some(Place { cgroup, .. }) =
+                self.process(*process).and_then(|it| it.cgroup.clone())
+            {
+                let is_wanted = cgroup.is_unified() && cgroups.contains(&cgroup.id);
+                is_changed |= is_wanted && self.cgroups.learn(&cgroup);
             }
         }
+        let accounts = |process| self.processes.get(process).and_then(|it| it.accounts);
+        let users = users
+            .into_iter()
+            .map(|(process, uid)| (uid, accounts(process)));
+        is_changed |= self.users.refresh(users, now);
         is_changed |= self.cgroups.look_for(&cgroups, now);
         is_changed |= self.files.refresh(&wanted.mappings, inspector, now);
         is_changed
@@ -99,9 +121,25 @@ impl Directory {
         process.map_or(Life::Unknown, |it| it.life)
     }
 
-    /// Path of a cgroup of the unified hierarchy, by its id.
-    pub(crate) fn cgroup(&self, id: u64) -> Option<&str> {
-        self.cgroups.path(id)
+    /// The cgroup that an owner pinned in: of the unified hierarchy, by its id; where that was the
+    /// root, and another hierarchy has its process elsewhere, of that one.
+    pub(crate) fn cgroup(&self, owner: &OwnerInfo) -> OwnersCgroup<'_> {
+        let id = owner.record.cgroup;
+        let place = self
+            .process(owner.process)
+            .and_then(|it| it.cgroup.as_ref());
+        match place {
+            Some(it) if it.unified == id && !it.cgroup.is_unified() => OwnersCgroup {
+                hierarchy: it.cgroup.hierarchy,
+                id: it.cgroup.id,
+                path: Some(&it.cgroup.path),
+            },
+            _ => OwnersCgroup {
+                hierarchy: Some(0),
+                id,
+                path: self.cgroups.path(id),
+            },
+        }
     }
 
     /// The memory cgroup of a folio that has this word for it.

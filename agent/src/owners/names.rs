@@ -4,9 +4,11 @@ use probe_abi::Answer;
 use serde::Serialize;
 use verdicts::shown;
 
-/// A cgroup, by the id of its directory.
+/// A cgroup, by the id of its directory: in its hierarchy, each of which counts for itself.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub(crate) struct CgroupName {
+    /// 0 for the unified hierarchy; others are of version 1. `None` where that is not known.
+    pub(crate) hierarchy: Option<u32>,
     pub(crate) id: u64,
     /// Path below the root of its hierarchy, as text that can be shown.
     pub(crate) path: String,
@@ -15,8 +17,16 @@ pub(crate) struct CgroupName {
 /// Of an answer about a cgroup.
 pub(crate) fn cgroup(answer: &Answer) -> CgroupName {
     CgroupName {
+        hierarchy: u32::try_from(answer.hierarchy).ok(),
         id: answer.cgroup,
         path: path(answer),
+    }
+}
+
+impl CgroupName {
+    /// Whether it is of the unified hierarchy, whose ids the probes and directories have.
+    pub(crate) fn is_unified(&self) -> bool {
+        self.hierarchy == Some(0)
     }
 }
 

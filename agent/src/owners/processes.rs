@@ -61,6 +61,23 @@ pub(crate) struct Accounts {
     pub(crate) vm_lck_bytes: u64,
     /// `RLIMIT_MEMLOCK`, bytes; absent where there is no limit.
     pub(crate) memlock_limit_bytes: Option<u64>,
+    /// What its user is charged for by all processes, as by rings, bytes; absent where the kernel
+    /// does not show it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) user_charged_bytes: Option<u64>,
+    /// Who made the user namespace that it is in, as the initial one counts: that user is charged,
+    /// and held to the limit from outside. Absent in the initial one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) user_namespace_of: Option<u32>,
+}
+
+/// Where a process is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Id of its cgroup of the unified hierarchy.
+    pub(crate) unified: u64,
+    /// Where that is the root, its cgroup of version 1, if it has one.
+    pub(crate) cgroup: CgroupName,
 }
 
 /// What is known of a process.
@@ -72,7 +89,7 @@ pub(crate) struct ProcessInfo {
     /// Absent once it has ended, or where it cannot be seen.
     pub(crate) accounts: Option<Accounts>,
     /// The cgroup that it was in when it was last asked after.
-    pub(crate) cgroup: Option<CgroupName>,
+    pub(crate) cgroup: Option<Place>,
     /// Its id where the agent is, if that is another namespace's.
     pub(crate) pid_here: Option<u32>,
 }
@@ -122,8 +139,12 @@ impl Processes {
             };
             now.cgroup = before.as_ref().and_then(|it| it.cgroup.clone());
             if matches!(now.life, Life::Alive | Life::Exiting) {
-                let cgroup = inspector.cgroup_of(id.tgid, id.start_ns);
-                now.cgroup = cgroup.as_ref().map(names::cgroup).or(now.cgroup);
+                let answer = inspector.cgroup_of(id.tgid, id.start_ns);
+                let place = answer.map(|it| Place {
+                    unified: it.unified,
+                    cgroup: names::cgroup(&it),
+                });
+                now.cgroup = place.or(now.cgroup);
             }
             is_changed |= before.as_ref() != Some(&now);
             self.known.insert(id, now);
@@ -165,6 +186,9 @@ fn of(fact: &Process, comm: impl Fn() -> String) -> ProcessInfo {
             vm_pin_bytes: fact.pinned_vm * page_bytes(),
             vm_lck_bytes: fact.locked_vm * page_bytes(),
             memlock_limit_bytes: (fact.memlock != u64::MAX).then_some(fact.memlock),
+            user_charged_bytes: (fact.user_locked_vm != u64::MAX)
+                .then(|| fact.user_locked_vm.saturating_mul(page_bytes())),
+            user_namespace_of: (fact.user_level > 0).then_some(fact.user_ns_owner),
         }),
         cgroup: None,
         pid_here: Some(fact.pid_here).filter(|it| *it != 0 && *it != fact.tgid),

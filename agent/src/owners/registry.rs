@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use log::{debug, info};
+use log::debug;
 use probe_abi::{GUP_FUNCTIONS, HOLD_BUCKETS, Owner, OwnerTag};
 use serde::Serialize;
 use verdicts::shown;
@@ -35,6 +35,7 @@ pub(crate) struct Registry {
     past: BTreeMap<&'static str, HoldTimes>,
     symbols: Symbols,
     symbols_wanted: bool,
+    modules: subsystems::Modules,
     /// `FOLL_LONGTERM`, where its value is known.
     longterm_flag: Option<u32>,
     /// Hold times of what has no known owner.
@@ -105,6 +106,7 @@ impl Registry {
             past: BTreeMap::new(),
             symbols: Symbols::default(),
             symbols_wanted: true,
+            modules: subsystems::Modules::default(),
             longterm_flag,
             nobodys: HoldTimes::default(),
         }
@@ -156,9 +158,11 @@ impl Registry {
     /// The call path of an owner, from the function that it called outwards.
     fn stack(&mut self, record: &Owner) -> Stack {
         let count = (record.frame_count as usize).min(record.frames.len());
-        let frames: Vec<Option<Frame>> = record.frames[..count]
+        let addresses = &record.frames[..count];
+        let is_covered = self.symbols.cover(addresses);
+        let frames: Vec<Option<Frame>> = addresses
             .iter()
-            .map(|address| self.symbols.frame(*address))
+            .map(|address| self.symbols.frame(*address).filter(|_| is_covered))
             .collect();
         let function = GUP_FUNCTIONS.get(record.function as usize);
         let function = function.copied().unwrap_or_default();
@@ -166,7 +170,7 @@ impl Registry {
         self.symbols_wanted |= frames[begin..].iter().any(Option::is_none);
         let frames: Vec<Frame> = frames[begin..].iter().flatten().cloned().collect();
         Stack {
-            subsystem: subsystems::of(&frames),
+            subsystem: self.modules.of(&frames),
             function,
             longterm: self.longterm_flag.map(|flag| record.flags & flag != 0),
             write: record.flags & FOLL_WRITE != 0,
@@ -180,6 +184,14 @@ impl Registry {
         std::mem::take(&mut self.symbols_wanted)
     }
 
+    /// Every address of a call path, each once.
+    pub(crate) fn addresses(&self) -> Vec<u64> {
+        let records = self.named.values().map(|it| &it.record);
+        let frames = records.flat_map(|it| it.frames.iter().take(it.frame_count as usize));
+        let addresses: HashSet<u64> = frames.copied().collect();
+        addresses.into_iter().collect()
+    }
+
     /// The list could not be read.
     pub(crate) fn want_symbols(&mut self) {
         self.symbols_wanted = true;
@@ -187,9 +199,6 @@ impl Registry {
 
     /// A new list of functions: names what had none.
     pub(crate) fn learn_symbols(&mut self, symbols: Symbols) {
-        if symbols.is_empty() {
-            info!("the kernel hides the addresses of its functions: call paths have no names");
-        }
         self.symbols = symbols;
         // What is still unknown below will not become known by asking again; what was named while
         // the list was read may.

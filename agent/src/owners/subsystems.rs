@@ -1,7 +1,10 @@
 //! Which part of the kernel a pin belongs to, told by its call path.
 //!
 //! One table. A path is looked at from its innermost function outwards, and the
-//! first function that a row names decides. To add a subsystem, add a row.
+//! first function that a row names decides. To add a subsystem, add a row. A path
+//! that no row names is that of the first module that it goes through.
+
+use verdicts::shown;
 
 use super::symbols::Frame;
 
@@ -14,6 +17,16 @@ struct Row {
     modules: &'static [&'static str],
 }
 
+/// How the subsystem of a path is called that no row names and that goes through a module:
+/// with the module's name.
+pub(crate) const MODULE: &str = "module:NAME";
+
+/// Modules that are told apart so; the paths of others are [`OTHER`].
+const MOST_MODULES: usize = 16;
+
+/// Whose code is not a subsystem's: that of probes and their trampolines.
+const NOT_MODULES: [&str; 3] = ["bpf", "__builtin__ftrace", "__builtin__kprobes"];
+
 /// What no row names.
 pub(crate) const OTHER: &str = "other";
 
@@ -22,11 +35,15 @@ pub(crate) const UNKNOWN: &str = "unknown";
 
 const ROWS: &[Row] = &[
     Row {
+        name: "zcrx",
+        functions: &["io_zcrx_*", "io_register_zcrx*", "io_import_umem"],
+        modules: &[],
+    },
+    Row {
         name: "io_uring_buffers",
         functions: &[
             "io_sqe_buffer*",
             "io_sqe_buffers_register",
-            "io_pin_pages",
             "io_buffer_validate",
         ],
         modules: &[],
@@ -101,6 +118,17 @@ const ROWS: &[Row] = &[
         functions: &["udmabuf_*"],
         modules: &["udmabuf"],
     },
+    // Before the GPUs, one of whose modules is `nvidia`.
+    Row {
+        name: "nvidia_fs",
+        functions: &[],
+        modules: &["nvidia_fs"],
+    },
+    Row {
+        name: "gdrdrv",
+        functions: &[],
+        modules: &["gdrdrv"],
+    },
     Row {
         name: "gpu",
         functions: &[
@@ -129,6 +157,44 @@ const ROWS: &[Row] = &[
         name: "media",
         functions: &["vb2_*", "videobuf_*", "get_vaddr_frames"],
         modules: &["videobuf*", "videodev", "ivtv"],
+    },
+    Row {
+        name: "zfs",
+        functions: &[],
+        modules: &["zfs", "spl"],
+    },
+    Row {
+        name: "lustre",
+        functions: &[],
+        modules: &[
+            "lustre", "lov", "osc", "mdc", "ptlrpc", "obdclass", "lnet", "ksocklnd", "ko2iblnd",
+            "libcfs",
+        ],
+    },
+    Row {
+        name: "xpmem",
+        functions: &[],
+        modules: &["xpmem"],
+    },
+    Row {
+        name: "smbdirect",
+        functions: &["smbd_*", "smbdirect_*"],
+        modules: &["smbdirect", "cifs", "ksmbd"],
+    },
+    Row {
+        name: "mshv",
+        functions: &["mshv_*"],
+        modules: &["mshv*"],
+    },
+    Row {
+        name: "gntdev",
+        functions: &["gntdev_*", "privcmd_*"],
+        modules: &["xen_gntdev", "xen_privcmd"],
+    },
+    Row {
+        name: "virtiofs",
+        functions: &["virtio_fs_*"],
+        modules: &["virtiofs"],
     },
     Row {
         name: "nfs",
@@ -213,14 +279,48 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     ROWS.iter().map(|row| row.name).chain([OTHER, UNKNOWN])
 }
 
-/// The subsystem of a call path, innermost function first.
-pub(crate) fn of(path: &[Frame]) -> &'static str {
-    if path.is_empty() {
-        return UNKNOWN;
+/// What several subsystems pin by, and whose it is where no other function of the path tells.
+const SHARED: Row = Row {
+    name: "io_uring_buffers",
+    functions: &["io_pin_pages"],
+    modules: &[],
+};
+
+/// The modules that are subsystems of their own, for want of a row.
+#[derive(Debug, Default)]
+pub(crate) struct Modules(Vec<&'static str>);
+
+impl Modules {
+    /// The subsystem of a call path, innermost function first.
+    pub(crate) fn of(&mut self, path: &[Frame]) -> &'static str {
+        if path.is_empty() {
+            return UNKNOWN;
+        }
+        let row = path
+            .iter()
+            .find_map(|frame| ROWS.iter().find(|row| row.names(frame)));
+        if let Some(row) = row.or_else(|| path.iter().any(|it| SHARED.names(it)).then_some(&SHARED))
+        {
+            return row.name;
+        }
+        let mut modules = path.iter().filter_map(|it| it.module.as_deref());
+        let module = modules.find(|it| !NOT_MODULES.contains(it));
+        module.map_or(OTHER, |it| self.named(it))
     }
-    path.iter()
-        .find_map(|frame| ROWS.iter().find(|row| row.names(frame)))
-        .map_or(OTHER, |row| row.name)
+
+    fn named(&mut self, module: &str) -> &'static str {
+        let is_it = |it: &&&str| it.strip_prefix("module:") == Some(module);
+        if let Some(known) = self.0.iter().find(is_it) {
+            return known;
+        }
+        if self.0.len() >= MOST_MODULES {
+            return OTHER;
+        }
+        // Kept for ever, like the names of rows: they are few.
+        let name: &'static str = format!("module:{}", shown(module.as_bytes())).leak();
+        self.0.push(name);
+        name
+    }
 }
 
 impl Row {
@@ -246,60 +346,4 @@ fn matches(pattern: &str, name: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn path(functions: &[&str]) -> Vec<Frame> {
-        functions
-            .iter()
-            .map(|function| Frame {
-                function: (*function).to_owned(),
-                module: None,
-            })
-            .collect()
-    }
-
-    #[test]
-    fn the_innermost_function_that_is_known_decides() {
-        let through_io_uring = path(&[
-            "iov_iter_extract_pages",
-            "bio_iov_iter_get_pages",
-            "iomap_dio_bio_iter",
-            "ext4_file_read_iter",
-            "io_read",
-            "io_issue_sqe",
-        ]);
-        assert_eq!(of(&through_io_uring), "direct_io");
-        let registered = path(&["io_pin_pages", "io_sqe_buffer_register", "do_syscall_64"]);
-        assert_eq!(of(&registered), "io_uring_buffers");
-    }
-
-    #[test]
-    fn a_module_decides_where_its_functions_are_not_listed() {
-        let frames = [Frame {
-            function: "some_new_function".to_owned(),
-            module: Some("mlx5_ib".to_owned()),
-        }];
-        assert_eq!(of(&frames), "rdma");
-    }
-
-    #[test]
-    fn a_clone_of_the_compiler_is_its_function() {
-        assert_eq!(of(&path(&["process_vm_rw_core.isra.0"])), "process_vm");
-    }
-
-    #[test]
-    fn what_no_row_names_is_other_and_no_path_is_unknown() {
-        assert_eq!(of(&path(&["something_else"])), OTHER);
-        assert_eq!(of(&[]), UNKNOWN);
-    }
-
-    #[test]
-    fn a_subsystem_has_one_row() {
-        let mut names: Vec<_> = names().collect();
-        let count = names.len();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), count);
-    }
-}
+mod tests;

@@ -1,10 +1,13 @@
 //! Which function an address of the kernel belongs to.
 
-use std::io;
+use std::{collections::HashMap, io};
 
 use serde::Serialize;
 
-use crate::kernel::kallsyms::{self, Symbol};
+use crate::kernel::{
+    function_names::FunctionNames,
+    kallsyms::{self, Symbol},
+};
 
 /// A place in the kernel's code.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -22,12 +25,28 @@ pub(crate) struct Symbols {
     functions: Vec<(u64, u32)>,
     /// `name` or `name\tmodule`, each ended by a line feed.
     names: String,
+    /// Where addresses are hidden, what the kernel calls those that it was asked for.
+    asked: HashMap<u64, Option<Frame>>,
 }
 
 impl Symbols {
     /// Reads the kernel's list. Takes some tens of milliseconds.
     pub(crate) fn read() -> io::Result<Self> {
         kallsyms::read().map(|text| Self::parse(&text))
+    }
+
+    /// Has the kernel name these, without its list.
+    pub(crate) fn ask(addresses: &[u64], kernel: &FunctionNames) -> io::Result<Self> {
+        let named = kernel.of(addresses)?.into_iter().map(|it| {
+            it.map(|it| Frame {
+                function: it.function,
+                module: it.module,
+            })
+        });
+        Ok(Self {
+            asked: addresses.iter().copied().zip(named).collect(),
+            ..Self::default()
+        })
     }
 
     fn parse(text: &str) -> Self {
@@ -59,15 +78,20 @@ impl Symbols {
         symbols
     }
 
-    /// Whether addresses can be told at all.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.functions.is_empty()
+    /// Whether it can be told what all of these are, be it nothing. Of a path of which only the outer
+    /// part was asked for before, half would be told, and that might be another subsystem's.
+    pub(crate) fn cover(&self, addresses: &[u64]) -> bool {
+        let is_asked = |it| self.asked.contains_key(it);
+        !self.functions.is_empty() || addresses.iter().all(is_asked)
     }
 
     /// The function that an address lies in, unless it is beyond all of them.
     pub(crate) fn frame(&self, address: u64) -> Option<Frame> {
         /// No function is longer; an address further on is in no function listed.
         const LONGEST: u64 = 1 << 20;
+        if let Some(known) = self.asked.get(&address) {
+            return known.clone();
+        }
         let next = self.functions.partition_point(|it| it.0 <= address);
         let (start, at) = *self.functions.get(next.checked_sub(1)?)?;
         if address - start > LONGEST {
@@ -135,6 +159,17 @@ ffffffffc0000000 t in_module\t[mod]
     }
 
     #[test]
+    fn a_path_is_known_when_all_of_it_was_asked_for() {
+        let symbols = Symbols {
+            asked: HashMap::from([(1, None), (2, None)]),
+            ..Symbols::default()
+        };
+        assert!(symbols.cover(&[1, 2]) && !symbols.cover(&[1, 3]));
+        assert!(Symbols::parse(TEXT).cover(&[1, 3]));
+        assert!(!Symbols::default().cover(&[1]));
+    }
+
+    #[test]
     fn a_module_is_named() {
         let frame = Symbols::parse(TEXT).frame(0xffff_ffff_c000_0010).unwrap();
         assert_eq!(frame.module.as_deref(), Some("mod"));
@@ -162,6 +197,7 @@ ffffffffc0000000 t in_module\t[mod]
 
     #[test]
     fn hidden_addresses_name_nothing() {
-        assert!(Symbols::parse("0000000000000000 T first\n").is_empty());
+        let symbols = Symbols::parse("0000000000000000 T first\n");
+        assert_eq!(symbols.frame(0), None);
     }
 }

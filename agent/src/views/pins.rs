@@ -1,4 +1,4 @@
-//! Who holds pins, as a report: by process, cgroup, subsystem, file or call path.
+//! Who holds pins, as a report: by process, user, cgroup, subsystem, file or call path.
 
 mod report;
 mod text;

@@ -3,6 +3,7 @@
 
 mod architecture;
 mod dashboards;
+mod field_cases;
 mod glossary;
 mod names;
 mod packaging;

@@ -150,7 +150,7 @@ fn cgroup_at(memcg: u64) -> Option<u64> {
     (member::<u64>(cgroup, layout!(cgroup_self))? == cgroup).then_some(cgroup)
 }
 
-/// The cgroup of the unified hierarchy that a process is in.
+/// The cgroup that a process is in.
 #[inline(always)]
 fn cgroup_of(tgid: u32, start_ns: u64, answer: &mut Answer) -> Option<()> {
     let pid = pid_of(own_pid()?, tgid)?;
@@ -162,7 +162,34 @@ fn cgroup_of(tgid: u32, start_ns: u64, answer: &mut Answer) -> Option<()> {
         return None;
     }
     let set: u64 = member(leader, layout!(task_cgroups))?;
-    name_cgroup(member(set, layout!(css_set_default))?, answer)
+    let unified: u64 = member(set, layout!(css_set_default))?;
+    let node: u64 = member(unified, layout!(cgroup_kn))?;
+    let id = member(node, layout!(kn_id))?;
+    let mut cgroup = unified;
+    // Where it is used for nothing, all are in its root.
+    if member(node, layout!(kn_parent)) == Some(0_u64) {
+        cgroup = legacy(set, layout!(css_set_memory))
+            .or_else(|| legacy(set, layout!(css_set_pids)))
+            .unwrap_or(unified);
+    }
+    name_cgroup(cgroup, answer)?;
+    answer.unified = id;
+    Some(())
+}
+
+/// The cgroup that these processes have for a controller, if it is of a hierarchy of version 1.
+#[inline(always)]
+fn legacy(set: u64, controller: u32) -> Option<u64> {
+    let state: u64 = member(set, controller)?;
+    let cgroup: u64 = member(state, layout!(css_cgroup))?;
+    (hierarchy_of(cgroup)? != 0).then_some(cgroup)
+}
+
+/// The number of a cgroup's hierarchy: 0 is the unified one.
+#[inline(always)]
+fn hierarchy_of(cgroup: u64) -> Option<u32> {
+    let root: u64 = member(cgroup, layout!(cgroup_root))?;
+    member(root, layout!(root_hierarchy))
 }
 
 /// Id and path of a cgroup: of its directory, which is there as long as the cgroup is,
@@ -171,6 +198,7 @@ fn cgroup_of(tgid: u32, start_ns: u64, answer: &mut Answer) -> Option<()> {
 fn name_cgroup(cgroup: u64, answer: &mut Answer) -> Option<()> {
     let node: u64 = member(cgroup, layout!(cgroup_kn))?;
     answer.cgroup = member(node, layout!(kn_id))?;
+    answer.hierarchy = hierarchy_of(cgroup).map_or(u64::MAX, u64::from);
     answer.depth = 0;
     let offsets = [layout!(kn_name), layout!(kn_parent)];
     if offsets[0] != ABSENT && offsets[1] != ABSENT {

@@ -89,13 +89,17 @@ fn describe(fact: &mut Process, leader: u64, signal: u64, pid: u64, own: u64) {
         fact.pinned_vm = member(mm, layout!(mm_pinned)).unwrap_or(0);
         fact.locked_vm = member(mm, layout!(mm_locked)).unwrap_or(0);
     }
-    fact.user_level = user_level(leader).unwrap_or(0);
+    let cred: u64 = member(leader, layout!(task_cred)).unwrap_or(0);
+    let namespace: u64 = member(cred, layout!(cred_user_ns)).unwrap_or(0);
+    fact.user_level = member(namespace, layout!(user_ns_level)).unwrap_or(0);
+    fact.user_ns_owner = member(namespace, layout!(user_ns_owner)).unwrap_or(0);
+    fact.user_locked_vm = locked(cred).unwrap_or(u64::MAX);
     fact.pid_here = pid_here(pid, own).unwrap_or(0);
 }
 
+/// What the user is charged for, whichever process of it took it.
 #[inline(always)]
-fn user_level(task: u64) -> Option<u32> {
-    let cred: u64 = member(task, layout!(task_cred))?;
-    let namespace: u64 = member(cred, layout!(cred_user_ns))?;
-    member(namespace, layout!(user_ns_level))
+fn locked(cred: u64) -> Option<u64> {
+    let user: u64 = member(cred, layout!(cred_user))?;
+    member(user, layout!(user_locked))
 }

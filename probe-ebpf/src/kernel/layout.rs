@@ -117,6 +117,14 @@ pub(crate) static LAYOUT: Layout = Layout {
     kn_parent: ABSENT,
     task_cgroups: ABSENT,
     css_set_default: ABSENT,
+    css_set_memory: ABSENT,
+    css_set_pids: ABSENT,
+    css_cgroup: ABSENT,
+    cgroup_root: ABSENT,
+    root_hierarchy: ABSENT,
+    cred_user: ABSENT,
+    user_locked: ABSENT,
+    user_ns_owner: ABSENT,
 };
 
 /// Reads one field of the layout; volatile, because the compiler would

@@ -15,6 +15,7 @@ use crate::{
         processes::{Accounts, Life, ProcessId},
         registry::{OwnerInfo, Stack},
         subsystems,
+        users::UserAccounts,
     },
 };
 
@@ -23,6 +24,7 @@ use crate::{
 #[serde(rename_all = "snake_case")]
 pub(crate) enum About {
     Process(Process),
+    User(User),
     Cgroup(Cgroup),
     Memcg(Cgroup),
     Subsystem(&'static str),
@@ -51,6 +53,20 @@ pub(crate) struct Process {
     pub(crate) accounts: Option<Accounts>,
 }
 
+/// A user whose processes pinned.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(crate) struct User {
+    /// As the initial namespace counts; absent where the owner is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) uid: Option<u32>,
+    /// Absent where it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<String>,
+    /// Absent once its processes have ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) accounts: Option<UserAccounts>,
+}
+
 /// A cgroup, and what its path says it is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(crate) struct Cgroup {
@@ -59,6 +75,10 @@ pub(crate) struct Cgroup {
     pub(crate) path: Option<String>,
     /// 0 where not even that is known.
     pub(crate) id: u64,
+    /// The hierarchy whose id it is: 0 for the unified one, others are of version 1. Absent where
+    /// that is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) hierarchy: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) container: Option<String>,
 }
@@ -75,7 +95,9 @@ pub(crate) struct CallPath {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Key {
     Process(Option<ProcessId>),
-    Cgroup(u64),
+    User(Option<u32>),
+    /// In a hierarchy.
+    Cgroup(Option<u32>, u64),
     Subsystem(&'static str),
     File(Memory),
     Stack(String, Arc<Stack>),
@@ -95,16 +117,23 @@ pub(super) fn of(directory: &Directory, holder: &Holder, by: By) -> (Key, About)
             let key = Key::Process(owner.map(|it| it.process));
             (key, About::Process(process(directory, owner)))
         }
+        By::User => {
+            let user = user(directory, owner.map(|it| it.record.uid));
+            (Key::User(user.uid), About::User(user))
+        }
         By::Cgroup => {
-            let id = owner.map_or(0, |it| it.record.cgroup);
-            let path = directory.cgroup(id).map(str::to_owned);
-            (Key::Cgroup(id), About::Cgroup(cgroup(id, path)))
+            let it = owner.map(|it| directory.cgroup(it));
+            let path = it.and_then(|it| it.path).map(str::to_owned);
+            let (hierarchy, id) = it.map_or((None, 0), |it| (it.hierarchy, it.id));
+            let about = About::Cgroup(cgroup(hierarchy, id, path));
+            (Key::Cgroup(hierarchy, id), about)
         }
         By::Memcg => {
             let named = directory.memcg(holder.memcg);
-            let id = named.map_or(0, |it| it.id);
             let path = named.map(|it| it.path.clone());
-            (Key::Cgroup(id), About::Memcg(cgroup(id, path)))
+            let (hierarchy, id) = named.map_or((None, 0), |it| (it.hierarchy, it.id));
+            let about = About::Memcg(cgroup(hierarchy, id, path));
+            (Key::Cgroup(hierarchy, id), about)
         }
         By::Subsystem => {
             let subsystem = owner.map_or(subsystems::UNKNOWN, |it| it.subsystem);
@@ -143,13 +172,24 @@ fn process(directory: &Directory, owner: Option<&OwnerInfo>) -> Process {
         started_ns: owner.process.start_ns,
         life: now.map_or(Life::Unknown, |it| it.life),
         uid: owner.record.uid,
-        cgroup: directory.cgroup(owner.record.cgroup).map(str::to_owned),
+        cgroup: directory.cgroup(owner).path.map(str::to_owned),
         accounts: now.and_then(|it| it.accounts),
     }
 }
 
-fn cgroup(id: u64, path: Option<String>) -> Cgroup {
+fn user(directory: &Directory, uid: Option<u32>) -> User {
+    User {
+        uid,
+        name: uid
+            .and_then(|it| directory.users.name(it))
+            .map(str::to_owned),
+        accounts: uid.and_then(|it| directory.users.accounts(it)),
+    }
+}
+
+fn cgroup(hierarchy: Option<u32>, id: u64, path: Option<String>) -> Cgroup {
     Cgroup {
+        hierarchy,
         container: path.as_deref().and_then(container),
         path,
         id,

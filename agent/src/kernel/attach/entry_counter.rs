@@ -33,7 +33,7 @@ enum Probe {
 impl EntryCounter {
     /// By fentry, or else by a kprobe.
     pub(crate) fn on(function: &str, btf: &Btf) -> io::Result<Self> {
-        let map = bpf::create_word()?;
+        let map = bpf::create_words(1)?;
         let program = counting(map.as_raw_fd());
         let fentry = || {
             let id = btf.id_by_type_name_kind(function, BtfKind::Func);

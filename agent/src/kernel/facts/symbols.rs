@@ -8,9 +8,15 @@ use std::{
 
 use hooks::Range;
 
+use log::debug;
+
+use super::btf::KernelBtf;
 use crate::{
     error::AgentError,
-    kernel::kallsyms::{self, Symbol},
+    kernel::{
+        kallsyms::{self, Symbol},
+        symbol_list,
+    },
 };
 
 /// Where tracefs may be mounted.
@@ -18,16 +24,23 @@ const TRACEFS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
 
 const BLACKLIST: &str = "/sys/kernel/debug/kprobes/blacklist";
 
-/// Address ranges of the named functions and data, empty where addresses are
-/// hidden from the caller (they read as zero).
+/// Address ranges of the named functions and data. Where addresses are hidden from the caller, the
+/// kernel is asked for the list in another way; empty (they read as zero) where that fails, too.
 pub(crate) fn addresses(
     functions: &[&str],
     data: &[&str],
+    btf: &KernelBtf,
 ) -> Result<BTreeMap<String, Range>, AgentError> {
-    let text = kallsyms::read().map_err(|source| AgentError::Read {
+    let mut text = kallsyms::read().map_err(|source| AgentError::Read {
         path: PathBuf::from(kallsyms::PATH),
         source,
     })?;
+    if !kallsyms::has_addresses(&text) {
+        match symbol_list::read(btf) {
+            Ok(list) => text = list,
+            Err(error) => debug!("addresses are hidden, and not printed either: {error}"),
+        }
+    }
     Ok(ranges(&text, functions, data))
 }
 

@@ -83,12 +83,15 @@ impl Shared {
         name: &'static str,
         bytes: usize,
     ) -> Result<Self, AgentError> {
-        let fd = data.fd().as_fd().as_raw_fd();
-        MmapOptions::new()
+        Self::of(data.fd(), bytes).map_err(|it| unmapped(name, &it))
+    }
+
+    /// The array behind a descriptor.
+    pub(crate) fn of(map: impl AsFd, bytes: usize) -> io::Result<Self> {
+        let map = MmapOptions::new()
             .len(bytes)
-            .map_raw(fd)
-            .map(|it| Self(Mapped(it)))
-            .map_err(|it| unmapped(name, &it))
+            .map_raw(map.as_fd().as_raw_fd())?;
+        Ok(Self(Mapped(map)))
     }
 
     /// The word at a byte offset, a multiple of 8 inside the array.

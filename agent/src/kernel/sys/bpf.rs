@@ -6,8 +6,8 @@ use std::{
 };
 
 use aya_obj::generated::{
-    BPF_F_MMAPABLE, bpf_attach_type, bpf_attr, bpf_cmd, bpf_link_info, bpf_map_type, bpf_prog_info,
-    bpf_prog_type, bpf_stats_type,
+    BPF_F_MMAPABLE, bpf_attach_type, bpf_attr, bpf_attr__bindgen_ty_14__bindgen_ty_3__bindgen_ty_1,
+    bpf_cmd, bpf_link_info, bpf_map_type, bpf_prog_info, bpf_prog_type, bpf_stats_type,
 };
 
 use super::call::{checked, owned};
@@ -63,6 +63,46 @@ pub(crate) fn load_fentry(instructions: &[u64], function: u32) -> io::Result<Own
     })
 }
 
+/// Loads a program for the iterator with this BTF id.
+pub(crate) fn load_iterator(instructions: &[u64], iterator: u32) -> io::Result<OwnedFd> {
+    let kind = bpf_prog_type::BPF_PROG_TYPE_TRACING;
+    load(instructions, kind, |attributes| {
+        let at = bpf_attach_type::BPF_TRACE_ITER;
+        attributes.__bindgen_anon_3.expected_attach_type = at as u32;
+        attributes.__bindgen_anon_3.attach_btf_id = iterator;
+    })
+}
+
+/// Links a program to an iterator over the elements of a map.
+pub(crate) fn link_map_iterator(program: impl AsFd, map: impl AsFd) -> io::Result<OwnedFd> {
+    // `union bpf_iter_link_info`, of which the map's descriptor is the first word.
+    let about = number(map.as_fd());
+    let mut attributes = bpf_attr::zeroed();
+    attributes.link_create.__bindgen_anon_1.prog_fd = number(program.as_fd());
+    attributes.link_create.attach_type = bpf_attach_type::BPF_TRACE_ITER as u32;
+    let info = bpf_attr__bindgen_ty_14__bindgen_ty_3__bindgen_ty_1 {
+        iter_info: (&raw const about) as u64,
+        iter_info_len: size_of_val(&about) as u32,
+    };
+    attributes.link_create.__bindgen_anon_3.__bindgen_anon_1 = info;
+    descriptor(bpf_cmd::BPF_LINK_CREATE, &mut attributes)
+}
+
+/// Links a program to an iterator that needs to know nothing else.
+pub(crate) fn link_iterator(program: impl AsFd) -> io::Result<OwnedFd> {
+    let mut attributes = bpf_attr::zeroed();
+    attributes.link_create.__bindgen_anon_1.prog_fd = number(program.as_fd());
+    attributes.link_create.attach_type = bpf_attach_type::BPF_TRACE_ITER as u32;
+    descriptor(bpf_cmd::BPF_LINK_CREATE, &mut attributes)
+}
+
+/// Begins to iterate: what the program prints is read from the descriptor.
+pub(crate) fn iterate(link: impl AsFd) -> io::Result<OwnedFd> {
+    let mut attributes = bpf_attr::zeroed();
+    attributes.iter_create.link_fd = number(link.as_fd());
+    descriptor(bpf_cmd::BPF_ITER_CREATE, &mut attributes)
+}
+
 fn load(
     instructions: &[u64],
     kind: bpf_prog_type,
@@ -77,13 +117,13 @@ fn load(
     descriptor(bpf_cmd::BPF_PROG_LOAD, &mut attributes)
 }
 
-/// Makes an array of one 64-bit word that can be mapped (Linux 5.5).
-pub(crate) fn create_word() -> io::Result<OwnedFd> {
+/// Makes an array of 64-bit words that can be mapped (Linux 5.5).
+pub(crate) fn create_words(count: u32) -> io::Result<OwnedFd> {
     let mut attributes = bpf_attr::zeroed();
     attributes.__bindgen_anon_1.map_type = bpf_map_type::BPF_MAP_TYPE_ARRAY as u32;
     attributes.__bindgen_anon_1.key_size = size_of::<u32>() as u32;
     attributes.__bindgen_anon_1.value_size = size_of::<u64>() as u32;
-    attributes.__bindgen_anon_1.max_entries = 1;
+    attributes.__bindgen_anon_1.max_entries = count;
     attributes.__bindgen_anon_1.map_flags = BPF_F_MMAPABLE;
     descriptor(bpf_cmd::BPF_MAP_CREATE, &mut attributes)
 }

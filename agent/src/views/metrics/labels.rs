@@ -69,7 +69,10 @@ pub(super) const CHANGE: Label = Label::one_of("change", || vec!["armed", "disar
 
 pub(super) const VERSION: Label = Label::open("version");
 
-pub(super) const SUBSYSTEM: Label = Label::one_of("subsystem", || subsystems::names().collect());
+/// Of modules without a row only a few have a name of their own.
+pub(super) const SUBSYSTEM: Label = Label::one_of("subsystem", || {
+    subsystems::names().chain([subsystems::MODULE]).collect()
+});
 
 pub(super) const CGROUP: Label = Label::open("cgroup");
 

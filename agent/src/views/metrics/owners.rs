@@ -1,7 +1,7 @@
 //! Who holds pins. Labels are bounded: subsystems are a fixed list, of cgroups the largest are
 //! named and the rest is added up as `other`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use verdicts::Histogram;
 
@@ -58,7 +58,7 @@ pub(super) const OWNERS: &[Metric] = &[
         "hold_seconds",
         "How long owners held folios without a break, by the part of the kernel.",
         |it, out| {
-            for subsystem in subsystems::names() {
+            for subsystem in known(it) {
                 let times = it.hold_times.get(subsystem).copied().unwrap_or_default();
                 let histogram = Histogram::of_holds(&times.counts, times.sum_ns);
                 out.histogram(&[subsystem], &histogram);
@@ -157,9 +157,16 @@ pub(super) const OWNERS: &[Metric] = &[
     ),
 ];
 
+/// Every subsystem of the table, and every module that ever was one.
+fn known(snapshot: &Snapshot) -> BTreeSet<&'static str> {
+    let modules = snapshot.hold_times.keys().copied();
+    subsystems::names().chain(modules).collect()
+}
+
 /// A figure of each subsystem; 0 of those that hold nothing.
 fn subsystems(snapshot: &Snapshot, out: &mut Samples, figure: impl Fn(&Row) -> f64) {
-    let mut figures: BTreeMap<&str, f64> = subsystems::names().map(|it| (it, 0.0)).collect();
+    let mut figures: BTreeMap<&str, f64> =
+        known(snapshot).into_iter().map(|it| (it, 0.0)).collect();
     for row in snapshot.book.rows(By::Subsystem) {
         if let About::Subsystem(subsystem) = row.about {
             figures.insert(subsystem, figure(row));

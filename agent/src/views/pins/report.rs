@@ -54,6 +54,9 @@ pub(crate) struct Report {
     /// Hooks on pins that see nothing: what goes through them is missing here.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) blind: Vec<BlindHook>,
+    /// Why call paths have no names and subsystems are not known, where that is so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) unnamed_paths: Option<String>,
     /// Calls under way that pin and sleep.
     pub(super) in_flight: InFlight,
     /// Part of the folios that the ledger keeps: 1 is every one, and then all figures are exact.
@@ -152,6 +155,7 @@ impl Report {
             preexisting_pins: snapshot.balance.preexisting,
             unreconciled_pins: snapshot.balance.difference,
             blind: blind(snapshot),
+            unnamed_paths: snapshot.unnamed_paths.as_deref().map(str::to_owned),
             in_flight: InFlight {
                 calls: snapshot.calls.count,
                 pages: snapshot.calls.pages,

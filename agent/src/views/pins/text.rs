@@ -51,6 +51,9 @@ fn head(report: &Report) -> Vec<String> {
         ));
     }
     lines.extend(blind(&report.blind));
+    if let Some(why) = &report.unnamed_paths {
+        lines.push(format!("subsystems and call paths are not known: {why}"));
+    }
     let calls = &report.in_flight;
     if calls.calls > 0 {
         let mut line = format!(
@@ -106,6 +109,10 @@ fn columns(by: By) -> Vec<Column> {
             columns.extend(["VMPIN", "VMLCK", "LIMIT", "PID", "UID"].map(number));
             columns.extend(["PROCESS", "CGROUP"].map(words));
         }
+        By::User => {
+            columns.extend(["CHARGED", "VMPIN", "VMLCK", "LIMIT", "UID"].map(number));
+            columns.push(words("USER"));
+        }
         By::Cgroup | By::Memcg => columns.push(words("CGROUP")),
         By::Subsystem => columns.push(words("SUBSYSTEM")),
         By::File => columns.push(words("FILE")),
@@ -140,26 +147,32 @@ fn row(line: &Line) -> Vec<String> {
     match &line.about {
         About::Process(it) => {
             let accounts = it.accounts.as_ref();
-            let known =
-                |value: Option<u64>| value.map_or_else(|| "-".to_owned(), |it| bytes(it as f64));
             cells.push(known(accounts.map(|it| it.vm_pin_bytes)));
             cells.push(known(accounts.map(|it| it.vm_lck_bytes)));
-            cells.push(match accounts {
-                None => "-".to_owned(),
-                Some(it) => it
-                    .memlock_limit_bytes
-                    .map_or_else(|| "unlimited".to_owned(), |it| bytes(it as f64)),
-            });
+            cells.push(limit(accounts.map(|it| it.memlock_limit_bytes)));
             cells.push(it.pid.to_string());
             cells.push(it.uid.to_string());
             cells.push(format!("{}{}", it.comm, state(it.life)));
             cells.push(it.cgroup.clone().unwrap_or_else(|| UNKNOWN.to_owned()));
+        }
+        About::User(it) => {
+            let accounts = it.accounts.as_ref();
+            cells.push(known(accounts.and_then(|it| it.charged_bytes)));
+            cells.push(known(accounts.map(|it| it.vm_pin_bytes)));
+            cells.push(known(accounts.map(|it| it.vm_lck_bytes)));
+            cells.push(limit(accounts.map(|it| it.memlock_limit_bytes)));
+            cells.push(it.uid.map_or_else(|| "-".to_owned(), |it| it.to_string()));
+            cells.push(it.name.clone().unwrap_or_else(|| UNKNOWN.to_owned()));
         }
         About::Cgroup(it) | About::Memcg(it) => {
             let path = match (&it.path, it.id) {
                 (Some(path), _) => path.clone(),
                 (None, 0) => UNKNOWN.to_owned(),
                 (None, id) => format!("(cgroup {id})"),
+            };
+            let path = match it.hierarchy {
+                None | Some(0) => path,
+                Some(_) => format!("{path} (v1)"),
             };
             cells.push(match &it.container {
                 Some(container) => format!("{path} ({container})"),
@@ -182,6 +195,13 @@ fn row(line: &Line) -> Vec<String> {
         }
     }
     let mut notes = Vec::new();
+    if let About::Process(process) = &line.about
+        && let Some(uid) = process.accounts.and_then(|it| it.user_namespace_of)
+    {
+        notes.push(format!(
+            "in a user namespace: held to the limit of uid {uid} outside"
+        ));
+    }
     if line.guessed_pins > 0 {
         notes.push(format!(
             "{} pins may be others' on the same folios",
@@ -196,6 +216,19 @@ fn row(line: &Line) -> Vec<String> {
         *last = format!("{last}  <- {}", notes.join("; "));
     }
     cells
+}
+
+fn known(value: Option<u64>) -> String {
+    value.map_or_else(|| "-".to_owned(), |it| bytes(it as f64))
+}
+
+/// A limit: the inner one is absent where there is none.
+fn limit(value: Option<Option<u64>>) -> String {
+    match value {
+        None => "-".to_owned(),
+        Some(None) => "unlimited".to_owned(),
+        Some(Some(limit)) => bytes(limit as f64),
+    }
 }
 
 fn state(life: Life) -> &'static str {
@@ -235,6 +268,7 @@ mod tests {
             preexisting_pins: 7,
             unreconciled_pins: 0,
             blind: Vec::new(),
+            unnamed_paths: None,
             in_flight: InFlight::default(),
             sampling_ratio: 1.0,
             rows: vec![Line {
@@ -274,6 +308,15 @@ mod tests {
         let text = text(&report);
         let line = "BLIND for 1m01s: nothing is seen by pin_user_pages, unpin_user_page: it is off";
         assert!(text.contains(line), "{text}");
+    }
+
+    #[test]
+    fn why_call_paths_have_no_names_is_said_once() {
+        let mut report = report();
+        report.unnamed_paths = Some("the kernel hides them".to_owned());
+        let text = text(&report);
+        let line = "subsystems and call paths are not known: the kernel hides them";
+        assert_eq!(text.matches(line).count(), 1, "{text}");
     }
 
     #[test]

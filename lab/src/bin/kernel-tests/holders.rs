@@ -14,8 +14,15 @@ use crate::moment;
 use crate::wait::{Look, until};
 
 /// Everything that a report can be by.
-pub(crate) const EVERY_WAY: [&str; 6] =
-    ["process", "cgroup", "memcg", "subsystem", "file", "stack"];
+pub(crate) const EVERY_WAY: [&str; 7] = [
+    "process",
+    "user",
+    "cgroup",
+    "memcg",
+    "subsystem",
+    "file",
+    "stack",
+];
 
 /// A report.
 #[derive(Debug, Deserialize)]
@@ -63,6 +70,7 @@ pub(crate) struct Row {
     pub(crate) pins: Figure,
     pub(crate) bytes: Figure,
     pub(crate) folios: Figure,
+    pub(crate) oldest_seconds: f64,
     #[serde(default)]
     pub(crate) guessed_pins: i64,
     #[serde(default)]

@@ -114,8 +114,19 @@ pub(crate) enum Step {
 impl Stepped {
     /// Starts it; [`Self::reach`] its first phase next.
     pub(crate) fn start(bench: &Bench, arguments: &[&str]) -> Result<Self> {
-        let mut child = command(bench, arguments)
-            .arg("--step")
+        Self::start_by(bench, arguments, |_command| {})
+    }
+
+    /// The same by somebody, or in surroundings, that `last_word` makes of the command.
+    pub(crate) fn start_by(
+        bench: &Bench,
+        arguments: &[&str],
+        last_word: impl FnOnce(&mut Command),
+    ) -> Result<Self> {
+        let mut command = command(bench, arguments);
+        command.arg("--step");
+        last_word(&mut command);
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

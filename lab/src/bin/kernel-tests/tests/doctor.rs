@@ -65,7 +65,6 @@ pub(super) fn the_doctor_tells_a_service_what_settings_keep_from_it(bench: &Benc
     );
     for (name, state) in [
         ("capabilities", "ok"),
-        ("addresses", "degraded"),
         ("fentry", "ok"),
         ("kprobe", "degraded"),
     ] {

@@ -9,7 +9,9 @@ mod blocked_calls;
 mod clients;
 mod crowd;
 mod doctor;
+mod hardened;
 mod held_pins;
+mod hierarchies;
 mod hooks;
 mod huge_folios;
 mod identities;
@@ -26,8 +28,10 @@ mod sampling;
 mod sequences;
 mod service;
 mod storm;
+mod suspend;
 mod switches;
 mod undone;
+mod users;
 mod workloads;
 
 /// What a test does.
@@ -99,6 +103,7 @@ fn then() -> Vec<Test> {
         test(huge_folios::fixed_buffers_on_huge_pages_take_one_entry_a_folio),
         test(owners::several_programs_at_once_add_up_whatever_the_report_is_by),
         test(owners::of_two_who_pin_the_same_file_pages_each_has_its_part_until_it_releases_it),
+        test(users::a_user_is_one_row_with_all_its_processes_also_those_in_a_user_namespace),
         test(leak::a_dead_owner_is_a_suspect_with_its_call_path_and_file_until_its_pins_are_gone),
         test(leak::a_pid_that_comes_again_is_another_owner),
         test(refusals::a_second_agent_is_refused_and_named_the_first),
@@ -135,6 +140,10 @@ fn then() -> Vec<Test> {
         either_way(doctor::the_doctor_tells_nobody_what_is_missing),
         test(doctor::the_doctor_tells_a_service_what_settings_keep_from_it),
         either_way(doctor::the_doctor_tells_that_tracefs_is_not_mounted),
+        test(hardened::where_addresses_are_hidden_from_everybody_call_paths_have_their_names),
+        either_way(suspend::the_time_asleep_counts_in_ages_and_hold_times),
+        // Takes the controller of memory away from the unified hierarchy.
+        either_way(hierarchies::a_cgroup_of_version_1_has_its_own_name_and_no_other_ones),
         test(lockdown::a_kernel_locked_down_for_integrity_is_traced_without_tracefs_until_the_time_limit),
         either_way(lockdown::a_kernel_locked_down_for_confidentiality_is_refused_by_that_name),
     ]

@@ -1,0 +1,159 @@
+//! The functions that addresses lie in, as the kernel says when it is asked: also where
+//! `/proc/kallsyms` hides addresses (`kernel.kptr_restrict`). A program prints each value of an
+//! array by the format of a backtrace. Leaves out the address of a name, which only the list has.
+
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    os::fd::OwnedFd,
+    path::Path,
+};
+
+use super::{
+    facts::{BTF, KernelBtf},
+    maps::Shared,
+    sys::bpf,
+};
+
+/// Addresses that are printed at once.
+const AT_ONCE: usize = 256;
+
+/// The iterator over the elements of a map.
+const ITERATOR: &str = "bpf_iter_bpf_map_elem";
+
+/// `seq_printf(context->meta->seq, "%pB\n", *context->value)`
+const PRINT: [u64; 14] = [
+    // r6 = context->meta; r7 = context->value; if r7 == 0 goto the end
+    0x1679,
+    0x0018_1779,
+    0x0009_0715,
+    // r1 = meta->seq; the format on the stack; r2 = where; r3 = its bytes
+    0x6179,
+    0x0a42_7025_0000_02b7,
+    0xfff8_2a7b,
+    0xa2bf,
+    0xffff_fff8_0000_0207,
+    0x0000_0005_0000_03b7,
+    // r4 = value; r5 = its bytes; bpf_seq_printf
+    0x74bf,
+    0x0000_0008_0000_05b7,
+    0x0000_007e_0000_0085,
+    // The end: r0 = 0; exit
+    0x00b7,
+    0x0095,
+];
+
+/// A function, and the module that it is in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Named {
+    pub(crate) function: String,
+    pub(crate) module: Option<String>,
+}
+
+/// Who can be asked.
+pub(crate) struct FunctionNames {
+    addresses: Shared,
+    link: OwnedFd,
+}
+
+impl FunctionNames {
+    /// Prepares to ask. Fails where the kernel has no such iterator, or refuses the program.
+    pub(crate) fn new() -> io::Result<Self> {
+        let btf = KernelBtf::open(Path::new(BTF)).map_err(io::Error::other)?;
+        let iterator = btf.function_id(ITERATOR);
+        let iterator = iterator.ok_or_else(|| io::Error::other("it has no iterator over maps"))?;
+        let map = bpf::create_words(AT_ONCE as u32)?;
+        let program = bpf::load_iterator(&PRINT, iterator)?;
+        Ok(Self {
+            addresses: Shared::of(&map, AT_ONCE * size_of::<u64>())?,
+            link: bpf::link_map_iterator(&program, &map)?,
+        })
+    }
+
+    /// The function of each; `None` for what is in none.
+    pub(crate) fn of(&self, addresses: &[u64]) -> io::Result<Vec<Option<Named>>> {
+        let mut names = Vec::with_capacity(addresses.len());
+        for part in addresses.chunks(AT_ONCE) {
+            for (index, address) in part.iter().enumerate() {
+                // A backtrace has return addresses: the kernel looks at the byte before.
+                let after = address.wrapping_add(1);
+                self.addresses.write(index * size_of::<u64>(), &after);
+            }
+            let mut text = Vec::new();
+            File::from(bpf::iterate(&self.link)?).read_to_end(&mut text)?;
+            let text = String::from_utf8_lossy(&text);
+            let mut lines = text.lines();
+            for _ in part {
+                let line = lines
+                    .next()
+                    .ok_or_else(|| io::Error::other("it answers less than it is asked"))?;
+                names.push(named(line));
+            }
+        }
+        Ok(names)
+    }
+}
+
+/// `function+0x1/0x20 [module]`; where there is none, the address as a number.
+fn named(line: &str) -> Option<Named> {
+    let (place, module) = match line.split_once(" [") {
+        Some((place, module)) => (place, module.strip_suffix(']')),
+        None => (line, None),
+    };
+    let (function, _) = place.rsplit_once('+')?;
+    let bpf = is_of_bpf(function).then_some("bpf");
+    Some(Named {
+        function: function.to_owned(),
+        module: module.or(bpf).map(str::to_owned),
+    })
+}
+
+/// Whether it is a program or a trampoline, which are in no module here and in `bpf` in the list.
+fn is_of_bpf(function: &str) -> bool {
+    let is_hex = |it: &str| it.len() >= 16 && it.bytes().take(16).all(|it| it.is_ascii_hexdigit());
+    let is_number = |it: &str| !it.is_empty() && it.bytes().all(|it| it.is_ascii_digit());
+    function.strip_prefix("bpf_prog_").is_some_and(is_hex)
+        || function
+            .strip_prefix("bpf_trampoline_")
+            .is_some_and(is_number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(function: &str, module: Option<&str>) -> Option<Named> {
+        Some(Named {
+            function: function.to_owned(),
+            module: module.map(str::to_owned),
+        })
+    }
+
+    #[test]
+    fn a_line_of_a_backtrace_is_a_function_and_its_module() {
+        assert_eq!(
+            named("io_pin_pages.isra.0+0x4f/0x120"),
+            frame("io_pin_pages.isra.0", None)
+        );
+        assert_eq!(
+            named("ib_umem_get+0x1/0x2 [ib_uverbs]"),
+            frame("ib_umem_get", Some("ib_uverbs"))
+        );
+        assert_eq!(named("0xffffffff81000000"), None);
+        assert_eq!(named(""), None);
+    }
+
+    #[test]
+    fn programs_and_trampolines_are_of_the_module_that_the_list_has_for_them() {
+        assert_eq!(
+            named("bpf_prog_6deef7357e7b4530_fexit+0x9/0x40"),
+            frame("bpf_prog_6deef7357e7b4530_fexit", Some("bpf"))
+        );
+        assert_eq!(
+            named("bpf_trampoline_6442489857+0x47/0x1000"),
+            frame("bpf_trampoline_6442489857", Some("bpf"))
+        );
+        let kernels = "bpf_prog_test_run_raw_tp";
+        assert_eq!(named(&format!("{kernels}+0x1/0x2")), frame(kernels, None));
+    }
+}
