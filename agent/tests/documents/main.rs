@@ -4,6 +4,7 @@
 mod architecture;
 mod dashboards;
 mod glossary;
+mod manuals;
 mod names;
 mod packaging;
 mod pages;

@@ -70,7 +70,7 @@ fn lintian(guest: &[String]) -> anyhow::Result<()> {
         guest.iter().map(String::as_str).chain(words).chain([
             "--allow-root",
             "--fail-on",
-            "error",
+            "error,warning",
             FIRST,
         ]),
         |line| {
