@@ -20,12 +20,16 @@ type Places = BTreeMap<PathBuf, PathBuf>;
 /// Writes the copies of all pages that the manifest names.
 pub(super) fn prepare(manifest: &toml::Table) -> anyhow::Result<()> {
     let places = places(&assets(manifest)?)?;
+    let copies = paths::root().join(COPIES);
+    if copies.exists() {
+        fs::remove_dir_all(&copies)?;
+    }
     let pages = places
         .keys()
         .filter(|it| it.extension().is_some_and(|it| it == "md"));
     for page in pages {
         let text = fs::read_to_string(paths::root().join(page))?;
-        let copy = paths::root().join(COPIES).join(page);
+        let copy = copies.join(page);
         fs::create_dir_all(copy.parent().context("a page is in a folder")?)?;
         fs::write(copy, mended(&text, page, &places))?;
     }
