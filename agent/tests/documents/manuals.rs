@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    env, fs,
+    fs,
 };
 
 use clap::Command;
@@ -13,7 +13,7 @@ use clap_mangen::{
     roff::{Roff, roman},
 };
 
-use crate::path;
+use crate::{check_made, path};
 
 const MANUALS: &str = "docs/man";
 const COMPLETIONS: &str = "packaging/completions";
@@ -80,25 +80,16 @@ fn completions() -> BTreeMap<String, String> {
 
 /// The folder has these files and no other.
 fn check(folder: &str, wanted: &BTreeMap<String, String>) {
-    let place = path(folder);
-    if env::var_os("PINSCOPE_WRITE_DOCS").is_some() {
-        fs::create_dir_all(&place).expect("the folder can be made");
-        for (name, text) in wanted {
-            fs::write(place.join(name), text).expect("the file can be written");
-        }
+    for (name, text) in wanted {
+        check_made(&format!("{folder}/{name}"), text);
     }
-    let files = fs::read_dir(&place).expect("the folder is there").flatten();
+    let files = fs::read_dir(path(folder))
+        .expect("the folder is there")
+        .flatten();
     let found: BTreeSet<String> = files
         .filter_map(|it| it.file_name().into_string().ok())
         .collect();
     assert_eq!(found, wanted.keys().cloned().collect(), "{folder}");
-    for (name, text) in wanted {
-        assert!(
-            fs::read_to_string(place.join(name)).ok().as_ref() == Some(text),
-            "{folder}/{name} is not of this command line: \
-             PINSCOPE_WRITE_DOCS=1 cargo test -p pinscope --test documents"
-        );
-    }
 }
 
 #[test]
