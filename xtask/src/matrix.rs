@@ -38,7 +38,7 @@ pub(crate) struct Options {
         conflicts_with = "verifier"
     )]
     set: Set,
-    /// Guests at once; one for each CPU of this machine if not said
+    /// Guests at once; three for every two CPUs of this machine if not said
     #[arg(long, value_name = "NUMBER")]
     parallel: Option<NonZero<usize>>,
     /// Only what the verifier makes of each program, no test

@@ -163,7 +163,7 @@ impl Report {
         self.rows.push(timed(name, work));
     }
 
-    /// Side by side, as many as there are CPUs for.
+    /// Side by side, as many as this machine carries.
     fn guests(&mut self, series: &[String], besides: bool) {
         let jobs = match jobs(series, besides) {
             Ok(jobs) => jobs,

@@ -100,11 +100,11 @@ fn then() -> Vec<Test> {
         test(owners::of_two_who_pin_the_same_file_pages_each_has_its_part_until_it_releases_it),
         test(leak::a_dead_owner_is_a_suspect_with_its_call_path_and_file_until_its_pins_are_gone),
         test(leak::a_pid_that_comes_again_is_another_owner),
+        either_way(long_calls::a_call_of_more_pages_than_a_program_walks_is_counted_whole),
         test(refusals::a_second_agent_is_refused_and_named_the_first),
         // Ends the agent that those before have shared.
         test(service::sigint_ends_it_cleanly),
         test(identities::an_owner_that_proc_hides_is_never_said_to_have_ended),
-        either_way(long_calls::a_call_of_more_pages_than_a_program_walks_is_counted_whole),
         test(sampling::eight_thousand_pages_in_a_ledger_of_1024_slots_are_estimated_and_exact_again_after),
         // Finds its ledger empty, and leaves it so.
         test(sampling::more_folios_than_the_ledger_holds_are_estimated_and_exact_again_after),
