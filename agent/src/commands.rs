@@ -16,9 +16,14 @@ mod verify;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory as _, Parser as _};
 
 use cli::{Cli, Command};
+
+/// The command line as it is defined, for what is made from that: manual pages, completions.
+pub fn command_line() -> clap::Command {
+    Cli::command()
+}
 
 /// Does what the command line says.
 pub fn main() -> ExitCode {

@@ -14,4 +14,4 @@ mod owners;
 mod selftest;
 mod views;
 
-pub use commands::main;
+pub use commands::{command_line, main};

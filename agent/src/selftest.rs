@@ -4,7 +4,7 @@
 //! enumerator) the value of `FOLL_LONGTERM`.
 //!
 //! What a call took is told by the owners' records, which name function, flags and
-//! process; what was given back by the ledger's slots in our name. Both are exact
+//! process; what was released by the ledger's slots in our name. Both are exact
 //! whatever others pin meanwhile. A hook that nothing here goes through is untested,
 //! and said to be, with the reason.
 

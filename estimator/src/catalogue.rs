@@ -6,7 +6,7 @@
 pub enum Estimator {
     /// December 2018: walk, then read the combined count; pinned iff it is larger than the entries found.
     Simple,
-    /// The seed mail, 3 January 2019: read the count, walk, and where they differ read and walk again.
+    /// The mail of 3 January 2019: read the count, walk, and where they differ read and walk again.
     TwoWalk,
     /// [`Self::TwoWalk`] with its last comparison repaired.
     TwoWalkFixed,
@@ -18,7 +18,7 @@ pub enum Estimator {
     ExpectedRefs,
     /// In tree since 5.7: `folio_maybe_dma_pinned()`.
     Kernel,
-    /// The exact book of GUPs and PUPs that the probes saw.
+    /// The exact book of GUPs and releases that the probes saw.
     Ledger,
 }
 

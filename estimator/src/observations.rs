@@ -8,7 +8,7 @@ use crate::{Missing, Seen};
 /// The exact count of pins that a folio keeps, or that it keeps none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Pincount {
-    /// A small folio (up to 5.17 or so also a compound page of order 1): pins are a bias on the reference count.
+    /// A small folio (up to 5.17 or so also one of two pages): pins are a bias on the reference count.
     Absent,
     /// A large folio's `_pincount`.
     Exact(i32),

@@ -25,7 +25,7 @@ const FOLDER: &str = "/run/lab/fold-pin-counters";
 pub struct PinCounters {
     /// Pins that were taken.
     pub acquired: u64,
-    /// Pins that were given back.
+    /// Pins that were released.
     pub released: u64,
 }
 
@@ -81,7 +81,7 @@ pub fn fold_for_everybody() -> Result<()> {
     Ok(())
 }
 
-/// How long a kernel worker may take to give pins back.
+/// How long a kernel worker may take to release pins.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 impl PinCounters {

@@ -239,7 +239,7 @@ impl Witness {
         ensure!(
             mapping & 3 == 1 && mapcount == 0 && refcount >= 1 && tail & 1 == 0,
             "the struct page of frame {pfn} is not at {address:#x}: what is there has mapping {mapping:#x}, \
-             map count {mapcount} and reference count {refcount}"
+             mapcount {mapcount} and reference count {refcount}"
         );
         Ok(())
     }

@@ -7,14 +7,14 @@ pub struct Raced {
     pub zap: bool,
     /// A step of a GUP.
     pub gup: bool,
-    /// A PUP.
+    /// A release.
     pub put: bool,
 }
 
 /// How a verdict stands to the page at its moment.
 ///
-/// A GUP holds the page from its completion to its PUP. A reference that is taken and not yet completed makes neither
-/// verdict wrong, unless it can only be given back.
+/// A GUP holds the page from its completion to its release. A reference that is taken and not yet completed makes neither
+/// verdict wrong, unless it can only be released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Judged {
     /// No verdict in this state.
@@ -65,9 +65,9 @@ pub enum Finding {
     FalsePositive,
     /// The same, and only a zap moved in the walk.
     FalsePositiveByZap,
-    /// The same, and only a GUP moved, one that gives its reference back.
+    /// The same, and only a GUP moved, one that releases its reference.
     FalsePositiveByGup,
-    /// The same, and only a PUP moved: released while the walk went on.
+    /// The same, and only a release moved: it came while the walk went on.
     FalsePositiveByPut,
     /// The same, and nothing moved in the walk.
     FalsePositiveQuiet,

@@ -1,7 +1,7 @@
 //! The modelled kernel page: every interleaving, every estimator, every property.
 //!
 //! The estimators are those that run live: this crate only answers their questions, one step at a time, while GUPs,
-//! PUPs and zaps move in between. What it leaves out, and why that is sound, stands in `docs/estimators.md`.
+//! releases and zaps move in between. What it leaves out, and why that is sound, stands in `docs/estimators.md`.
 
 pub mod document;
 pub mod finding;

@@ -125,7 +125,7 @@ const COLUMNS: [(&str, Finding); 12] = [
     ("FN", Finding::FalseNegative),
     ("FP by zap", Finding::FalsePositiveByZap),
     ("FP by GUP", Finding::FalsePositiveByGup),
-    ("FP by PUP", Finding::FalsePositiveByPut),
+    ("FP by release", Finding::FalsePositiveByPut),
     ("FP quiet", Finding::FalsePositiveQuiet),
     ("FP", Finding::FalsePositive),
     ("unhealed", Finding::Unhealed),

@@ -20,7 +20,7 @@ pub struct World<C = AsWritten> {
     entries: [Option<Entry>; Size::MOST_ENTRIES],
     gups: [Gup; Size::MOST_GUPS],
     mapcount: u8,
-    /// References taken by GUPs and not given back: the shadow pins.
+    /// References taken by GUPs and not released: the shadow pins.
     taken: u8,
     /// Of these, those of completed GUPs.
     held: u8,

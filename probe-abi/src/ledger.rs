@@ -247,7 +247,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_word_gives_back_key_kind_and_count() {
+    fn a_word_returns_key_kind_and_count() {
         let key = folio_key(0xffff_ea00_1234_5640);
         for kind in [Kind::Pin, Kind::Get] {
             let word = Word(Word::empty(key, kind).0 + 511);

@@ -95,7 +95,7 @@ pub struct Owner {
     pub held_ns: u64,
     /// Return addresses of the call path, innermost first.
     pub frames: [u64; CALL_FRAMES],
-    /// Address of its `mm_struct`, which tells whose pins a kernel thread gives back.
+    /// Address of its `mm_struct`, which tells whose pins a kernel thread releases.
     pub mm: u64,
     /// The kernel object that the pins belong to, an `io_ring_ctx`; 0 for none, or where
     /// that is not known.

@@ -7,7 +7,13 @@ pub(crate) mod pool;
 mod report;
 pub(crate) mod verifier;
 
-use std::{collections::BTreeSet, num::NonZero, process::ExitCode, time::Instant};
+use std::{
+    collections::BTreeSet,
+    num::NonZero,
+    process::ExitCode,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Instant,
+};
 
 use clap::ValueEnum;
 
@@ -32,7 +38,7 @@ pub(crate) struct Options {
         conflicts_with = "verifier"
     )]
     set: Set,
-    /// Guests at once; one for each CPU of this machine if not said
+    /// Guests at once; three for every two CPUs of this machine if not said
     #[arg(long, value_name = "NUMBER")]
     parallel: Option<NonZero<usize>>,
     /// Only what the verifier makes of each program, no test
@@ -73,7 +79,7 @@ pub(crate) fn verb(options: &Options) -> anyhow::Result<ExitCode> {
         "matrix",
         format_args!("guests: {}, {parallel} at once", cells.len()),
     );
-    let mut outcomes = pool::run(cells, parallel);
+    let mut outcomes = run(cells, parallel);
     if options.record {
         record(&outcomes, &mut known_absent, known_verified)?;
     }
@@ -81,6 +87,41 @@ pub(crate) fn verb(options: &Options) -> anyhow::Result<ExitCode> {
         known_absent.hold(cell, outcome);
     }
     finish(options, report(outcomes, start)?)
+}
+
+/// Runs every cell and gives the outcomes in the cells' order.
+fn run(cells: Vec<Cell>, parallel: usize) -> Vec<(Cell, Outcome)> {
+    let ended = AtomicUsize::new(0);
+    let mut outcomes = pool::run(&longest_first(&cells), parallel, |place| {
+        let cell = &cells[*place];
+        let outcome = cell.run();
+        say::step(
+            "guest",
+            format_args!(
+                "{} of {}: {} {} in {:.0} s: {} passed, {} failed, {} absent",
+                ended.fetch_add(1, Ordering::Relaxed) + 1,
+                cells.len(),
+                cell.kernel,
+                cell.mode,
+                outcome.seconds,
+                outcome.passed.len(),
+                outcome.failed.len(),
+                outcome.absent.len()
+            ),
+        );
+        (*place, outcome)
+    });
+    outcomes.sort_by_key(|(place, _)| *place);
+    let outcomes = outcomes.into_iter().map(|(_, outcome)| outcome);
+    cells.into_iter().zip(outcomes).collect()
+}
+
+/// The cells' places: those in which every program is verified, and then the others, each time new
+/// kernels before old ones, which have fewer hooks.
+fn longest_first(cells: &[Cell]) -> Vec<usize> {
+    let mut order: Vec<_> = (0..cells.len()).rev().collect();
+    order.sort_by_key(|place| !cells[*place].work.verifier);
+    order
 }
 
 fn cells(options: &Options) -> anyhow::Result<Vec<Cell>> {

@@ -1,6 +1,8 @@
 //! `cargo xtask package`: the Debian package, of the agent as the lab runs it.
 //! Leaves out what is in it, which `packaging/debian/Cargo.toml` says.
 
+mod pages;
+
 use std::{
     env,
     ffi::OsString,
@@ -47,10 +49,13 @@ pub(crate) fn make(arch: Arch, revision: u32) -> anyhow::Result<PathBuf> {
     let folder = paths::target().join("package");
     fs::create_dir_all(&folder)?;
     let manifest = paths::root().join("packaging/debian/Cargo.toml");
+    let said: toml::Table = fs::read_to_string(&manifest)?
+        .parse()
+        .context("the manifest is no TOML")?;
     let version = format!("{}-{revision}", env!("CARGO_PKG_VERSION"));
     let at = time()?;
-    let changelog = changelog(&fs::read_to_string(&manifest)?, &version, &at)?;
-    fs::write(folder.join("changelog"), changelog)?;
+    fs::write(folder.join("changelog"), changelog(&said, &version, &at)?)?;
+    pages::prepare(&said)?;
 
     let place = folder.join(format!("pinscope_{version}_{}.deb", arch.debian()));
     let (path, libraries) = with_the_compilers_strip()?;
@@ -110,8 +115,7 @@ fn time() -> anyhow::Result<String> {
 }
 
 /// Debian's form of a changelog, whose one entry leads to the project's own.
-fn changelog(manifest: &str, version: &str, at: &str) -> anyhow::Result<String> {
-    let manifest: toml::Table = manifest.parse().context("the manifest is no TOML")?;
+fn changelog(manifest: &toml::Table, version: &str, at: &str) -> anyhow::Result<String> {
     let maintainer = manifest["package"]["metadata"]["deb"]["maintainer"]
         .as_str()
         .context("the manifest names no maintainer")?;
@@ -136,7 +140,7 @@ mod tests {
     fn the_changelog_has_the_form_that_debian_reads() {
         let manifest = "[package.metadata.deb]\nmaintainer = \"A <a@b.example>\"\n";
         assert_eq!(
-            changelog(manifest, "1.2.3-4", "0").unwrap(),
+            changelog(&manifest.parse().unwrap(), "1.2.3-4", "0").unwrap(),
             "pinscope (1.2.3-4) unstable; urgency=medium\n\n  \
              * /usr/share/doc/pinscope/changelog.gz says what changed.\n\n \
              -- A <a@b.example>  Thu, 01 Jan 1970 00:00:00 +0000\n"

@@ -11,7 +11,7 @@ mod tidy;
 
 use std::{collections::BTreeSet, process::ExitCode, time::Instant};
 
-use crate::{arch::Arch, build, kernels, say, setup};
+use crate::{arch::Arch, build, kernels, matrix::pool, say, setup};
 
 /// The kernels that every change is tested on.
 const KERNELS: [&str; 2] = ["6.1", "6.12"];
@@ -99,13 +99,37 @@ pub(crate) fn verb(options: &Options) -> anyhow::Result<ExitCode> {
     report.check("documentation", || Count::of_one(cargo::documentation()));
     report.check("unit tests", cargo::tests);
     report.check("alerting rules", || Count::of_one(rules::check()));
-    report.check("the lab itself", lab::checks);
-    report.check("the main job, scraped", main_job::check);
-    if besides {
-        report.check("the service", service::check);
-    }
     report.guests(&series, besides);
     Ok(report.print())
+}
+
+/// All that is done in guests, the longest first.
+fn jobs(series: &[String], besides: bool) -> anyhow::Result<Vec<Job>> {
+    let mut jobs = guests::jobs(series)?;
+    if besides {
+        jobs.extend(service::jobs()?);
+    }
+    jobs.push(Job::new("the lab itself", lab::checks));
+    if besides {
+        jobs.extend(guests::jobs_besides()?);
+    }
+    jobs.push(Job::new("the main job, scraped", main_job::check));
+    Ok(jobs)
+}
+
+/// A check that is carried out beside others.
+struct Job {
+    name: String,
+    work: Box<dyn Fn() -> Count + Send + Sync>,
+}
+
+impl Job {
+    fn new(name: impl Into<String>, work: impl Fn() -> Count + Send + Sync + 'static) -> Self {
+        Self {
+            name: name.into(),
+            work: Box::new(work),
+        }
+    }
 }
 
 /// The eBPF objects are made for each, and what carries them compiles.
@@ -118,34 +142,45 @@ fn other_architectures() -> anyhow::Result<()> {
     })
 }
 
-/// What was done, how it went and how long it took.
+/// A check, how it went and how many seconds it took.
+type Row = (String, Count, f32);
+
+fn timed(name: &str, work: impl FnOnce() -> Count) -> Row {
+    let start = Instant::now();
+    let count = work();
+    (name.to_owned(), count, start.elapsed().as_secs_f32())
+}
+
+/// What was done.
 #[derive(Default)]
 struct Report {
-    rows: Vec<(String, Count, f32)>,
+    rows: Vec<Row>,
 }
 
 impl Report {
     fn check(&mut self, name: &str, work: impl FnOnce() -> Count) {
         say::step("test", name);
-        let start = Instant::now();
-        let count = work();
-        self.rows
-            .push((name.to_owned(), count, start.elapsed().as_secs_f32()));
+        self.rows.push(timed(name, work));
     }
 
+    /// Side by side, as many as this machine carries.
     fn guests(&mut self, series: &[String], besides: bool) {
-        say::step(
-            "test",
-            format_args!("kernel tests on {}", series.join(", ")),
-        );
-        match guests::test(series, besides) {
-            Ok(rows) => {
-                let rows = rows.into_iter();
-                self.rows
-                    .extend(rows.map(|(name, count, it)| (format!("kernel {name}"), count, it)));
-            }
-            Err(error) => self.check("kernel tests", || Count::of_one(Err(error))),
-        }
+        let jobs = match jobs(series, besides) {
+            Ok(jobs) => jobs,
+            Err(error) => return self.check("guests", || Count::of_one(Err(error))),
+        };
+        let at_once = pool::usual();
+        say::step("test", format_args!("guests, {at_once} at once"));
+        let rows = pool::run(&jobs, at_once, |job| {
+            let row = timed(&job.name, &job.work);
+            let (name, Count { passed, failed }, seconds) = &row;
+            say::step(
+                "test",
+                format_args!("{name} in {seconds:.0} s: {passed} passed, {failed} failed"),
+            );
+            row
+        });
+        self.rows.extend(rows);
     }
 
     /// Prints the table and the line that continuous integration reads.

@@ -13,7 +13,7 @@ const INTERVAL: &str = "/proc/sys/vm/stat_interval";
 const NODES_ONLINE: &str = "/sys/devices/system/node/online";
 
 /// `nr_foll_pin_acquired` and `nr_foll_pin_released` (Linux 5.8): pages, ever
-/// since boot, pins that the kernel undid itself included in both.
+/// since boot, pins that the kernel rolled back included in both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PinCounts {
     pub(crate) acquired: u64,

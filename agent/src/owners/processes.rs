@@ -44,7 +44,7 @@ pub(crate) struct ProcessId {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Life {
     Alive,
-    /// It was told to end, and gives back what it has.
+    /// It was told to end, and releases what it has.
     Exiting,
     Ended,
     /// Neither the kernel nor `/proc` shows it.

@@ -29,7 +29,7 @@ impl Reason {
     }
 }
 
-/// A process that ends gives its pins back a moment later, in a worker.
+/// The pins of a process that ends are released a moment later, in a worker.
 const DEAD_FOR: Duration = Duration::from_secs(3);
 
 /// Length of a window of growth, and how many have to grow in a row.

@@ -1,5 +1,5 @@
 //! What ledger and counters hold of this very process: what it took, by function and flags,
-//! and what it has not given back. Others may pin as they like meanwhile.
+//! and what it has not released. Others may pin as they like meanwhile.
 
 use std::{
     collections::{BTreeMap, HashSet},

@@ -1,4 +1,4 @@
-//! Whether the hooks still see what they saw at the start: one page is pinned and given back, and
+//! Whether the hooks still see what they saw at the start: one page is pinned and released, and
 //! one page of a file is cleaned. A hook may fall silent without a word from the kernel, as when
 //! somebody switches tracing off or takes a probe away.
 //!

@@ -77,7 +77,7 @@ pub(super) fn unmap(pages: &MmapMut) -> io::Result<()> {
     unsafe { pages.unchecked_advise(UncheckedAdvice::DontNeed) }
 }
 
-/// Pins every page once for reading and gives it back (`process_vm_readv` of our
+/// Pins every page once for reading and releases it (`process_vm_readv` of our
 /// own memory, which takes `FOLL_PIN` on every kernel).
 pub(super) fn read_across(pages: &[u8]) -> io::Result<()> {
     let mut copy = vec![0u8; pages.len()];

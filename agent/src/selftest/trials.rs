@@ -20,7 +20,7 @@ use super::{
 };
 use crate::kernel::attach::{CountedRuns, HookState, Programs};
 
-/// Completed I/O gives references back a moment after the reader was woken.
+/// Completed I/O releases references a moment after the reader was woken.
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// A run of a probe may be skipped for an interrupt: once more, then it is believed.
@@ -106,7 +106,7 @@ impl<'a> Trials<'a> {
         seen.any(|it| it.contains(&hook))
     }
 
-    /// What is taken and given back in one call.
+    /// What is acquired and released in one call.
     pub(super) fn transient(
         &mut self,
         trial: &Trial,
@@ -204,7 +204,7 @@ impl<'a> Trials<'a> {
                 }
             },
             left => Err(format!(
-                "{all} pages were given back, it saw {}",
+                "{all} pages were released, it saw {}",
                 all.saturating_sub(left)
             )),
         };
@@ -218,7 +218,7 @@ impl<'a> Trials<'a> {
         self.looked_for_keys = true;
     }
 
-    /// References in our name that are left when no more are given back.
+    /// References in our name that are left when no more are released.
     fn wait_for_release(&self, trial: &Trial, taken: &Taken) -> u64 {
         if trial.releases(taken).is_empty() {
             // Their release has no hook.

@@ -71,7 +71,7 @@ impl Pinning {
         Ok(Self { ring, what })
     }
 
-    /// Gives them back, before the call returns.
+    /// Releases them, before the call returns.
     pub(super) fn end(self) -> io::Result<()> {
         match &self.what {
             What::Buffer => ask(&self.ring, UNREGISTER_BUFFERS, ptr::null(), 0),

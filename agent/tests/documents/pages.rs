@@ -1,25 +1,14 @@
 //! Pages of documents that are made from the code, or list what it has.
 
-use std::{env, fs};
-
 use crate::{
-    marked,
+    check_made, marked,
     names::{names, printed},
-    path, read,
+    read,
 };
 
 #[test]
 fn the_page_of_metrics_is_what_the_agent_prints() {
-    let wanted = printed("metrics");
-    let path = path("docs/metrics.md");
-    if env::var_os("PINSCOPE_WRITE_DOCS").is_some() {
-        fs::write(&path, &wanted).expect("the page can be written");
-    }
-    assert!(
-        fs::read_to_string(&path).ok().as_deref() == Some(wanted.as_str()),
-        "docs/metrics.md is not what the agent prints: \
-         PINSCOPE_WRITE_DOCS=1 cargo test -p pinscope --test documents"
-    );
+    check_made("docs/metrics.md", &printed("metrics"));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `ledger`: pinned iff the book of GUPs and PUPs has one open.
+//! `ledger`: pinned iff the book of GUPs and releases has one open.
 
 use crate::transition::Transition;
 use crate::{Answer, Ask, Compare, Relation, Site, Verdict};

@@ -1,4 +1,4 @@
-//! `two_walk`, the seed mail of 3 January 2019, and `two_walk_fixed`, which repairs its last comparison.
+//! `two_walk`, the mail of 3 January 2019, and `two_walk_fixed`, which repairs its last comparison.
 //!
 //! Left out: the mail's early return for a page that is not mapped. Such a page gives 0 entries and the shadow pins.
 

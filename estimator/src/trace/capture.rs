@@ -16,7 +16,7 @@ pub struct Capture {
     mapped_references: u32,
     /// References taken by GUPs, complete or not.
     taken: u32,
-    /// GUPs that returned, less PUPs.
+    /// GUPs that returned, less releases.
     pins: u32,
     guped_since: bool,
     walk: Option<Walk>,

@@ -111,7 +111,7 @@ pub enum GupStep {
     FastTake,
     /// Fast: the entry is unchanged, the reference stays.
     FastKeep,
-    /// Fast: the entry changed, the reference is given back.
+    /// Fast: the entry changed, the reference is released.
     FastBackOff,
     /// Slow: the reference is taken.
     SlowTake,
@@ -243,7 +243,7 @@ impl GupStep {
             Self::FastRead => "(fast) reads",
             Self::FastTake => "(fast) takes a reference through",
             Self::FastKeep => "(fast) looks again and keeps its reference through",
-            Self::FastBackOff => "(fast) looks again and gives its reference back through",
+            Self::FastBackOff => "(fast) looks again and releases its reference through",
             Self::SlowTake => "(slow) takes a reference through",
             Self::Complete => "sets the flag and completes through",
             Self::FlagEarly => "sets the flag before it goes through",

@@ -23,7 +23,7 @@ pub struct Layout {
     pub mapping: usize,
     /// Of a free block the order.
     pub private: usize,
-    /// The map count less one, or a type.
+    /// The mapcount less one, or a type.
     pub mapcount: usize,
     /// The reference count.
     pub refcount: usize,
@@ -34,9 +34,9 @@ pub struct Layout {
     /// From this order on it has one.
     pub counted_from_order: u8,
     /// Type of a hugetlb folio's first page, where those have one: what stands in the highest byte of
-    /// the map count.
+    /// the mapcount.
     pub hugetlb: Option<i32>,
-    /// What stands for the map count of a free block's first page.
+    /// What stands for the mapcount of a free block's first page.
     pub free: Option<i32>,
     /// Flags by name.
     pub bits: Bits,

@@ -6,7 +6,7 @@ use super::layout::Layout;
 /// `GUP_PIN_COUNTING_BIAS`: what a pin adds to the reference count of a folio without a count of pins.
 const BIAS: i64 = 1024;
 
-/// `PAGE_MAPCOUNT_RESERVE`: a map count below it is the type of a page that is no user's, or of a hugetlb folio.
+/// `PAGE_MAPCOUNT_RESERVE`: a mapcount below it is the type of a page that is no user's, or of a hugetlb folio.
 const TYPED_BELOW: i32 = -128;
 
 /// Larger than any folio: what says so was read while it changed.

@@ -160,7 +160,7 @@ impl<C: Compare + Hash> World<C> {
         }
     }
 
-    /// A reference is taken that need not be given back.
+    /// A reference is taken that need not be released.
     fn will_be_held(&self) -> bool {
         self.gups.iter().any(|it| match *it {
             Gup::Taken(index) => self.is_writable(index),

@@ -29,7 +29,7 @@ pub(crate) enum Observer {
 pub(crate) enum Load {
     /// A direct read of 4 KiB.
     Io,
-    /// A call that pins one page, and gives it back.
+    /// A call that pins one page, and releases it.
     Pages1,
     /// The same of 8 pages.
     Pages8,

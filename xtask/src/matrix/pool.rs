@@ -1,4 +1,4 @@
-//! Cells side by side, as many as the machine carries. Leaves out what one does.
+//! Guests side by side, as many as the machine carries. Leaves out what one does.
 
 use std::{
     sync::{
@@ -8,59 +8,48 @@ use std::{
     thread,
 };
 
-use super::cell::{Cell, Outcome};
-use crate::say;
-
-/// How many guests run best at once: a guest has two CPUs and keeps about one of ours busy.
+/// How many guests run best at once. A guest keeps one of our CPUs busy, and waits for a third of its
+/// time: for the agent, which looks once a second.
 pub(crate) fn usual() -> usize {
-    thread::available_parallelism().map_or(1, usize::from)
+    let cpus = thread::available_parallelism().map_or(1, usize::from);
+    cpus + cpus / 2
 }
 
-/// Runs every cell and gives the outcomes in the cells' order. What takes longest starts first, or
-/// all but one would wait for it at the end.
-pub(crate) fn run(cells: Vec<Cell>, parallel: usize) -> Vec<(Cell, Outcome)> {
-    let order = longest_first(&cells);
+/// Does each work and gives what came of it, in the order of the works. They begin in that order, so
+/// what takes longest goes first, or all but one would wait for it at the end.
+pub(crate) fn run<W: Sync, T: Send>(
+    works: &[W],
+    parallel: usize,
+    act: impl Fn(&W) -> T + Sync,
+) -> Vec<T> {
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::new());
-    let work = || {
-        while let Some(&place) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let cell = &cells[place];
-            let outcome = cell.run();
+    let lane = || {
+        loop {
+            let place = next.fetch_add(1, Ordering::Relaxed);
+            let Some(work) = works.get(place) else { return };
+            let outcome = act(work);
             let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
-            say::step(
-                "guest",
-                format_args!(
-                    "{} of {}: {} {} in {:.0} s: {} passed, {} failed, {} absent",
-                    done.len() + 1,
-                    cells.len(),
-                    cell.kernel,
-                    cell.mode,
-                    outcome.seconds,
-                    outcome.passed.len(),
-                    outcome.failed.len(),
-                    outcome.absent.len()
-                ),
-            );
             done.push((place, outcome));
         }
     };
     thread::scope(|scope| {
-        for _ in 0..parallel.clamp(1, cells.len().max(1)) {
-            scope.spawn(work);
+        for _ in 0..parallel.clamp(1, works.len().max(1)) {
+            scope.spawn(lane);
         }
     });
     let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
     done.sort_by_key(|(place, _)| *place);
-    cells
-        .into_iter()
-        .zip(done.into_iter().map(|(_, outcome)| outcome))
-        .collect()
+    done.into_iter().map(|(_, outcome)| outcome).collect()
 }
 
-/// The cells' places: those in which every program is verified, and then the others, each time new
-/// kernels before old ones, which have fewer hooks.
-fn longest_first(cells: &[Cell]) -> Vec<usize> {
-    let mut order: Vec<_> = (0..cells.len()).rev().collect();
-    order.sort_by_key(|place| !cells[*place].work.verifier);
-    order
+#[cfg(test)]
+mod tests {
+    use super::run;
+
+    #[test]
+    fn what_came_of_each_work_has_its_place() {
+        assert_eq!(run(&[3, 1, 2], 2, |it| it * 10), [30, 10, 20]);
+        assert!(run(&[] as &[i32], 2, |it| *it).is_empty());
+    }
 }

@@ -1,12 +1,13 @@
-//! The kernel tests in guests, side by side as far as there are CPUs: every test on the kernels that
-//! every change is tested on, a few on one that is far from them, and Debian's programs on one.
+//! The kernel tests in guests: every test on the kernels that every change is tested on, a few on one
+//! that is far from them, and Debian's programs on one.
 //! Leaves out the other kernels and the other ways to attach, which is `cargo xtask matrix`.
 
-use super::Count;
+use std::sync::Arc;
+
+use super::{Count, Job};
 use crate::matrix::{
     absent,
     cell::{Cell, Mode, Set, Work},
-    pool,
 };
 
 /// A kernel with other functions and another preemption than the usual ones, and the way to
@@ -23,10 +24,42 @@ const SMOKE_TESTS: [&str; 3] = [
 /// A kernel with the drivers that programs of Debian want, and on which direct I/O pins.
 const PROGRAMS: &str = "6.12-generic";
 
-/// Tests every kernel and gives its name, count and seconds, in the order asked for.
-pub(super) fn test(series: &[String], besides: bool) -> anyhow::Result<Vec<(String, Count, f32)>> {
-    let known = absent::Record::read()?;
-    let cell = |kernel: &str, mode, set, tests: &[&str]| Cell {
+/// A job for each kernel, the longest first: new ones have more hooks.
+pub(super) fn jobs(series: &[String]) -> anyhow::Result<Vec<Job>> {
+    let named = series.iter().rev();
+    jobs_of(named.map(|kernel| cell(kernel, Mode::Auto, Set::Usual, &[])))
+}
+
+/// A job for each of the kernels besides.
+pub(super) fn jobs_besides() -> anyhow::Result<Vec<Job>> {
+    jobs_of([
+        cell(PROGRAMS, Mode::Auto, Set::Programs, &[]),
+        cell(SMOKE.0, SMOKE.1, Set::Usual, &SMOKE_TESTS),
+    ])
+}
+
+fn jobs_of(cells: impl IntoIterator<Item = Cell>) -> anyhow::Result<Vec<Job>> {
+    let known = Arc::new(absent::Record::read()?);
+    let job = |cell: Cell| {
+        let known = Arc::clone(&known);
+        let name = match cell.work.set {
+            Set::Usual => format!("kernel {} {}", cell.kernel, cell.mode),
+            set => format!("kernel {} {} {set}", cell.kernel, cell.mode),
+        };
+        Job::new(name, move || {
+            let mut outcome = cell.run();
+            known.hold(&cell, &mut outcome);
+            Count {
+                passed: outcome.passed.len() as u32,
+                failed: outcome.failed.len() as u32,
+            }
+        })
+    };
+    Ok(cells.into_iter().map(job).collect())
+}
+
+fn cell(kernel: &str, mode: Mode, set: Set, tests: &[&str]) -> Cell {
+    Cell {
         kernel: kernel.to_owned(),
         mode,
         work: Work {
@@ -35,31 +68,7 @@ pub(super) fn test(series: &[String], besides: bool) -> anyhow::Result<Vec<(Stri
             either_way: true,
             verifier: false,
         },
-    };
-    let mut cells: Vec<_> = series
-        .iter()
-        .map(|kernel| cell(kernel, Mode::Auto, Set::Usual, &[]))
-        .collect();
-    if besides {
-        cells.insert(0, cell(SMOKE.0, SMOKE.1, Set::Usual, &SMOKE_TESTS));
-        cells.push(cell(PROGRAMS, Mode::Auto, Set::Programs, &[]));
     }
-    let done = pool::run(cells, pool::usual());
-    Ok(done
-        .into_iter()
-        .map(|(cell, mut outcome)| {
-            known.hold(&cell, &mut outcome);
-            let count = Count {
-                passed: outcome.passed.len() as u32,
-                failed: outcome.failed.len() as u32,
-            };
-            let name = match cell.work.set {
-                Set::Usual => format!("{} {}", cell.kernel, cell.mode),
-                set => format!("{} {} {set}", cell.kernel, cell.mode),
-            };
-            (name, count, outcome.seconds)
-        })
-        .collect())
 }
 
 /// The kernels that are booted besides those that a person may name.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, ensure};
 
-use super::Count;
+use super::{Count, Job};
 use crate::{
     arch::Arch,
     build,
@@ -23,18 +23,18 @@ const TIMEOUT: &str = "1800";
 const FIRST: &str = "/root/first.deb";
 const LATER: &str = "/root/later.deb";
 
-pub(super) fn check() -> Count {
-    let mut count = Count::default();
-    match prepare() {
-        Ok(guest) => {
-            count.add(Count::of_one(lintian(&guest)));
-            for kernel in KERNELS {
-                count.add(test(kernel, &guest));
-            }
-        }
-        Err(error) => count.add(Count::of_one(Err(error))),
-    }
-    count
+/// The packages are made here; then it is a job for each kernel, and one for what is in them.
+pub(super) fn jobs() -> anyhow::Result<Vec<Job>> {
+    let guest = prepare()?;
+    let mut jobs: Vec<_> = KERNELS
+        .into_iter()
+        .map(|kernel| {
+            let guest = guest.clone();
+            Job::new(format!("service {kernel}"), move || test(kernel, &guest))
+        })
+        .collect();
+    jobs.push(Job::new("package", move || Count::of_one(lintian(&guest))));
+    Ok(jobs)
 }
 
 /// What a guest is told of what it gets: packages, and programs to test with. The agent is in the
@@ -70,7 +70,7 @@ fn lintian(guest: &[String]) -> anyhow::Result<()> {
         guest.iter().map(String::as_str).chain(words).chain([
             "--allow-root",
             "--fail-on",
-            "error",
+            "error,warning",
             FIRST,
         ]),
         |line| {
@@ -101,7 +101,7 @@ fn test(kernel: &str, guest: &[String]) -> Count {
             .chain(words)
             .chain(["--packages", FIRST, LATER]),
         |line| {
-            println!("{line}");
+            println!("service {kernel:<6} {line}");
             match line.split(' ').next() {
                 Some("ok") => count.passed += 1,
                 Some("FAIL") => count.failed += 1,

@@ -14,7 +14,7 @@ use crate::workload::Counts;
 use lab::pin_counters::PinCounters;
 use lab::witness::Count;
 
-/// How long books may differ at rest: a kernel worker gives pins back, the ledger is put right.
+/// How long books may differ at rest: a kernel worker releases pins, the ledger is put right.
 pub(crate) const SETTLED_WITHIN: Duration = Duration::from_secs(10);
 
 /// Causes of loss after which the agent's totals may lack what was done: programs that the kernel
@@ -33,9 +33,9 @@ pub(crate) struct Books<'a> {
     witness: Count,
 }
 
-/// What the kernel may have undone inside a call.
+/// What the kernel may have rolled back inside a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Undoes {
+pub(crate) enum Rollbacks {
     /// Nothing.
     Nothing,
     /// Pins of its own, which the agent knows by what both of the kernel's counters have more.
@@ -90,8 +90,8 @@ pub(crate) struct Seen {
     /// What is pinned, by the agent.
     pub(crate) held: Held,
     unreconciled: i64,
-    pub(crate) undone: i64,
     pub(crate) rolled_back: i64,
+    pub(crate) rolled_back_unseen: i64,
     /// Pins that the audit entered, less those that it took off.
     pub(crate) put_right: i64,
     /// Pages released that the ledger did not have.
@@ -117,12 +117,17 @@ impl<'a> Books<'a> {
 
     /// All of them, to the page, once nothing moves; against the workload's own count as well if it
     /// has one.
-    pub(crate) fn check(&self, agent: &Agent, own: Option<Counts>, undoes: Undoes) -> Result<Seen> {
+    pub(crate) fn check(
+        &self,
+        agent: &Agent,
+        own: Option<Counts>,
+        rollbacks: Rollbacks,
+    ) -> Result<Seen> {
         until("books that agree", SETTLED_WITHIN, || {
             let seen = self.read(agent)?;
-            if let Some(why) = seen.disagrees_with(own, undoes) {
+            if let Some(why) = seen.disagrees_with(own, rollbacks) {
                 let own =
-                    own.map(|own| format!("own {} and {}; ", own.pages_pinned, own.pages_unpinned));
+                    own.map(|own| format!("own {} and {}; ", own.pages_pinned, own.pages_released));
                 let own = own.unwrap_or_default();
                 let lost = agent.scrape()?.show("pinscope_lost_total");
                 return Ok(Look::NotYet(format!("{why}: {own}{seen}; {lost}")));
@@ -155,8 +160,8 @@ impl<'a> Books<'a> {
                 bytes: grown("pinscope_pinned_bytes")?,
             },
             unreconciled: now.sum("pinscope_unreconciled_pins")?,
-            undone: grown("pinscope_pins_rolled_back_total")?,
-            rolled_back: grown("pinscope_pins_rolled_back_unseen")?,
+            rolled_back: grown("pinscope_pins_rolled_back_total")?,
+            rolled_back_unseen: grown("pinscope_pins_rolled_back_unseen")?,
             put_right: repaired("pin_missed") - repaired("release_missed"),
             unknown: lost("unknown_release"),
             missed: MISSED.into_iter().map(lost).sum(),
@@ -173,7 +178,7 @@ fn grown_with(before: &Metrics, now: &Metrics, name: &str, cause: &str) -> i64 {
 impl Seen {
     /// What is wrong, if anything is. What is outstanding is never excused; the agent's totals may
     /// lack what was done in runs that the kernel skipped, which both of them count.
-    fn disagrees_with(&self, own: Option<Counts>, undoes: Undoes) -> Option<&'static str> {
+    fn disagrees_with(&self, own: Option<Counts>, rollbacks: Rollbacks) -> Option<&'static str> {
         let (acquired, released) = self.unseen();
         let lacks = |lacking: i64| {
             if self.missed > 0 {
@@ -182,16 +187,16 @@ impl Seen {
                 lacking == 0
             }
         };
-        let undone = match undoes {
-            Undoes::Nothing => self.undone == 0 && lacks(self.rolled_back),
-            Undoes::Some => self.rolled_back >= 0,
+        let rolled_back = match rollbacks {
+            Rollbacks::Nothing => self.rolled_back == 0 && lacks(self.rolled_back_unseen),
+            Rollbacks::Some => self.rolled_back_unseen >= 0,
         };
         let balance = self.agent.outstanding() + self.put_right + self.unknown;
         let is_own = |more: i64| more <= self.beats && (more >= 0 || self.missed > 0);
         let as_own = own.is_none_or(|own| {
-            own.pages_pinned - own.pages_unpinned == self.kernel.outstanding()
+            own.pages_pinned - own.pages_released == self.kernel.outstanding()
                 && is_own(self.agent.acquired - own.pages_pinned)
-                && is_own(self.agent.released - own.pages_unpinned)
+                && is_own(self.agent.released - own.pages_released)
         });
         [
             (self.unreconciled == 0, "a difference is left"),
@@ -204,19 +209,19 @@ impl Seen {
                 "pins are there, or are not, that nothing counted",
             ),
             (lacks(acquired) && lacks(released), "the totals differ"),
-            (undone, "pins were undone that were not to be"),
+            (rolled_back, "pins were rolled back that were not to be"),
             (as_own, "the workload counted otherwise"),
         ]
         .into_iter()
         .find_map(|(is_right, why)| (!is_right).then_some(why))
     }
 
-    /// By how much the kernel's totals are above the agent's and what that knows to be undone.
+    /// By how much the kernel's totals are above the agent's and what that knows to be rolled back.
     fn unseen(&self) -> (i64, i64) {
-        let undone = self.undone + self.rolled_back;
+        let rolled_back = self.rolled_back + self.rolled_back_unseen;
         (
-            self.kernel.acquired - self.agent.acquired - undone,
-            self.kernel.released - self.agent.released - undone,
+            self.kernel.acquired - self.agent.acquired - rolled_back,
+            self.kernel.released - self.agent.released - rolled_back,
         )
     }
 
@@ -235,14 +240,14 @@ impl fmt::Display for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "kernel {} acquired {} released, agent {} and {}, {} undone, {} rolled back, \
+            "kernel {} acquired {} released, agent {} and {}, {} rolled back, {} more unseen, \
              {} outstanding on {} folios of {} bytes, difference {}",
             self.kernel.acquired,
             self.kernel.released,
             self.agent.acquired,
             self.agent.released,
-            self.undone,
             self.rolled_back,
+            self.rolled_back_unseen,
             self.held.pins,
             self.held.folios,
             self.held.bytes,

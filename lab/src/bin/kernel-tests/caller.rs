@@ -1,5 +1,5 @@
 //! Who starts the agent, and in what surroundings: a service without root, a process that does not
-//! see a part of the system, a setting of the kernel. All of it is taken back when the test is over.
+//! see a part of the system, a setting of the kernel. All of it ends when the test is over.
 
 use std::fs;
 use std::os::unix::process::CommandExt;

@@ -156,7 +156,7 @@ pub(crate) fn by_subsystem(bench: &Bench) -> Result<Report> {
     })
 }
 
-/// Waits until the kernel has no more than `pins`: what a dead process had is given back by a
+/// Waits until the kernel has no more than `pins`: what a dead process had is released by a
 /// worker.
 pub(crate) fn until_pinned(bench: &Bench, pins: i64) -> Result<()> {
     until("the release of pins", SETTLED_WITHIN, || {

@@ -16,12 +16,12 @@ use lab::absent::absent;
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 pub(crate) struct Counts {
     pub(crate) pages_pinned: i64,
-    pub(crate) pages_unpinned: i64,
+    pub(crate) pages_released: i64,
     pub(crate) pages_referenced: i64,
     pub(crate) pages_unreferenced: i64,
     pub(crate) calls: i64,
     pub(crate) walks_pinned: i64,
-    pub(crate) walks_unpinned: i64,
+    pub(crate) walks_not_pinned: i64,
 }
 
 #[derive(Debug, Deserialize)]

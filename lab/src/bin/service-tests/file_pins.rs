@@ -52,7 +52,7 @@ pub(crate) fn hold(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A ring that has the bytes there as its fixed buffer: long pins until it is closed.
+/// A ring that has the bytes there as its fixed buffer: longterm pins until it is closed.
 fn register(address: *mut libc::c_void) -> Result<OwnedFd> {
     // `struct io_uring_params` is 120 bytes, all of them zero for the defaults.
     let mut parameters = [0_u32; 30];

@@ -57,7 +57,7 @@ pub(crate) fn ask(by: &str) -> Result<Report> {
     })
 }
 
-/// Pins that a kernel worker gives back go some time after their holder.
+/// Pins that a kernel worker releases go some time after their holder.
 pub(crate) fn until_nothing_is_held() -> Result<Report> {
     until("the release of all pins", PATIENCE, || {
         let report = ask("process").context("the service does not answer")?;

@@ -1,6 +1,8 @@
 //! The agent's service: started if it does not run, scraped, stopped. It judges nothing but that.
 
+use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -12,6 +14,9 @@ use crate::wait::{Look, until};
 
 /// Its unit.
 pub(crate) const UNIT: &str = "pinscope.service";
+
+/// Changes of it until the next boot.
+const DROP_INS: &str = "/run/systemd/system/pinscope.service.d";
 
 /// Where it answers, as shipped.
 pub(crate) const ADDRESS: SocketAddr =
@@ -40,6 +45,21 @@ pub(crate) fn start() -> Result<Duration> {
     let state = property(UNIT, "ActiveState")?;
     ensure!(state == "active", "systemctl start left it {state}");
     Ok(took)
+}
+
+/// Does something while its unit has another setting: one of systemd's times, for which a test need
+/// not wait as long as an operator would.
+pub(crate) fn with_setting(line: &str, act: impl FnOnce() -> Result<()>) -> Result<()> {
+    fs::create_dir_all(DROP_INS)?;
+    fs::write(
+        Path::new(DROP_INS).join("test.conf"),
+        format!("[Service]\n{line}\n"),
+    )?;
+    systemctl(&["daemon-reload"])?;
+    let done = act();
+    fs::remove_dir_all(DROP_INS)?;
+    systemctl(&["daemon-reload"])?;
+    done
 }
 
 /// Its main process.

@@ -11,11 +11,11 @@ use serde::Serialize;
 pub(crate) struct Counts {
     /// Pages that the kernel was made to pin (`FOLL_PIN`), each pin counted.
     pub(crate) pages_pinned: u64,
-    /// Pages whose pin was given back.
-    pub(crate) pages_unpinned: u64,
+    /// Pages whose pin was released.
+    pub(crate) pages_released: u64,
     /// Pages that the kernel was made to take an ordinary reference on (`FOLL_GET`).
     pub(crate) pages_referenced: u64,
-    /// Pages whose ordinary reference was given back.
+    /// Pages whose ordinary reference was released.
     pub(crate) pages_unreferenced: u64,
     /// System calls that pinned or referenced something.
     pub(crate) calls: u64,
@@ -33,7 +33,7 @@ pub(crate) struct Counts {
     /// The same for folios that were only referenced at that time.
     pub(crate) walks_referenced: u64,
     /// The same for folios that this process held nothing on at that time.
-    pub(crate) walks_unpinned: u64,
+    pub(crate) walks_not_pinned: u64,
     /// Ranges unmapped, thrown away or replaced.
     pub(crate) zaps: u64,
     /// Operations that were timed by themselves, and the nanoseconds that they took together.
@@ -53,7 +53,7 @@ impl Counts {
 impl AddAssign for Counts {
     fn add_assign(&mut self, other: Self) {
         self.pages_pinned += other.pages_pinned;
-        self.pages_unpinned += other.pages_unpinned;
+        self.pages_released += other.pages_released;
         self.pages_referenced += other.pages_referenced;
         self.pages_unreferenced += other.pages_unreferenced;
         self.calls += other.calls;
@@ -63,7 +63,7 @@ impl AddAssign for Counts {
         self.syncs += other.syncs;
         self.walks_pinned += other.walks_pinned;
         self.walks_referenced += other.walks_referenced;
-        self.walks_unpinned += other.walks_unpinned;
+        self.walks_not_pinned += other.walks_not_pinned;
         self.zaps += other.zaps;
         self.timed += other.timed;
         self.timed_nanoseconds += other.timed_nanoseconds;

@@ -37,9 +37,9 @@ struct Cli {
     /// Announce each phase as a JSON line, and wait for a line on standard input to leave it.
     #[arg(long, global = true, conflicts_with = "stay")]
     step: bool,
-    /// End after this long at the latest.
-    #[arg(long = "for", global = true, value_parser = duration::parse)]
-    at_most: Option<Duration>,
+    /// End after this time at the latest.
+    #[arg(global = true, value_parser = duration::parse)]
+    duration: Option<Duration>,
     #[command(subcommand)]
     mode: Mode,
 }
@@ -62,13 +62,13 @@ enum Mode {
     BlockedPin(modes::blocked_pin::Args),
     /// A process that pins, and is then another: by exec, name or threads.
     Changed(modes::changed::Args),
-    /// Many pages pinned and given back by many threads.
+    /// Many pages pinned and released by many threads.
     Churn(modes::churn::Args),
     /// Many mkclean walks on pinned pages.
     RingFlood(modes::ring_flood::Args),
     /// References held on file pages by a full pipe.
     Vmsplice(modes::vmsplice::Args),
-    /// Fixed buffers of an io_uring, pinned for long.
+    /// Fixed buffers of an io_uring, pinned longterm.
     UringFixed(modes::uring_fixed::Args),
     /// Pins that outlive the process that took them.
     Leak(modes::leak::Args),
@@ -76,11 +76,11 @@ enum Mode {
     Crowd(modes::crowd::Args),
     /// Several processes that pin the same pages and release them in any order.
     Owners(modes::owners::Args),
-    /// The memory of an AF_XDP socket, pinned for long.
+    /// The memory of an AF_XDP socket, pinned longterm.
     XdpUmem(modes::xdp_umem::Args),
     /// Memory registered with an RDMA device in software.
     RdmaRegion(modes::rdma_region::Args),
-    /// Long pins that the kernel takes back inside the call.
+    /// Longterm pins that the kernel rolls back inside the call.
     RefusedPin(modes::refused_pin::Args),
     /// A dma-buf over a memfd.
     Udmabuf(modes::udmabuf::Args),
@@ -129,7 +129,7 @@ fn run(cli: &Cli) -> Result<()> {
         } else {
             Pace::Clock(cli.stay)
         },
-        ends_at: cli.at_most.map(|at_most| started + at_most),
+        ends_at: cli.duration.map(|it| started + it),
     };
     let before = PinCounters::read()?;
     let (mode, counts) = cli.mode.run(&session)?;

@@ -4,7 +4,7 @@
 use anyhow::{Result, ensure};
 
 use crate::bench::Bench;
-use crate::books::{Books, Undoes};
+use crate::books::{Books, Rollbacks};
 use crate::holders::ask;
 use crate::wait::{Look, until};
 use crate::workload::Stepped;
@@ -58,7 +58,7 @@ pub(super) fn a_call_that_waits_for_a_page_is_told_with_its_owner_and_makes_no_d
     );
 
     let own = workload.reach("released")?;
-    books.check(&agent, Some(own), Undoes::Nothing)?;
+    books.check(&agent, Some(own), Rollbacks::Nothing)?;
     let after = ask(bench, "process", &[])?;
     ensure!(
         after.in_flight.calls == 0 && after.pins == 0 && after.kernel_pins == 0,

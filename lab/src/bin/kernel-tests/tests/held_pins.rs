@@ -89,7 +89,7 @@ pub(super) fn a_private_mapping_misleads_two_walk_and_not_the_kernel(bench: &Ben
     let agent = bench.shared_agent(&[])?;
     let before = agent.scrape()?;
     let counts = workload::run(bench, &["private", "--after-pin", "--folios", "small"])?;
-    let now = wait_for_judged(&agent, &before, counts.walks_unpinned)?;
+    let now = wait_for_judged(&agent, &before, counts.walks_not_pinned)?;
     let wrong = [
         ("estimator", "two_walk"),
         ("verdict", "pinned"),
@@ -97,9 +97,9 @@ pub(super) fn a_private_mapping_misleads_two_walk_and_not_the_kernel(bench: &Ben
     ];
     let misled = now.sum_with(VERDICTS, &wrong) - before.sum_with(VERDICTS, &wrong);
     ensure!(
-        misled == counts.walks_unpinned,
+        misled == counts.walks_not_pinned,
         "{} walks met a private mapping, two_walk was misled {misled} times; {}",
-        counts.walks_unpinned,
+        counts.walks_not_pinned,
         now.show(VERDICTS)
     );
     let pinned = [("kernel", "pinned")];

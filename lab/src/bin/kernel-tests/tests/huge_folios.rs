@@ -30,7 +30,7 @@ pub(super) fn a_folio_that_five_rings_have_registered_is_2_mib_once_everywhere(
         let arguments = ["uring-fixed", "--memory", "thp", "--rings", rings];
         let mut workload = Stepped::start(bench, &arguments)?;
         let own = workload.reach("held")?;
-        let pins = own.pages_pinned - own.pages_unpinned;
+        let pins = own.pages_pinned - own.pages_released;
         println!("     {rings} rings: {pins} pins");
         check_sums(bench, pins, "with a folio of 2 MiB")?;
         let report = ask(bench, "process", &[])?;

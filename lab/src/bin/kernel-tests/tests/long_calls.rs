@@ -2,7 +2,6 @@
 
 use anyhow::{Result, ensure};
 
-use crate::agent::Agent;
 use crate::bench::Bench;
 use crate::holders::ask;
 use crate::metrics::Metrics;
@@ -17,8 +16,8 @@ const BOUND: i64 = 131_072;
 pub(super) fn a_call_of_more_pages_than_a_program_walks_is_counted_whole(
     bench: &Bench,
 ) -> Result<()> {
-    // Room for all of it, or it would be sampled.
-    let agent = Agent::start(bench, &["--ledger-folios", "262144"])?;
+    // By default its ledger has room for all of it, or it would be sampled.
+    let agent = bench.shared_agent(&[])?;
     let before = agent.scrape()?;
     let pages = PAGES.to_string();
     let mut workload = Stepped::start(bench, &["uring-fixed", "--pages", &pages])?;
@@ -72,8 +71,7 @@ pub(super) fn a_call_of_more_pages_than_a_program_walks_is_counted_whole(
         unknown == truncated,
         "{truncated} pages were not walked, and {unknown} were released that the ledger has not"
     );
-    workload.finish()?;
-    agent.end()
+    workload.finish()
 }
 
 /// Of totals, the agent's own pins are a part: one twice a minute.

@@ -24,13 +24,13 @@ mod programs;
 mod reconciliation;
 mod refusals;
 mod ring;
+mod rollbacks;
 mod sampling;
 mod sequences;
 mod service;
 mod storm;
 mod suspend;
 mod switches;
-mod undone;
 mod users;
 mod workloads;
 
@@ -99,19 +99,19 @@ fn then() -> Vec<Test> {
         test(huge_folios::a_folio_that_five_rings_have_registered_is_2_mib_once_everywhere),
         test(crowd::twelve_hundred_sleeping_processes_with_the_pinned_pages_mapped_add_no_pin),
         test(clients::seventy_idle_connections_and_no_descriptors_left_keep_nobody_from_an_answer),
-        test(undone::pins_that_the_fast_path_takes_back_are_counted_as_rolled_back),
+        test(rollbacks::pins_that_the_fast_path_gives_up_are_counted_as_rolled_back),
         test(huge_folios::fixed_buffers_on_huge_pages_take_one_entry_a_folio),
         test(owners::several_programs_at_once_add_up_whatever_the_report_is_by),
         test(owners::of_two_who_pin_the_same_file_pages_each_has_its_part_until_it_releases_it),
         test(users::a_user_is_one_row_with_all_its_processes_also_those_in_a_user_namespace),
         test(leak::a_dead_owner_is_a_suspect_with_its_call_path_and_file_until_its_pins_are_gone),
         test(leak::a_pid_that_comes_again_is_another_owner),
+        either_way(long_calls::a_call_of_more_pages_than_a_program_walks_is_counted_whole),
         test(refusals::a_second_agent_is_refused_and_named_the_first),
         // Ends the agent that those before have shared.
         test(service::sigint_ends_it_cleanly),
         test(arming::writeback_hooks_are_attached_while_pages_of_a_file_are_pinned),
         test(identities::an_owner_that_proc_hides_is_never_said_to_have_ended),
-        either_way(long_calls::a_call_of_more_pages_than_a_program_walks_is_counted_whole),
         test(sampling::eight_thousand_pages_in_a_ledger_of_1024_slots_are_estimated_and_exact_again_after),
         // Finds its ledger empty, and leaves it so.
         test(sampling::more_folios_than_the_ledger_holds_are_estimated_and_exact_again_after),
@@ -151,8 +151,8 @@ fn then() -> Vec<Test> {
 
 fn large() -> Vec<Test> {
     vec![
-        test(undone::pages_that_migrate_before_a_long_pin_are_counted_as_undone),
-        test(undone::pins_of_pages_that_cannot_migrate_are_counted_as_undone),
+        test(rollbacks::pages_that_migrate_before_a_longterm_pin_are_counted_as_rolled_back),
+        test(rollbacks::pins_of_pages_that_cannot_migrate_are_counted_as_rolled_back),
         test(huge_folios::a_gibibyte_of_fixed_buffers_on_huge_pages_takes_512_entries),
         test(sampling::a_million_pages_in_a_ledger_of_4096_entries_are_estimated_and_exact_again_after),
     ]

@@ -22,9 +22,9 @@ pub(super) fn nothing_pinned_means_no_pinned_verdict_and_a_ledger_that_stays_as_
     let walks = "pinscope_mkclean_walks_total";
     let grown = now.sum(walks)? - before.sum(walks)?;
     ensure!(
-        grown >= counts.walks_unpinned,
+        grown >= counts.walks_not_pinned,
         "the workload caused {} walks, the agent saw {grown}",
-        counts.walks_unpinned
+        counts.walks_not_pinned
     );
     let pinned = [("kernel", "pinned")];
     let said = now.sum_with(VERDICTS, &pinned) - before.sum_with(VERDICTS, &pinned);

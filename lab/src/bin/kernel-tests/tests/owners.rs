@@ -108,7 +108,7 @@ pub(super) fn of_two_who_pin_the_same_file_pages_each_has_its_part_until_it_rele
         "{name} is pinned twice: {by_file:?}"
     );
 
-    // A release names no owner: what was pinned last is taken to be given back first.
+    // A release names no owner: what was pinned last is taken to be released first.
     other.finish()?;
     check_sums(bench, PAGES, "with one of two gone")?;
     let left = ask(bench, "process", &[])?;

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use super::Test;
 use crate::agent::Agent;
 use crate::bench::Bench;
-use crate::books::{Books, Undoes};
+use crate::books::{Books, Rollbacks};
 use crate::holders::{ask, check_sums};
 use crate::metrics::Metrics;
 use crate::wait::{Look, until};
@@ -35,7 +35,7 @@ enum Takes {
 }
 
 impl Takes {
-    /// Where a hook sees direct I/O give references back, that takes no pins: before Linux 6.3.
+    /// Where a hook sees direct I/O release references, that takes no pins: before Linux 6.3.
     fn on_this_kernel(self, agent: &Metrics) -> Self {
         let references = agent.sum_with("pinscope_hook_attached", &[("hook", "bio_release")]) > 0;
         match self {
@@ -136,7 +136,7 @@ fn check(row: &Row, bench: &Bench) -> Result<()> {
     };
     std::fs::write(&seen_file, [])?;
     running.wait_for_end()?;
-    let seen = books.check(&agent, None, Undoes::Some)?;
+    let seen = books.check(&agent, None, Rollbacks::Some)?;
     println!("     {most} pages seen held; then {seen}");
     ensure!(seen.held.pins == 0, "{seen}");
     check_sums(bench, 0, "with the program gone")?;

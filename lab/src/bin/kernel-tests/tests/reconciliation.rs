@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 
 use crate::bench::Bench;
-use crate::books::{Books, Undoes};
+use crate::books::{Books, Rollbacks};
 use crate::workload;
 
 /// 200,000 pins and as many releases, or what `--churn-calls` makes of it.
@@ -24,7 +24,7 @@ pub(super) fn eight_threads_over_shared_folios_leave_no_page_outstanding(
         &calls,
     ];
     let own = workload::run(bench, &arguments)?;
-    let seen = books.check(&agent, Some(own), Undoes::Nothing)?;
+    let seen = books.check(&agent, Some(own), Rollbacks::Nothing)?;
     println!("     {seen}");
     ensure!(
         seen.held.folios == 0,

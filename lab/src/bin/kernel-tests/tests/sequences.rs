@@ -155,7 +155,7 @@ fn tells_the_ring() -> Result<bool> {
     anyhow::bail!("the kernel's BTF has no list of helpers")
 }
 
-/// Whether somebody gives back the buffer of a ring that was passed on.
+/// Whether somebody releases the buffer of a ring that was passed on.
 fn has_release_by_another(script: &str) -> bool {
     let passed = script.split_once('>');
     passed.is_some_and(|(_, rest)| {

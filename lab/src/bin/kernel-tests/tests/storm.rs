@@ -1,10 +1,10 @@
-//! Pins that interrupts give back on top of whatever runs: nobody is accused meanwhile, and nothing is
+//! Pins that interrupts release on top of whatever runs: nobody is accused meanwhile, and nothing is
 //! left of it.
 
 use anyhow::{Result, ensure};
 
 use crate::bench::Bench;
-use crate::books::{Books, Undoes};
+use crate::books::{Books, Rollbacks};
 use crate::metrics::Metrics;
 use crate::wait::{Look, until};
 use crate::workload::Beside;
@@ -35,7 +35,7 @@ pub(super) fn a_storm_of_direct_reads_makes_nobody_a_suspect_and_leaves_nothing_
         })
     })?;
     let own = storm.finish()?;
-    let seen = books.check(&agent, Some(own), Undoes::Some)?;
+    let seen = books.check(&agent, Some(own), Rollbacks::Some)?;
     let now = agent.scrape()?;
     check_nobody_is_accused(&before, &now)?;
     println!("     {looks} looks; {seen}; {}", now.show(REPAIRED));

@@ -53,7 +53,7 @@ fn check(row: &Row, bench: &Bench) -> Result<()> {
             Step::End(own) => ("end", *own),
         };
         let seen = books
-            .check(&agent, Some(own), row.undoes)
+            .check(&agent, Some(own), row.rollbacks)
             .and_then(|seen| check_phase(row, bench, workload.pid(), &seen).map(|()| seen))
             .map_err(|error| error.context(format!("phase {phase}")))?;
         held = held.max(seen.held.pins);
@@ -118,19 +118,19 @@ fn check_references(
 ) -> Result<()> {
     let grown = |name| Ok::<_, anyhow::Error>(now.0.sum(name)? - before.0.sum(name)?);
     let taken = now.1.pages_referenced - before.1.pages_referenced;
-    let given_back = now.1.pages_unreferenced - before.1.pages_unreferenced;
-    // Linux 5.10 inlines the function that gives back what direct I/O took, where it matters: by
+    let released = now.1.pages_unreferenced - before.1.pages_unreferenced;
+    // Linux 5.10 inlines the function that releases what direct I/O took, where it matters: by
     // fentry nothing sees it, the self-test finds that, and the total is withheld.
     let failed = [("hook", "bio_release"), ("outcome", "failed")];
     let withheld = now.0.sum_with("pinscope_hook_selftest", &failed) > 0;
-    let seen_given_back = match row.takes {
+    let seen_released = match row.takes {
         Takes::Pins(_) => return Ok(()),
-        Takes::AsDirectIo => given_back,
+        Takes::AsDirectIo => released,
         Takes::References => 0,
     };
     let totals = [
         ("pinscope_references_acquired_total", taken),
-        ("pinscope_references_released_total", seen_given_back),
+        ("pinscope_references_released_total", seen_released),
     ];
     for (name, expected) in &totals[..if withheld { 1 } else { 2 }] {
         let expected = *expected;

@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 
 use crate::programs;
-use crate::service::{PATIENCE, UNIT, main_pid, next_scrape, running, scrape};
+use crate::service::{PATIENCE, UNIT, main_pid, next_scrape, running, scrape, with_setting};
 use crate::systemd::{property, systemctl};
 use crate::wait::{Look, until};
 
@@ -78,13 +78,15 @@ pub(super) fn check_ended_cleanly() -> Result<()> {
 
 pub(super) fn it_is_started_again_when_it_is_killed() -> Result<()> {
     let before = running()?;
-    systemctl(&["kill", "--signal", "KILL", UNIT])?;
-    until("another process of it", PATIENCE, || {
-        let (state, pid) = (property(UNIT, "ActiveState")?, main_pid()?);
-        Ok(if state == "active" && ![0, before].contains(&pid) {
-            Look::Done(())
-        } else {
-            Look::NotYet(format!("process {pid} of it is {state}"))
+    with_setting("RestartSec=100ms", || {
+        systemctl(&["kill", "--signal", "KILL", UNIT])?;
+        until("another process of it", PATIENCE, || {
+            let (state, pid) = (property(UNIT, "ActiveState")?, main_pid()?);
+            Ok(if state == "active" && ![0, before].contains(&pid) {
+                Look::Done(())
+            } else {
+                Look::NotYet(format!("process {pid} of it is {state}"))
+            })
         })
     })
 }

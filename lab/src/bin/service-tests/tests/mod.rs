@@ -30,6 +30,7 @@ pub(crate) fn all(packages: Option<Packages>) -> Vec<Test> {
     };
     let mut tests = vec![
         packaged(package::installing_it_starts_it_and_enables_it, &packages),
+        packaged(package::links_in_its_pages_lead_somewhere, &packages),
         packaged(package::its_sysctl_file_is_taken_as_it_is, &packages),
     ];
     tests.extend(of_the_service());

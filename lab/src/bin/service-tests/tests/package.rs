@@ -55,6 +55,24 @@ pub(super) fn installing_it_starts_it_and_enables_it(packages: &Packages) -> Res
     scrape().map(drop)
 }
 
+pub(super) fn links_in_its_pages_lead_somewhere(_packages: &Packages) -> Result<()> {
+    let files = run("dpkg", &["--listfiles", "pinscope"])?;
+    let mut links = 0;
+    for page in files.lines().filter(|it| it.ends_with(".md")) {
+        let text = fs::read_to_string(page)?;
+        let folder = Path::new(page).parent().context("a page is in a folder")?;
+        let after_words = text.split("](").skip(1);
+        for (link, _) in after_words.filter_map(|it| it.split_once(')')) {
+            let path = link.split('#').next().unwrap_or_default();
+            let is_here = path.contains(':') || folder.join(path).exists();
+            ensure!(is_here, "{page}: {link} is not there");
+            links += 1;
+        }
+    }
+    ensure!(links > 10, "its pages have {links} links");
+    Ok(())
+}
+
 /// As docs/operating.md has it, for kernels on which fentry does not serve every hook.
 pub(super) fn its_sysctl_file_is_taken_as_it_is(_packages: &Packages) -> Result<()> {
     let place = "/etc/sysctl.d/50-pinscope.conf";

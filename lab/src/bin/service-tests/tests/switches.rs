@@ -2,13 +2,12 @@
 //! refuses to start, and it waits with its end.
 
 use std::fs;
-use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use lab::absent::absent;
 
 use super::lifecycle::check_ended_cleanly;
-use crate::service::{PATIENCE, UNIT, running};
+use crate::service::{PATIENCE, UNIT, running, with_setting};
 use crate::systemd::{journal, property, systemctl};
 use crate::tracing::others_can_trace;
 use crate::wait::{Look, until};
@@ -16,11 +15,8 @@ use crate::wait::{Look, until};
 const FTRACE: &str = "/proc/sys/kernel/ftrace_enabled";
 const JIT: &str = "/proc/sys/net/core/bpf_jit_enable";
 
-/// Makes systemd less patient than the unit does, so that a test need not be.
-const LESS_PATIENCE: &str = "/run/systemd/system/pinscope.service.d";
-
 /// A complaint comes every ten seconds: with the second one its time is up by far.
-const DROP_IN: &str = "[Service]\nTimeoutStopSec=5s\n";
+const LESS_PATIENCE: &str = "TimeoutStopSec=5s";
 
 pub(super) fn function_tracing_switched_off_keeps_it_from_starting() -> Result<()> {
     let off = Off::switch(FTRACE)?;
@@ -38,13 +34,7 @@ pub(super) fn a_kernel_that_interprets_bpf_keeps_it_from_starting() -> Result<()
 pub(super) fn while_function_tracing_is_off_it_waits_with_its_end_and_is_not_killed() -> Result<()>
 {
     running()?;
-    fs::create_dir_all(LESS_PATIENCE)?;
-    fs::write(Path::new(LESS_PATIENCE).join("stop.conf"), DROP_IN)?;
-    systemctl(&["daemon-reload"])?;
-    let waited = stop_while_off();
-    fs::remove_dir_all(LESS_PATIENCE)?;
-    systemctl(&["daemon-reload"])?;
-    waited?;
+    with_setting(LESS_PATIENCE, stop_while_off)?;
     check_ended_cleanly()?;
     others_can_trace()
 }

@@ -63,7 +63,7 @@ impl HeldPins {
         let gate = self
             .gate
             .as_ref()
-            .context("the pins were given back already")?;
+            .context("the pins were released already")?;
         gate.wait_for(pieces, PATIENCE)
             .context("the pins cannot be held")
     }
@@ -78,7 +78,7 @@ impl HeldPins {
         self.calls
     }
 
-    /// Lets go; all pins are given back when this returns. Says how many they were.
+    /// Lets go; all pins are released when this returns. Says how many they were.
     pub(crate) fn release(mut self) -> Result<u64> {
         self.let_go()?;
         Ok(self.pages)

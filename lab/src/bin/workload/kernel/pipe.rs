@@ -48,8 +48,8 @@ impl PagePipe {
         Ok(())
     }
 
-    /// Reads `span`'s bytes out, which gives its references back.
-    pub(crate) fn give_back(&mut self, span: Span) -> Result<()> {
+    /// Reads `span`'s bytes out, which releases its references.
+    pub(crate) fn release(&mut self, span: Span) -> Result<()> {
         let mut bytes = vec![0; span.length];
         self.reader
             .read_exact(&mut bytes)

@@ -14,7 +14,7 @@ const BUFFER_LIMIT: usize = 1 << 30;
 const REGISTER_BUFFERS: libc::c_uint = 0;
 const UNREGISTER_BUFFERS: libc::c_uint = 1;
 
-/// A ring; closing it gives its buffers back, a little later, in a kernel worker.
+/// A ring; closing it releases its buffers, a little later, in a kernel worker.
 #[derive(Debug)]
 pub(crate) struct Ring {
     pub(super) descriptor: OwnedFd,
@@ -73,15 +73,15 @@ impl Ring {
         Ok(())
     }
 
-    /// Gives the fixed buffer back at once.
+    /// Releases the fixed buffer at once.
     pub(crate) fn unregister(&self) -> Result<()> {
-        ensure!(self.give_back()?, "io_uring: there is no fixed buffer");
+        ensure!(self.release()?, "io_uring: there is no fixed buffer");
         Ok(())
     }
 
-    /// Gives the fixed buffer back at once, if there is one. Another process that has the ring may have
+    /// Releases the fixed buffer at once, if there is one. Another process that has the ring may have
     /// done so.
-    pub(crate) fn give_back(&self) -> Result<bool> {
+    pub(crate) fn release(&self) -> Result<bool> {
         let nothing = std::ptr::null::<libc::iovec>();
         // SAFETY: this request takes no argument.
         let answer = unsafe {
@@ -99,7 +99,7 @@ impl Ring {
         }
         ensure!(
             answer == 0,
-            "io_uring: the fixed buffer cannot be given back: {error}"
+            "io_uring: the fixed buffer cannot be released: {error}"
         );
         Ok(true)
     }

@@ -64,7 +64,7 @@ impl Device {
         Ok(Region(self.ask(REGISTER, "a registration", &wanted, 3)?))
     }
 
-    /// Gives a registration back.
+    /// Releases a registration.
     pub(crate) fn deregister(&self, region: Region) -> Result<()> {
         let mut command = header(DEREGISTER, 1, 0);
         command.extend(region.0.to_ne_bytes());

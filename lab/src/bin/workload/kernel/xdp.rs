@@ -18,7 +18,7 @@ struct UmemReg {
     headroom: u32,
 }
 
-/// A socket with its memory; closing it gives the memory back, in a kernel worker.
+/// A socket with its memory; closing it releases the memory, in a kernel worker.
 #[derive(Debug)]
 pub(crate) struct Umem {
     _socket: OwnedFd,

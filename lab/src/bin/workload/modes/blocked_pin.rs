@@ -55,13 +55,13 @@ pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
     ensure!(
         (args.there as u64..=args.pages as u64).contains(&grown.acquired)
             && grown.outstanding() == 0,
-        "{} to {} pages were to be pinned and given back; the kernel counted {grown:?}",
+        "{} to {} pages were to be pinned and released; the kernel counted {grown:?}",
         args.there,
         args.pages
     );
     counts.calls += 1;
     counts.pages_pinned += grown.acquired;
-    counts.pages_unpinned += grown.acquired;
+    counts.pages_released += grown.acquired;
     session.pass("released", &counts)?;
     Ok(counts)
 }

@@ -1,4 +1,4 @@
-//! Pages pinned and given back as fast as the machine can, by many threads over the
+//! Pages pinned and released as fast as the machine can, by many threads over the
 //! same folios, counted exactly. Nothing is written.
 
 use std::thread::scope;
@@ -58,7 +58,7 @@ pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
     })?;
     let grown = PinCounters::read()? - before;
     ensure!(
-        grown.acquired >= counts.pages_pinned && grown.released >= counts.pages_unpinned,
+        grown.acquired >= counts.pages_pinned && grown.released >= counts.pages_released,
         "{} pages were pinned and released; the kernel counted {grown:?}",
         counts.pages_pinned
     );
@@ -75,7 +75,7 @@ fn pin_again_and_again(calls: usize, session: &Session, near: Span, far: Span) -
         pin_and_copy(Access::Read, near.address, far)?;
         counts.calls += 1;
         counts.pages_pinned += far.pages() as u64;
-        counts.pages_unpinned += far.pages() as u64;
+        counts.pages_released += far.pages() as u64;
     }
     Ok(counts)
 }

@@ -65,7 +65,7 @@ pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
     ring.unregister()?;
     drop(sleepers);
     before.wait_for_release(args.pages as u64)?;
-    counts.pages_unpinned = counts.pages_pinned;
+    counts.pages_released = counts.pages_pinned;
     session.pass("released", &counts)?;
     Ok(counts)
 }

@@ -15,7 +15,7 @@ use crate::session::{Pace, Session};
 /// How fast.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Args {
-    /// How long pins and references are held in each turn.
+    /// How long it holds pins and references in each turn.
     #[arg(long, default_value = "1s", value_parser = crate::duration::parse)]
     pub(crate) held: Duration,
 }
@@ -68,7 +68,7 @@ const ACTS: [Act; 8] = [
             session,
         )
     }),
-    ("pins taken and given back", |session| {
+    ("pins acquired and released", |session| {
         let args = churn::Args {
             calls: 20,
             pages: 256,

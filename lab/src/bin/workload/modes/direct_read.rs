@@ -172,7 +172,7 @@ pub(crate) fn settle_the_kind(counts: &mut Counts, grown: PinCounters) -> Result
     let pages = counts.bytes_read / PAGE as u64;
     if grown.acquired >= pages {
         counts.pages_pinned += pages;
-        counts.pages_unpinned += pages;
+        counts.pages_released += pages;
     } else {
         // Others may pin a page now and then.
         ensure!(

@@ -1,5 +1,5 @@
 //! Direct reads by many threads into one shared file mapping that others store to and sync, and direct
-//! reads beside: pins given back by interrupts on top of whatever runs. All is released at the end.
+//! reads beside: pins released by interrupts on top of whatever runs. All is released at the end.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -149,7 +149,7 @@ impl Storm<'_> {
             pin_and_copy(Access::Read, near.span().address, far)?;
             counts.calls += 1;
             counts.pages_pinned += far.pages() as u64;
-            counts.pages_unpinned += far.pages() as u64;
+            counts.pages_released += far.pages() as u64;
         }
         Ok(counts)
     }

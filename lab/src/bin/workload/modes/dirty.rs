@@ -37,7 +37,7 @@ pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
         if session.over() {
             break;
         }
-        counts.walks_unpinned += dirty_and_sync(&mapping, &folios, &mut counts)?;
+        counts.walks_not_pinned += dirty_and_sync(&mapping, &folios, &mut counts)?;
     }
     session.pass("synced", &counts)?;
     Ok(counts)

@@ -62,13 +62,13 @@ pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
     }
     session.stay_in("synced", &counts)?;
 
-    counts.pages_unpinned += pins.release()?;
+    counts.pages_released += pins.release()?;
     session.pass("released", &counts)?;
 
     let dirty = folios.dirty()?;
     mapping.sync(mapping.span())?;
     counts.syncs += 1;
-    counts.walks_unpinned += dirty;
+    counts.walks_not_pinned += dirty;
     session.pass("settled", &counts)?;
     Ok(counts)
 }

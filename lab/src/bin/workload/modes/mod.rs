@@ -1,5 +1,5 @@
 //! The workloads, one file each. Every mode takes its own arguments and the session,
-//! and gives back what it counted; none looks at what another does.
+//! and returns what it counted; none looks at what another does.
 
 pub(crate) mod blocked_pin;
 pub(crate) mod changed;
@@ -11,7 +11,7 @@ pub(crate) mod direct_storm;
 pub(crate) mod dirty;
 pub(crate) mod hold;
 pub(crate) mod leak;
-pub(crate) mod long_pin;
+pub(crate) mod longterm_pin;
 pub(crate) mod owners;
 pub(crate) mod private;
 pub(crate) mod rdma_region;

@@ -143,7 +143,7 @@ impl Company {
             }
             Effect::Releases(buffers) => {
                 before.wait_for_release(buffers * pages)?;
-                self.counts.pages_unpinned += buffers * pages;
+                self.counts.pages_released += buffers * pages;
             }
         }
         Ok(())
@@ -180,9 +180,9 @@ impl Company {
         for owner in self.owners.iter_mut().filter_map(Option::take) {
             owner.end()?;
         }
-        let left = self.counts.pages_pinned - self.counts.pages_unpinned;
+        let left = self.counts.pages_pinned - self.counts.pages_released;
         before.wait_for_release(left)?;
-        self.counts.pages_unpinned += left;
+        self.counts.pages_released += left;
         Ok(())
     }
 

@@ -46,7 +46,7 @@ pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
         let pins = HeldPins::take(Access::Read, shared.span())?;
         counts.calls += pins.calls();
         counts.pages_pinned += pins.pages();
-        counts.pages_unpinned += pins.release()?;
+        counts.pages_released += pins.release()?;
     }
     let folios = Folios::behind(shared.span())?;
     for _round in 0..args.rounds {
@@ -55,7 +55,7 @@ pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
         }
         // Each round: the kernel may have taken the clean private entries away.
         private.touch(private.span());
-        counts.walks_unpinned += dirty_and_sync(&shared, &folios, &mut counts)?;
+        counts.walks_not_pinned += dirty_and_sync(&shared, &folios, &mut counts)?;
     }
     session.pass("synced", &counts)?;
     Ok(counts)

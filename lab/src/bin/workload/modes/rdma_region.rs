@@ -1,4 +1,4 @@
-//! Memory registered with an RDMA device in software: a long pin for writing, on memory of every
+//! Memory registered with an RDMA device in software: a longterm pin for writing, on memory of every
 //! page size.
 
 use anyhow::{Result, ensure};
@@ -8,7 +8,7 @@ use crate::kernel::PAGE;
 use crate::kernel::memory::{Kind, Memory};
 use crate::kernel::rdma_link;
 use crate::kernel::verbs::Device;
-use crate::modes::long_pin::hold;
+use crate::modes::longterm_pin::hold;
 use crate::session::Session;
 
 /// How much, of what.

@@ -1,5 +1,5 @@
-//! Long pins that the kernel refuses after it has taken the page: it gives the page back, newer kernels
-//! inside the call, and older ones after it.
+//! Longterm pins that the kernel refuses after it has taken the page: newer kernels
+//! release it inside the call, and older ones after it.
 
 use anyhow::{Result, ensure};
 
@@ -73,7 +73,7 @@ pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
     );
     session.pass("refused", &counts)?;
     if args.why == Why::Stuck {
-        pipe.give_back(span)?;
+        pipe.release(span)?;
     }
     Ok(counts)
 }

@@ -44,7 +44,7 @@ pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
         counts.walks_pinned += dirty_and_sync(&mapping, &folios, &mut counts)?;
     }
     session.pass("flooded", &counts)?;
-    counts.pages_unpinned += pins.release()?;
+    counts.pages_released += pins.release()?;
     session.pass("released", &counts)?;
     Ok(counts)
 }

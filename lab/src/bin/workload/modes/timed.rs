@@ -36,7 +36,7 @@ pub(crate) struct Args {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Operation {
-    /// `process_vm_readv` that pins the pages and gives them back.
+    /// `process_vm_readv` that pins the pages and releases them.
     Pin,
     /// `msync` of the pages, all dirty, none pinned, a folio each; a walk counts as one operation.
     Walk,
@@ -79,7 +79,7 @@ fn pin(args: &Args, session: &Session) -> Result<Counts> {
     counts.time(args.times, start);
     counts.calls = args.times;
     counts.pages_pinned = args.times * pages;
-    counts.pages_unpinned = args.times * pages;
+    counts.pages_released = args.times * pages;
     Ok(counts)
 }
 
@@ -98,7 +98,7 @@ fn walk(args: &Args, session: &Session) -> Result<Counts> {
         counts.time(dirty, start);
         counts.syncs += 1;
         ensure!(folios.dirty()? == 0, "folios are dirty after msync");
-        counts.walks_unpinned += dirty;
+        counts.walks_not_pinned += dirty;
     }
     Ok(counts)
 }

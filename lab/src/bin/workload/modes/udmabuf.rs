@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use crate::counts::Counts;
 use crate::kernel::PAGE;
 use crate::kernel::udmabuf::DmaBuf;
-use crate::modes::long_pin::hold;
+use crate::modes::longterm_pin::hold;
 use crate::session::Session;
 use lab::absent::absent;
 use lab::pin_counters::PinCounters;

@@ -1,4 +1,4 @@
-//! Fixed buffers of an io_uring: long pins on memory of every page size. No I/O is done.
+//! Fixed buffers of an io_uring: longterm pins on memory of every page size. No I/O is done.
 
 use anyhow::{Result, ensure};
 
@@ -9,7 +9,7 @@ use crate::kernel::uring::Ring;
 use crate::session::Session;
 use lab::pin_counters::PinCounters;
 
-/// How the buffers are given back.
+/// How the buffers are released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Release {
     /// By the process, before the call returns.
@@ -27,7 +27,7 @@ pub(crate) struct Args {
     /// What memory the buffer is.
     #[arg(long, value_enum, default_value = "anon")]
     pub(crate) memory: Kind,
-    /// How the buffer is given back.
+    /// How the buffer is released.
     #[arg(long, value_enum, default_value = "unregister")]
     pub(crate) release: Release,
     /// Rings that have all of it as their buffer, each for itself.
@@ -59,9 +59,9 @@ pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
     );
     counts.calls += args.rings as u64;
     counts.pages_pinned += pages;
-    // Of huge pages newer kernels give all pins but one of each back at once.
+    // Of huge pages newer kernels release all pins but one of each at once.
     let held = grown.outstanding();
-    counts.pages_unpinned += pages - held;
+    counts.pages_released += pages - held;
     session.stay_in("held", &counts)?;
 
     let before = PinCounters::read()?;
@@ -70,7 +70,7 @@ pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
         Release::Close => drop(rings),
     }
     before.wait_for_release(held)?;
-    counts.pages_unpinned += held;
+    counts.pages_released += held;
     session.pass("released", &counts)?;
     Ok(counts)
 }

@@ -32,11 +32,11 @@ pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
     let grown = PinCounters::read()? - before;
     ensure!(
         grown.acquired >= counts.calls && grown.outstanding() == 0,
-        "{} pages were to be pinned and given back; the kernel counted {grown:?}",
+        "{} pages were to be pinned and released; the kernel counted {grown:?}",
         counts.calls
     );
     counts.pages_pinned = grown.acquired;
-    counts.pages_unpinned = grown.released;
+    counts.pages_released = grown.released;
     session.pass("logged", &counts)?;
     Ok(counts)
 }

@@ -48,7 +48,7 @@ pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
     }
     session.pass("synced", &counts)?;
 
-    pipe.give_back(mapping.span())?;
+    pipe.release(mapping.span())?;
     counts.pages_unreferenced += args.pages as u64;
     session.pass("released", &counts)?;
     Ok(counts)

@@ -1,4 +1,4 @@
-//! The umem of an AF_XDP socket: a long pin for writing, given back by a kernel worker.
+//! The umem of an AF_XDP socket: a longterm pin for writing, released by a kernel worker.
 
 use anyhow::{Result, ensure};
 
@@ -6,7 +6,7 @@ use crate::counts::Counts;
 use crate::kernel::PAGE;
 use crate::kernel::memory::{Kind, Memory};
 use crate::kernel::xdp::Umem;
-use crate::modes::long_pin::hold;
+use crate::modes::longterm_pin::hold;
 use crate::session::Session;
 
 /// How much, of what.

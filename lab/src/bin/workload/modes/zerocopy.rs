@@ -19,7 +19,7 @@ pub(crate) struct Args {
     pub(crate) pages: usize,
 }
 
-/// Phases: `ready` (nothing sent yet), `sent`. One after the other, each given back before the
+/// Phases: `ready` (nothing sent yet), `sent`. One after the other, each released before the
 /// next.
 pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
     ensure!(

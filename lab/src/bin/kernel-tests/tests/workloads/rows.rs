@@ -1,6 +1,6 @@
 //! Each workload, with the name of its test and what is to be seen of it. It runs none.
 
-use crate::books::Undoes;
+use crate::books::Rollbacks;
 
 /// A workload and what is to be seen of it.
 pub(super) struct Row {
@@ -8,7 +8,7 @@ pub(super) struct Row {
     pub(super) name: &'static str,
     pub(super) arguments: &'static [&'static str],
     pub(super) takes: Takes,
-    pub(super) undoes: Undoes,
+    pub(super) rollbacks: Rollbacks,
     pub(super) accounts: Accounts,
     /// A hook that it goes through and that not every mode has.
     pub(super) hook: Option<&'static str>,
@@ -19,9 +19,9 @@ pub(super) struct Row {
 pub(super) enum Takes {
     /// Pins (`FOLL_PIN`) for this subsystem.
     Pins(&'static str),
-    /// References (`FOLL_GET`), of which no hook sees that they are given back.
+    /// References (`FOLL_GET`), of which no hook sees that they are released.
     References,
-    /// Pins from Linux 6.3 on, and before references that a hook sees given back.
+    /// Pins from Linux 6.3 on, and before references that a hook sees released.
     AsDirectIo,
 }
 
@@ -43,7 +43,7 @@ const fn pins(
         name,
         arguments,
         takes: Takes::Pins(subsystem),
-        undoes: Undoes::Nothing,
+        rollbacks: Rollbacks::Nothing,
         accounts: Accounts::ByKernel,
         hook: None,
     }
@@ -183,9 +183,9 @@ pub(super) const ROWS: &[Row] = &[
         "references_of_datagrams_are_counted_apart_from_pins",
         &["zerocopy", "--sends", "50"],
     ),
-    // The kernel takes pins back by itself here: fast pins that lost a race.
+    // The kernel rolls pins back by itself here: fast pins that lost a race.
     Row {
-        undoes: Undoes::Some,
+        rollbacks: Rollbacks::Some,
         ..direct(
             "books_agree_over_a_race_of_unmapping_syncs_and_reads",
             &["zap-race"],

@@ -141,7 +141,7 @@ fn obey(order: &str, pages: Span, rings: &mut Vec<Ring>) -> Result<Done> {
             ring.register(pages)?;
             rings.push(ring);
         }
-        ["release"] => while !rings.pop().context("no ring")?.give_back()? {},
+        ["release"] => while !rings.pop().context("no ring")?.release()? {},
         ["close"] => drop(rings.pop().context("no ring")?),
         ["last"] => return Ok(Done::Said(rings.last().context("no ring")?.number())),
         ["take", process, number] => {

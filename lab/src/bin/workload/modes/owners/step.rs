@@ -22,7 +22,7 @@ pub(crate) struct Step {
 pub(crate) enum Act {
     /// `+`: pins the pages as the fixed buffer of a new ring.
     Pin,
-    /// `-`: gives the buffer of the ring back that it came to last, of those that still have one.
+    /// `-`: releases the buffer of the ring that it came to last, of those that still have one.
     Release,
     /// `x`: closes the ring that it came to last.
     Close,

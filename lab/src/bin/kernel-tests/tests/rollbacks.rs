@@ -1,4 +1,4 @@
-//! What the kernel undoes inside a call: in both of its totals, in none of the agent's, and known to
+//! What the kernel rolls back inside a call: in both of its totals, in none of the agent's, and known to
 //! the page.
 
 use std::fs;
@@ -6,14 +6,14 @@ use std::fs;
 use anyhow::{Result, ensure};
 
 use crate::bench::Bench;
-use crate::books::{Books, Undoes};
+use crate::books::{Books, Rollbacks};
 use crate::holders::check_sums;
 use crate::workload::Stepped;
 use lab::absent::absent;
 
-/// Memory that can be unplugged must not be pinned for long: the kernel pins, sees it, lets go, moves
+/// Memory that can be unplugged must not be pinned longterm: the kernel pins, sees it, rolls back, moves
 /// the pages and pins again.
-pub(super) fn pages_that_migrate_before_a_long_pin_are_counted_as_undone(
+pub(super) fn pages_that_migrate_before_a_longterm_pin_are_counted_as_rolled_back(
     bench: &Bench,
 ) -> Result<()> {
     if !has_movable_zone()? {
@@ -28,7 +28,7 @@ pub(super) fn pages_that_migrate_before_a_long_pin_are_counted_as_undone(
             &["uring-fixed", "--pages", "512", "--memory", memory],
         )?;
         let own = workload.reach("held")?;
-        let seen = books.check(&agent, Some(own), Undoes::Some)?;
+        let seen = books.check(&agent, Some(own), Rollbacks::Some)?;
         let moved = migrated()? - moved;
         println!("     {memory}: {moved} pages migrated; {seen}");
         if moved == 0 {
@@ -37,21 +37,24 @@ pub(super) fn pages_that_migrate_before_a_long_pin_are_counted_as_undone(
             ));
         }
         ensure!(
-            seen.undone + seen.rolled_back == own.pages_pinned && moved >= own.pages_pinned,
+            seen.rolled_back + seen.rolled_back_unseen == own.pages_pinned
+                && moved >= own.pages_pinned,
             "{} pages of {memory} are pinned, {moved} migrated: {seen}",
             own.pages_pinned
         );
         check_sums(bench, own.pages_pinned, "with migrated pages")?;
         let own = workload.reach("released")?;
-        books.check(&agent, Some(own), Undoes::Some)?;
+        books.check(&agent, Some(own), Rollbacks::Some)?;
         workload.finish()?;
     }
     Ok(())
 }
 
-/// The kernel gives back all that the call pinned, by a function that drivers call as well: without
+/// The kernel rolls back all that the call pinned, by a function that drivers call as well: without
 /// knowing where it is called from, that would be releases of what nobody pinned.
-pub(super) fn pins_of_pages_that_cannot_migrate_are_counted_as_undone(bench: &Bench) -> Result<()> {
+pub(super) fn pins_of_pages_that_cannot_migrate_are_counted_as_rolled_back(
+    bench: &Bench,
+) -> Result<()> {
     if !has_movable_zone()? {
         return Err(absent("no memory of this guest is in the zone Movable"));
     }
@@ -60,7 +63,7 @@ pub(super) fn pins_of_pages_that_cannot_migrate_are_counted_as_undone(bench: &Be
     workload.reach("ready")?;
     let books = Books::open(bench, &agent)?;
     let own = workload.reach("refused")?;
-    let seen = books.check(&agent, None, Undoes::Some)?;
+    let seen = books.check(&agent, None, Rollbacks::Some)?;
     println!("     {} calls refused; {seen}", own.calls);
     if own.calls == 0 {
         return Err(absent(
@@ -68,14 +71,14 @@ pub(super) fn pins_of_pages_that_cannot_migrate_are_counted_as_undone(bench: &Be
         ));
     }
     ensure!(
-        seen.undone + seen.rolled_back == own.calls && !seen.is_acquired(),
+        seen.rolled_back + seen.rolled_back_unseen == own.calls && !seen.is_acquired(),
         "{} calls were refused, a page each: {seen}",
         own.calls
     );
     workload.finish()
 }
 
-pub(super) fn pins_that_the_fast_path_takes_back_are_counted_as_rolled_back(
+pub(super) fn pins_that_the_fast_path_gives_up_are_counted_as_rolled_back(
     bench: &Bench,
 ) -> Result<()> {
     let agent = bench.shared_agent(&[])?;
@@ -84,7 +87,7 @@ pub(super) fn pins_that_the_fast_path_takes_back_are_counted_as_rolled_back(
     let books = Books::open(bench, &agent)?;
     let own = workload.reach("refused")?;
     // Not held against the workload's own count, which cannot know in which way it was refused.
-    let seen = books.check(&agent, None, Undoes::Some)?;
+    let seen = books.check(&agent, None, Rollbacks::Some)?;
     println!("     {} calls refused; {seen}", own.calls);
     if seen.is_acquired() {
         return Err(absent(
@@ -92,7 +95,7 @@ pub(super) fn pins_that_the_fast_path_takes_back_are_counted_as_rolled_back(
         ));
     }
     ensure!(
-        seen.rolled_back == own.calls && seen.undone == 0,
+        seen.rolled_back_unseen == own.calls && seen.rolled_back == 0,
         "{} calls were refused, a page each: {seen}",
         own.calls
     );

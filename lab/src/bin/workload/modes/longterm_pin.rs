@@ -7,7 +7,7 @@ use crate::counts::Counts;
 use crate::session::Session;
 use lab::pin_counters::PinCounters;
 
-/// Pins `pages` by one call and gives them back. Phases: `held`, `released`.
+/// Pins `pages` by one call and releases them. Phases: `held`, `released`.
 pub(crate) fn hold<T>(
     session: &Session,
     pages: u64,
@@ -29,7 +29,7 @@ pub(crate) fn hold<T>(
     let before = PinCounters::read()?;
     release(held)?;
     before.wait_for_release(pages)?;
-    counts.pages_unpinned += pages;
+    counts.pages_released += pages;
     session.pass("released", &counts)?;
     Ok(counts)
 }
