@@ -39,6 +39,10 @@ complete -c pinscope -n "__fish_pinscope_using_subcommand run" -l duration -d 'E
 complete -c pinscope -n "__fish_pinscope_using_subcommand run" -l attach -d 'How to attach: fentry is cheaper, kprobe works on more kernels' -r -f -a "auto\t'fentry where the kernel allows it, kprobe otherwise'
 fentry\t'BPF trampolines only'
 kprobe\t'kprobes and kretprobes only'"
+complete -c pinscope -n "__fish_pinscope_using_subcommand run" -l writeback-hooks -d 'When the hooks on writeback\'s walks and on unmaps are attached. They serve the estimators alone, and cost whoever unmaps memory or writes files' -r -f -a "auto\t'While a folio is pinned of a file that writeback cleans, and a calm time longer'
+always\t'From start to end: every walk is seen'
+never\t'For the self-test at the start only: no walk is judged'"
+complete -c pinscope -n "__fish_pinscope_using_subcommand run" -l writeback-calm -d 'With `--writeback-hooks auto`: how long they stay after the last pin of a file\'s page. Shorter than writeback takes to come to it, they would miss its first walk' -r
 complete -c pinscope -n "__fish_pinscope_using_subcommand run" -l ring-bytes -d 'Size of the ring that carries samples: a power of two, at least one page' -r
 complete -c pinscope -n "__fish_pinscope_using_subcommand run" -l ledger-folios -d 'Folios that the ledger can hold, rounded up to a power of two; one takes 48 bytes of kernel memory. When it is full, it keeps a sample of folios' -r
 complete -c pinscope -n "__fish_pinscope_using_subcommand run" -l owners -d 'Owners that can be told apart at once, rounded up to a power of two; one takes 512 bytes of kernel memory' -r
@@ -54,6 +58,10 @@ complete -c pinscope -n "__fish_pinscope_using_subcommand record" -l duration -d
 complete -c pinscope -n "__fish_pinscope_using_subcommand record" -l attach -d 'How to attach: fentry is cheaper, kprobe works on more kernels' -r -f -a "auto\t'fentry where the kernel allows it, kprobe otherwise'
 fentry\t'BPF trampolines only'
 kprobe\t'kprobes and kretprobes only'"
+complete -c pinscope -n "__fish_pinscope_using_subcommand record" -l writeback-hooks -d 'When the hooks on writeback\'s walks and on unmaps are attached. They serve the estimators alone, and cost whoever unmaps memory or writes files' -r -f -a "auto\t'While a folio is pinned of a file that writeback cleans, and a calm time longer'
+always\t'From start to end: every walk is seen'
+never\t'For the self-test at the start only: no walk is judged'"
+complete -c pinscope -n "__fish_pinscope_using_subcommand record" -l writeback-calm -d 'With `--writeback-hooks auto`: how long they stay after the last pin of a file\'s page. Shorter than writeback takes to come to it, they would miss its first walk' -r
 complete -c pinscope -n "__fish_pinscope_using_subcommand record" -l ring-bytes -d 'Size of the ring that carries samples: a power of two, at least one page' -r
 complete -c pinscope -n "__fish_pinscope_using_subcommand record" -l ledger-folios -d 'Folios that the ledger can hold, rounded up to a power of two; one takes 48 bytes of kernel memory. When it is full, it keeps a sample of folios' -r
 complete -c pinscope -n "__fish_pinscope_using_subcommand record" -l owners -d 'Owners that can be told apart at once, rounded up to a power of two; one takes 512 bytes of kernel memory' -r
@@ -68,6 +76,7 @@ json\t'For programs'"
 complete -c pinscope -n "__fish_pinscope_using_subcommand replay" -l log -d 'What is logged: error, warn, info, debug, trace, or per module as in `RUST_LOG`' -r
 complete -c pinscope -n "__fish_pinscope_using_subcommand replay" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c pinscope -n "__fish_pinscope_using_subcommand pins" -l by -d 'What the rows stand for' -r -f -a "process\t'The process that pinned'
+user\t'The user of that process, as the initial namespace counts: whose limit it is held to'
 cgroup\t'The cgroup of that process'
 memcg\t'The memory cgroup that is charged for the memory, whoever pinned it'
 subsystem\t'The part of the kernel on whose behalf it is pinned'
