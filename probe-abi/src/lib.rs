@@ -14,6 +14,7 @@ mod functions;
 mod layout;
 mod ledger;
 mod owner;
+mod placeholder;
 mod query;
 mod sample;
 mod settings;
@@ -28,6 +29,7 @@ pub use ledger::{
     ledger_shift, opened_at, page_high, preferred_slot_of, second_hash_of,
 };
 pub use owner::{CALL_FRAMES, HOLD_BUCKETS, Owner, OwnerTag, hold_bucket, owner_slot};
+pub use placeholder::{CONSTANT, MEMBER, filled};
 pub use query::{
     AMENDMENTS_AT_ONCE, Amendment, Answer, CALLS, Call, FOLIOS_AT_ONCE, Folio, NAME_BYTES, Node,
     PATH_DEPTH, PROCESSES_AT_ONCE, Process, Query,

@@ -16,7 +16,7 @@ use crate::{
     kernel::{
         args::Args,
         folio::{MAPPING_ANON, page_bytes},
-        layout::layout,
+        layout::{at, layout},
         read::read_kernel,
         typed::Typed,
     },
@@ -96,24 +96,24 @@ extern "C" fn next_entry(index: u64, vector: Raw) -> i64 {
 #[inline(always)]
 fn released_one(bio: Typed) -> bool {
     let unreferenced = layout!(bio_no_page_ref);
-    if unreferenced != ABSENT && bio.read::<u16>(layout!(bio_flags)) >> (unreferenced & 15) & 1 == 1
+    if unreferenced != ABSENT && bio.read::<u16, _>(at!(bio_flags)) >> (unreferenced & 15) & 1 == 1
     {
         return false;
     }
-    if bio.read::<u16>(layout!(bio_vcnt)) != 1 {
+    if bio.read::<u16, _>(at!(bio_vcnt)) != 1 {
         return false;
     }
-    let entry = bio.follow(layout!(bio_io_vec));
+    let entry = bio.follow(at!(bio_io_vec));
     let (offset, length) = (
-        entry.read::<u32>(layout!(bvec_offset)),
-        entry.read::<u32>(layout!(bvec_len)),
+        entry.read::<u32, _>(at!(bvec_offset)),
+        entry.read::<u32, _>(at!(bvec_len)),
     );
     // Inside one page, and not empty.
     let size = page_bytes() as u32;
     if offset >= size || length.wrapping_sub(1) >= size - offset {
         return false;
     }
-    let page = Small::of(entry.follow(layout!(bvec_page)));
+    let page = Small::of(entry.follow(at!(bvec_page)));
     page.is_some_and(|it| it.mapping & MAPPING_ANON != 0)
 }
 

@@ -12,6 +12,7 @@ mod links;
 mod loading;
 mod misses;
 mod object;
+mod placeholders;
 mod verify;
 
 use std::{os::fd::OwnedFd, sync::Arc};

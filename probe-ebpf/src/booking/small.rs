@@ -15,7 +15,10 @@ use crate::{
 };
 use crate::{
     book::entries,
-    kernel::{layout::layout, typed::Typed},
+    kernel::{
+        layout::{at, layout},
+        typed::Typed,
+    },
 };
 
 /// A small folio of a file or of anonymous memory, as it is in memory now.
@@ -29,15 +32,15 @@ impl Small {
     /// From the typed page alone; `None` for all that takes a longer look.
     #[inline(always)]
     pub(crate) fn of(page: Typed) -> Option<Self> {
-        let is_tail = page.follow(layout!(compound)).address() & 1 == 1;
+        let is_tail = page.follow(at!(compound)).address() & 1 == 1;
         Self::of_head(page).filter(|_| !is_tail)
     }
 
     /// The same of a page that is no tail.
     #[inline(always)]
     pub(crate) fn of_head(page: Typed) -> Option<Self> {
-        let is_large = page.read::<u64>(layout!(flags)) >> (layout!(pg_head) & 63) & 1 == 1;
-        let mapping = page.follow(layout!(mapping)).address();
+        let is_large = page.read::<u64, _>(at!(flags)) >> (layout!(pg_head) & 63) & 1 == 1;
+        let mapping = page.follow(at!(mapping)).address();
         // The zero page, which has none, does not count.
         (!is_large && mapping != 0).then(|| Self {
             page,
@@ -48,17 +51,16 @@ impl Small {
 
     #[inline(always)]
     pub(crate) fn memcg(&self) -> u64 {
-        let memcg = layout!(memcg);
-        if memcg == ABSENT {
+        if layout!(memcg) == ABSENT {
             return 0;
         }
-        self.page.follow(memcg).address()
+        self.page.follow(at!(memcg)).address()
     }
 
     #[inline(always)]
     pub(crate) fn is_under_writeback(&self) -> bool {
         let bit = layout!(pg_writeback);
-        bit < 64 && self.page.read::<u64>(layout!(flags)) >> bit & 1 == 1
+        bit < 64 && self.page.read::<u64, _>(at!(flags)) >> bit & 1 == 1
     }
 
     /// Gives back what is in the slot that it prefers, of `n` pins of it; how many.

@@ -1,9 +1,12 @@
-//! The running kernel's layout, as a read-only global that the agent fills.
+//! The running kernel's layout: constants in the instructions that need them, written there by the
+//! agent, and what is too long for one in a read-only global.
 //!
-//! The verifier knows its values, so a branch on a field costs nothing at run
-//! time and a field used as an offset is a constant to it.
+//! The verifier knows the values, so a branch on a field costs nothing at run time and a field
+//! used as an offset is a constant to it.
 
-use probe_abi::{ABSENT, Layout};
+use core::arch::asm;
+
+use probe_abi::{ABSENT, CONSTANT, Layout};
 
 /// Filled by the agent before loading; the values here make every program
 /// useless rather than wrong.
@@ -127,12 +130,67 @@ pub(crate) static LAYOUT: Layout = Layout {
     user_ns_owner: ABSENT,
 };
 
-/// Reads one field of the layout; volatile, because the compiler would
-/// otherwise fold the placeholder in.
+/// A field of the layout: a constant that the agent writes into the instruction, or, of 64 bits,
+/// read from memory.
 macro_rules! layout {
     ($field:ident) => {{
-        // SAFETY: a field of a static: initialised, aligned, never written.
-        unsafe { (&raw const $crate::kernel::layout::LAYOUT.$field).read_volatile() }
+        const AT: usize = core::mem::offset_of!(probe_abi::Layout, $field);
+        // SAFETY: the offset is the field's.
+        unsafe { $crate::kernel::layout::Field::get::<AT>(|it: &probe_abi::Layout| it.$field) }
     }};
 }
 pub(crate) use layout;
+
+/// Where the layout has the offset of a member, see [`at`].
+#[derive(Clone, Copy)]
+pub(crate) struct At<const FIELD: usize>;
+
+/// The member whose offset is this field of the layout: a load of it has the offset in itself.
+macro_rules! at {
+    ($field:ident) => {
+        $crate::kernel::layout::At::<{ core::mem::offset_of!(probe_abi::Layout, $field) }>
+    };
+}
+pub(crate) use at;
+
+/// What a field of the layout may be.
+pub(crate) trait Field: Sized {
+    /// The field at a byte offset. `_type` says which type it has.
+    ///
+    /// # Safety
+    ///
+    /// The offset must be that of such a field.
+    unsafe fn get<const AT: usize>(_type: impl Fn(&Layout) -> Self) -> Self;
+}
+
+impl Field for u32 {
+    #[inline(always)]
+    unsafe fn get<const AT: usize>(_type: impl Fn(&Layout) -> Self) -> Self {
+        let value: Self;
+        // SAFETY: a register gets a constant.
+        unsafe {
+            asm!(
+                "{0} = {1}",
+                out(wreg) value,
+                const CONSTANT | AT as u32,
+                options(pure, nomem, nostack),
+            );
+        }
+        value
+    }
+}
+
+impl Field for u64 {
+    #[inline(always)]
+    unsafe fn get<const AT: usize>(_type: impl Fn(&Layout) -> Self) -> Self {
+        // Volatile, because the compiler would otherwise fold the placeholder in.
+        // SAFETY: initialised, aligned, never written; and see above.
+        unsafe {
+            (&raw const LAYOUT)
+                .cast::<u8>()
+                .add(AT)
+                .cast::<Self>()
+                .read_volatile()
+        }
+    }
+}

@@ -17,7 +17,7 @@ pub(crate) fn read_kernel<T: Copy>(address: u64) -> Option<T> {
 pub(crate) fn read_word(address: u64) -> Option<u64> {
     // The agent has tried that a page begins with a word, its flags.
     match Typed::page_at(address) {
-        Some(page) => Some(page.read(0)).filter(|it| *it != 0),
+        Some(page) => Some(page.first()).filter(|it| *it != 0),
         None => read_kernel(address),
     }
 }

@@ -6,7 +6,10 @@ use aya_ebpf::helpers::{
 };
 use probe_abi::ABSENT;
 
-use crate::kernel::{layout::layout, typed::Typed};
+use crate::kernel::{
+    layout::{at, layout},
+    typed::Typed,
+};
 
 /// Who is running.
 pub(crate) struct Current {
@@ -26,17 +29,17 @@ pub(crate) struct Current {
 pub(crate) fn current() -> Current {
     // SAFETY: the helper has no precondition, and what it returns is never null.
     let task = unsafe { Typed::known(bpf_get_current_task_btf().cast()) };
-    let (cred, uid) = (layout!(task_cred), layout!(cred_uid));
-    let uid = if cred == ABSENT || uid == ABSENT {
+    let uid = if layout!(task_cred) == ABSENT || layout!(cred_uid) == ABSENT {
         bpf_get_current_uid_gid() as u32
     } else {
         // What the helper reads as well, but for a hundred instructions.
-        task.follow_some(cred).map_or(0, |cred| cred.read(uid))
+        task.follow_some(at!(task_cred))
+            .map_or(0, |cred| cred.read(at!(cred_uid)))
     };
     Current {
         task: task.address(),
-        start_ns: task.read(layout!(task_start)),
-        mm: task.follow(layout!(task_mm)).address(),
+        start_ns: task.read(at!(task_start)),
+        mm: task.follow(at!(task_mm)).address(),
         uid,
         cgroup: cgroup_of(task).unwrap_or_else(|| {
             // SAFETY: the helper has no precondition.
@@ -48,32 +51,32 @@ pub(crate) fn current() -> Current {
 /// What the helper reads as well, under a lock that programs have anyway.
 #[inline(always)]
 fn cgroup_of(task: Typed) -> Option<u64> {
-    let [set, cgroup, node, id] = [
+    let on_the_way = [
         layout!(task_cgroups),
         layout!(css_set_default),
         layout!(cgroup_kn),
         layout!(kn_id),
     ];
-    if [set, cgroup, node, id].contains(&ABSENT) {
+    if on_the_way.contains(&ABSENT) {
         return None;
     }
     let node = task
-        .follow_some(set)?
-        .follow_some(cgroup)?
-        .follow_some(node)?;
-    Some(node.read(id))
+        .follow_some(at!(task_cgroups))?
+        .follow_some(at!(css_set_default))?
+        .follow_some(at!(cgroup_kn))?;
+    Some(node.read(at!(kn_id)))
 }
 
 /// When the first thread of the current process began; 0 where that cannot be read.
 #[inline(always)]
 pub(crate) fn start_of_process() -> u64 {
-    let (leader, start) = (layout!(task_leader), layout!(task_start));
-    if leader == ABSENT || start == ABSENT {
+    if layout!(task_leader) == ABSENT || layout!(task_start) == ABSENT {
         return 0;
     }
     // SAFETY: as above.
     let task = unsafe { Typed::known(bpf_get_current_task_btf().cast()) };
-    task.follow_some(leader).map_or(0, |it| it.read(start))
+    task.follow_some(at!(task_leader))
+        .map_or(0, |it| it.read(at!(task_start)))
 }
 
 /// Address of the registers that the current system call was entered with; 0 where they

@@ -5,13 +5,14 @@
 //! verifier knows, and no arithmetic is allowed beyond that. A load that fails
 //! reads as 0.
 
-#[cfg(not(feature = "baseline"))]
 use core::arch::asm;
 
 use aya_ebpf::{EbpfContext, programs::FEntryContext};
 #[cfg(not(feature = "baseline"))]
 use probe_abi::CAST_CALL;
+use probe_abi::MEMBER;
 
+use crate::kernel::layout::At;
 #[cfg(not(feature = "baseline"))]
 use crate::kernel::layout::layout;
 use crate::verifier::unknown::number;
@@ -75,26 +76,32 @@ impl Typed {
         None
     }
 
-    /// The member at a byte offset.
+    /// What lies at the address itself.
     #[inline(always)]
-    pub(crate) fn read<T: Copy>(self, offset: u32) -> T {
-        // SAFETY: the verifier checks that there is one of that size, and a fault
-        // reads as 0, which every `T` that is read here may be.
-        unsafe { self.0.add(offset as usize).cast::<T>().read_volatile() }
+    pub(crate) fn first<T: Copy>(self) -> T {
+        // SAFETY: the verifier checks that a member of that size begins there, and a fault reads
+        // as 0, which every `T` that is read here may be.
+        unsafe { self.0.cast::<T>().read_volatile() }
     }
 
-    /// What the member at a byte offset points to.
+    /// A member. The verifier checks that there is one of that size; a fault reads as 0.
     #[inline(always)]
-    pub(crate) fn follow(self, offset: u32) -> Self {
-        Self(self.read(offset))
+    pub(crate) fn read<T: Loaded, const FIELD: usize>(self, _member: At<FIELD>) -> T {
+        T::load::<FIELD>(self.0)
+    }
+
+    /// What a member points to.
+    #[inline(always)]
+    pub(crate) fn follow<const FIELD: usize>(self, member: At<FIELD>) -> Self {
+        Self(self.read(member))
     }
 
     /// The same, if that is anything. Of a pointer that its type says is under RCU the
     /// verifier asks for the test; only kernels that Clang compiled say so.
     #[cfg(not(feature = "baseline"))]
     #[inline(always)]
-    pub(crate) fn follow_some(self, offset: u32) -> Option<Self> {
-        let there = self.follow(offset);
+    pub(crate) fn follow_some<const FIELD: usize>(self, member: At<FIELD>) -> Option<Self> {
+        let there = self.follow(member);
         (!there.0.is_null()).then_some(there)
     }
 
@@ -104,3 +111,36 @@ impl Typed {
         number(self.0)
     }
 }
+
+/// What can be loaded from behind a typed pointer.
+pub(crate) trait Loaded: Copy {
+    /// The member whose offset is that field of the layout.
+    fn load<const FIELD: usize>(base: *const u8) -> Self;
+}
+
+macro_rules! loaded {
+    ($type:ty, $register:ty, $load:literal) => {
+        impl Loaded for $type {
+            #[inline(always)]
+            fn load<const FIELD: usize>(base: *const u8) -> Self {
+                let value: $register;
+                // SAFETY: a load that the verifier checks.
+                unsafe {
+                    asm!(
+                        $load,
+                        out(reg) value,
+                        in(reg) base,
+                        const MEMBER + FIELD as i16,
+                        options(readonly, nostack),
+                    );
+                }
+                value as Self
+            }
+        }
+    };
+}
+
+loaded!(u16, u64, "{0} = *(u16 *)({1} + {2})");
+loaded!(u32, u64, "{0} = *(u32 *)({1} + {2})");
+loaded!(u64, u64, "{0} = *(u64 *)({1} + {2})");
+loaded!(*const u8, *const u8, "{0} = *(u64 *)({1} + {2})");

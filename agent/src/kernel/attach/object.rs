@@ -8,7 +8,10 @@ use hooks::{Facts, MAPCOUNT_DECREMENT, PTES_FOUND, Step, ZAP, calls_nest};
 use log::{info, warn};
 use probe_abi::{BUCKET_SLOTS, GUP_FUNCTIONS, Layout, ledger_shift};
 
-use super::cast::{Cast, with_calls};
+use super::{
+    cast::{Cast, with_calls},
+    placeholders,
+};
 use crate::{
     error::AgentError,
     kernel::{facts, limits},
@@ -92,7 +95,8 @@ pub(super) fn load(wanted: &Wanted<'_>) -> Result<Object, AgentError> {
     }
     let cast = Cast::find(btf);
     layout.page_type = cast.map_or(0, |it| it.page);
-    let image = with_calls(if baseline { BASELINE } else { MODERN }, cast);
+    let mut image = with_calls(if baseline { BASELINE } else { MODERN }, cast);
+    placeholders::fill(&mut image, &layout).map_err(|it| unusable("LAYOUT", &it))?;
     let ebpf = EbpfLoader::new()
         .override_global(
             "GUP_ARGUMENTS",
