@@ -68,7 +68,7 @@ pub(crate) struct Outstanding {
     pub(crate) pins: u64,
     /// Of those, what sampling passes over.
     pub(crate) passed_over: u64,
-    /// Plain references on file folios that are not known to be given back.
+    /// Plain references on file folios that are not known to be released.
     pub(crate) references: u64,
     /// Slots in use, those that only remember included.
     pub(crate) slots_used: u64,

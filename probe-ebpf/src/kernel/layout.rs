@@ -167,13 +167,15 @@ impl Field for u32 {
     #[inline(always)]
     unsafe fn get<const AT: usize>(_type: impl Fn(&Layout) -> Self) -> Self {
         let value: Self;
+        // Not pure: a constant that is kept for later takes room on the stack, of which there is
+        // little.
         // SAFETY: a register gets a constant.
         unsafe {
             asm!(
                 "{0} = {1}",
                 out(wreg) value,
                 const CONSTANT | AT as u32,
-                options(pure, nomem, nostack),
+                options(nomem, nostack),
             );
         }
         value
