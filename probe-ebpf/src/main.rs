@@ -30,6 +30,7 @@ mod zap;
 mod answer;
 mod book;
 mod booking;
+mod census;
 mod kernel;
 mod verifier;
 

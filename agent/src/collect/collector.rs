@@ -18,7 +18,7 @@ pub(crate) use selection::Selection;
 use {ends::Ends, functions::Functions, judging::Judging, selection::wanted};
 
 use super::{
-    audit::{Around, Cause, FlagBits},
+    audit::{Around, Cause},
     auditor::{self, Auditor},
     book::{Book, Sources},
     calls::Calls,
@@ -35,6 +35,7 @@ use crate::{
     kernel::{
         attach::Programs,
         inspect::Inspector,
+        judgement::FlagBits,
         maps::{CallTable, Counters, LedgerView, OwnerTable, Settings},
         sys,
         vmstat::{self, PinCounts},

@@ -5,6 +5,7 @@
 mod answering;
 mod attachments;
 mod cast;
+mod census;
 mod entry_counter;
 mod hook;
 mod kprobes;
@@ -17,6 +18,7 @@ use answering::inspector;
 use attachments::Attachments;
 use aya::maps::{MapData, RingBuf};
 use aya_log::EbpfLogger;
+pub(crate) use census::walker;
 pub(crate) use entry_counter::EntryCounter;
 pub(crate) use hook::HookState;
 use hook::{attach_hook, programs_of};
