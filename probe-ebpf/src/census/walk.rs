@@ -1,6 +1,5 @@
-//! The walk. `struct page`s are read a block at a time, all of them by one call of a helper,
-//! and most need no more than a look at two words of the copy: whoever is no head of a
-//! large folio and has few references holds no pin.
+//! The walk. `struct page`s are looked at a block at a time, and most need no more than a look
+//! at two words: what is no head of a large folio and has few references holds no pin.
 
 use core::ffi::c_void;
 
@@ -12,7 +11,7 @@ use super::{
     state::{FEW, FULL, PAGE_BYTES, state},
 };
 use crate::{
-    kernel::{clock, layout::layout},
+    kernel::{clock, layout::layout, read::read_kernel, typed::Typed},
     verifier::repeat::{MOST, each},
 };
 
@@ -66,8 +65,47 @@ extern "C" fn block(_index: u64) -> i64 {
 /// Which pages of a block need a closer look, into the mask; `None` where it cannot be read.
 #[inline(always)]
 fn look(state: &mut Census, first: u64) -> Option<()> {
-    let pages = CENSUS_PAGES.get_ptr_mut(0)?.cast::<u8>();
     let from = state.base.wrapping_add(first * PAGE_BYTES);
+    if layout!(page_type) == 0 {
+        by_copy(state, from)
+    } else {
+        by_loads(state, from)
+    }
+}
+
+/// Whether a page needs a closer look.
+#[inline(always)]
+fn note(state: &mut Census, page: u64) {
+    // In memory, where the verifier does not follow it.
+    // SAFETY: a field of the map value.
+    unsafe {
+        let mask = &raw mut state.mask;
+        mask.write_volatile(mask.read_volatile() | 1 << page);
+    }
+}
+
+/// Where any address can be read by a load. What is not there reads as 0, so that the block is
+/// tried first: it is one page of memory, all of it there or nothing.
+#[inline(always)]
+fn by_loads(state: &mut Census, from: u64) -> Option<()> {
+    read_kernel::<u64>(from)?;
+    let head = 1_u64 << (layout!(pg_head) & 63);
+    let (kind, flags, refcount) = (layout!(page_type), layout!(flags), layout!(refcount));
+    for page in 0..CENSUS_BLOCK {
+        let it = Typed::as_type(from.wrapping_add(page * PAGE_BYTES), kind);
+        let references: u32 = it.read(refcount);
+        // Neither free memory nor a tail has any.
+        if references != 0 && (references >= FEW || it.read::<u64>(flags) & head != 0) {
+            note(state, page);
+        }
+    }
+    Some(())
+}
+
+/// Elsewhere by a copy of the whole block.
+#[inline(always)]
+fn by_copy(state: &mut Census, from: u64) -> Option<()> {
+    let pages = CENSUS_PAGES.get_ptr_mut(0)?.cast::<u8>();
     // SAFETY: the buffer is as long as said; the helper checks the address and fails
     // instead of faulting.
     let failed = unsafe {
@@ -96,13 +134,8 @@ fn look(state: &mut Census, first: u64) -> Option<()> {
                 references.add(at).cast::<u32>().read_volatile(),
             )
         };
-        if flags & head != 0 || references >= FEW {
-            // In memory, where the verifier does not follow it.
-            // SAFETY: a field of the map value.
-            unsafe {
-                let mask = &raw mut state.mask;
-                mask.write_volatile(mask.read_volatile() | 1 << page);
-            }
+        if references != 0 && (references >= FEW || flags & head != 0) {
+            note(state, page);
         }
     }
     Some(())
