@@ -83,6 +83,9 @@ pub(crate) struct Row {
     /// Of a row by process: all that map the memory, which counts once.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) processes: Vec<Task>,
+    /// Of a node: what the kernel counts as pinned there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) kernel_pins: Option<i64>,
     #[serde(flatten)]
     pub(crate) sum: Sum,
 }

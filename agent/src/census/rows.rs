@@ -12,7 +12,11 @@ use super::{
     report::{By, Row, Sum, Task},
 };
 use crate::{
-    kernel::{inspect::Inspector, sys},
+    kernel::{
+        inspect::Inspector,
+        sys,
+        vmstat::{self, PinCounts},
+    },
     owners::{
         files::{Files, Memory},
         memcgs::Memcgs,
@@ -74,6 +78,29 @@ pub(super) fn missing(by: By, places: &Places) -> Option<String> {
     }
 }
 
+/// Adds what the kernel counts as pinned on each node, also on one where nothing was found.
+pub(super) fn compare_nodes(rows: &mut Vec<Row>) {
+    for node in vmstat::online_nodes().unwrap_or_default() {
+        let Some(kernel) = PinCounts::of_node(node) else {
+            continue;
+        };
+        let (name, pins) = (of_node(node as u32), kernel.outstanding());
+        match rows.iter_mut().find(|it| it.name == name) {
+            Some(row) => row.kernel_pins = Some(pins),
+            None => rows.push(Row {
+                name,
+                processes: Vec::new(),
+                kernel_pins: Some(pins),
+                sum: Sum::default(),
+            }),
+        }
+    }
+}
+
+fn of_node(node: u32) -> String {
+    format!("node {node}")
+}
+
 struct Namer<'a> {
     found: &'a Found,
     by: By,
@@ -120,7 +147,7 @@ impl<'a> Namer<'a> {
             By::Kind => Key::Text(self.kind(folio).to_owned()),
             By::Size => Key::Number(u64::from(folio.pages)),
             By::Node => match self.places.zone_of(folio.pfn) {
-                Some((node, _)) => Key::Text(format!("node {node}")),
+                Some((node, _)) => Key::Text(of_node(node)),
                 None => Key::Text(UNKNOWN.to_owned()),
             },
             By::Zone => match self.places.zone_of(folio.pfn) {
@@ -184,6 +211,7 @@ impl<'a> Namer<'a> {
         Row {
             name,
             processes,
+            kernel_pins: None,
             sum,
         }
     }

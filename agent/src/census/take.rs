@@ -76,6 +76,9 @@ pub(crate) fn take(
         whole = sum;
     }
     notes.extend(rows::missing(wanted.by, places));
+    if wanted.by == By::Node && is_whole {
+        rows::compare_nodes(&mut rows);
+    }
     let other = (rows.len() > wanted.top).then(|| {
         let mut other = Sum::default();
         let rest = rows.split_off(wanted.top);

@@ -47,6 +47,9 @@ fn text(report: &Report) -> String {
     if report.by == By::Process {
         columns.push(words("LIKELY"));
     }
+    if report.by == By::Node {
+        columns.push(number("KERNEL COUNTS"));
+    }
     let cells = |sum: &Sum, name: &str| {
         let unmapped = match sum.mapping_unknown_bytes {
             0 => bytes(sum.unmapped_bytes as f64),
@@ -66,6 +69,7 @@ fn text(report: &Report) -> String {
         if report.by == By::Process {
             cells.push(likely(row));
         }
+        cells.extend(row.kernel_pins.map(|it| it.to_string()));
         cells
     };
     let mut rows: Vec<Vec<String>> = report.rows.iter().map(row).collect();

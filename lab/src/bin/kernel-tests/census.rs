@@ -32,6 +32,7 @@ pub(crate) struct Row {
     pub(crate) pins: u64,
     pub(crate) bytes: u64,
     pub(crate) unmapped_bytes: u64,
+    pub(crate) kernel_pins: Option<i64>,
 }
 
 /// A process that maps what is pinned.
