@@ -9,13 +9,19 @@ use std::{
 
 use probe_abi::Counted;
 
-use crate::{error::AgentError, kernel::census::Walker};
+use crate::{
+    error::AgentError,
+    kernel::census::{Slice, Walker},
+};
 
 /// How long the kernel side has a CPU at once: it looks at the clock after each block of pages.
 const SLICE: Duration = Duration::from_micros(500);
 
 /// Looks at a folio, the first included.
 const LOOKS: u32 = 5;
+
+/// Slices in a row that may come to nothing.
+const ATTEMPTS: u32 = 1000;
 
 /// What the walk came to.
 #[derive(Clone, Copy, Debug, Default)]
@@ -79,7 +85,6 @@ impl<'a> Walk<'a> {
             let mut rest = range.clone();
             while rest.start < rest.end {
                 let is_first = rest.start == range.start;
-                let from = rest.start;
                 let (pinned, next) = self.slice(rest.clone(), is_first, true)?;
                 let pinned = match pinned.is_empty() {
                     true => pinned,
@@ -88,11 +93,6 @@ impl<'a> Walk<'a> {
                 pinned.iter().for_each(&mut *give);
                 rest.start = next;
                 tell(done + (next.min(range.end) - range.start));
-                if next <= from {
-                    return Err(AgentError::Unfit {
-                        why: Some(format!("the walk does not get beyond frame {from}")),
-                    });
-                }
             }
             done += range.end - range.start;
         }
@@ -126,6 +126,23 @@ impl<'a> Walk<'a> {
         Ok(seen)
     }
 
+    /// A slice that gets on: one whose CPU was taken away at its beginning, as a guest's is, has
+    /// come to nothing when its time is over.
+    fn advance(&self, range: &Range<u64>, is_first: bool) -> Result<Slice, AgentError> {
+        for _again in 0..ATTEMPTS {
+            let slice = self.walker.slice(range.clone(), is_first, SLICE)?;
+            if slice.next > range.start {
+                return Ok(slice);
+            }
+        }
+        Err(AgentError::Unfit {
+            why: Some(format!(
+                "the walk does not get beyond frame {}; this CPU is taken away again and again",
+                range.start
+            )),
+        })
+    }
+
     /// What is pinned in a slice, and where to go on.
     fn slice(
         &mut self,
@@ -133,7 +150,7 @@ impl<'a> Walk<'a> {
         is_first: bool,
         counts: bool,
     ) -> Result<(Vec<Pinned>, u64), AgentError> {
-        let slice = self.walker.slice(range, is_first, SLICE)?;
+        let slice = self.advance(&range, is_first)?;
         let walked = &mut self.walked;
         walked.slices += 1;
         walked.busy += slice.took;
