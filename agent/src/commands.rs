@@ -1,6 +1,7 @@
 //! The command line and its verbs: each puts together what lies below.
 
 mod ask;
+mod census;
 mod cli;
 mod doctor;
 mod documents;
@@ -34,6 +35,7 @@ pub fn main() -> ExitCode {
         Command::Record(options) => record::record(options),
         Command::Replay(options) => replay::replay(options),
         Command::Pins(options) => pins::pins(options),
+        Command::Census(options) => census::census(options),
         Command::Verdicts(options) => verdicts::verdicts(options),
         Command::Doctor(options) => doctor::doctor(options),
         Command::Verify => verify::verify(),

@@ -2,11 +2,13 @@
 //! share with us, and its own counters. The only room that asks it for anything by `bpf(2)`.
 
 pub(crate) mod attach;
+pub(crate) mod census;
 pub(crate) mod facts;
 pub(crate) mod ftrace;
 pub(crate) mod function_names;
 pub(crate) mod inspect;
 mod jit;
+pub(crate) mod judgement;
 pub(crate) mod kallsyms;
 pub(crate) mod limits;
 pub(crate) mod maps;

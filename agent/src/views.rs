@@ -1,6 +1,7 @@
 //! What a user sees: metrics, reports, summary. Each is made from a snapshot, which it cannot
 //! change.
 
+pub(crate) mod census;
 mod clients;
 pub(crate) mod http;
 pub(crate) mod metrics;

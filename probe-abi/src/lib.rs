@@ -9,6 +9,7 @@
 extern crate std;
 
 mod cast;
+mod census;
 mod counters;
 mod functions;
 mod layout;
@@ -21,6 +22,7 @@ mod settings;
 mod strata;
 
 pub use cast::{CAST_CALL, CAST_CALL_CODE};
+pub use census::{CENSUS_BLOCK, CENSUS_FOUND, CENSUS_SECTIONS, Census, Counted};
 pub use counters::{CpuCounters, Lost, NESTED_CALLS, WALK_KINDS, WalkKind};
 pub use functions::{GUP_FUNCTIONS, place};
 pub use layout::{ABSENT, Layout};

@@ -4,7 +4,7 @@
 
 mod amend;
 mod find;
-mod folios;
+pub(crate) mod folios;
 mod names;
 mod nodes;
 mod processes;

@@ -3,9 +3,9 @@
 //! At the top, one module per family of hooks, each a handler with thin entries per
 //! way to attach; user space attaches one entry of each. Program names are
 //! `PROBE_METHOD`, as the agent's catalogue expects. Below them, each floor knowing
-//! only those after it: `answer` (what the agent asks for), `book` (what is kept),
-//! `memory` (pages and folios), `kernel` (arguments, tasks, where things lie),
-//! `verifier` (what it takes to be believed).
+//! only those after it: `census` (what is pinned at all), `answer` (what the agent asks
+//! for), `book` (what is kept), `memory` (pages and folios), `kernel` (arguments, tasks,
+//! where things lie), `verifier` (what it takes to be believed).
 //!
 //! Two flavours of the same sources: where the feature `baseline` needs another
 //! way to do something, a module has a second file.
@@ -30,6 +30,7 @@ mod zap;
 mod answer;
 mod book;
 mod booking;
+mod census;
 mod kernel;
 mod verifier;
 

@@ -13,20 +13,10 @@ use std::collections::HashMap;
 
 use probe_abi::{Amendment, Folio, Word};
 
-use crate::kernel::maps::Slot;
-
-/// `GUP_PIN_COUNTING_BIAS`, Linux 5.6: one pin of a small folio in its reference count.
-const BIAS: i64 = 1024;
-
-/// Bits of `page.flags` that explain references of a folio; what this kernel has not is 64 or
-/// more.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct FlagBits {
-    /// `PG_private`.
-    pub(crate) private: u32,
-    /// `PG_swapcache`, which means that of anonymous and shared memory only.
-    pub(crate) swap_cache: u32,
-}
+use crate::kernel::{
+    judgement::{self, FlagBits, Held, is_of_something},
+    maps::Slot,
+};
 
 /// Looks at which a folio must have been found to lack pins before they are entered.
 const LOOKS_BEFORE_ENTERING: u32 = 3;
@@ -174,70 +164,19 @@ impl Audit {
     }
 }
 
-/// What the kernel has of a folio.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Kernels {
-    pins: u64,
-    /// References that neither pins nor anything else explain; `None` where that is not known.
-    room: Option<u64>,
-}
-
 /// `None` where it cannot be told.
-fn kernels(folio: &Folio, slots: &[Slot], bits: FlagBits) -> Option<Kernels> {
-    match folio.state {
+fn kernels(folio: &Folio, slots: &[Slot], bits: FlagBits) -> Option<Held> {
+    if folio.state == Folio::TAIL {
         // Whatever was pinned as this folio is not any more.
-        Folio::TAIL => {
-            return Some(Kernels {
-                pins: 0,
-                room: Some(0),
-            });
-        }
-        Folio::SMALL | Folio::LARGE => {}
-        _ => return None,
-    }
-    let explained = explained(folio, bits);
-    if folio.state == Folio::LARGE {
-        let left = explained.map(|it| i64::from(folio.refcount) - it);
-        let room = left.map(|it| (it - i64::from(folio.pincount)).max(0).cast_unsigned());
-        return Some(Kernels {
-            pins: u64::from(folio.pincount),
-            room,
+        return Some(Held {
+            pins: 0,
+            room: Some(0),
         });
     }
-    let left = i64::from(folio.refcount) - explained?;
     // References that the ledger knows are no part of a pin; of the others, which come and
     // go, there are never so many.
-    let known: u64 = slots.iter().map(Slot::references).sum();
-    let known = i64::try_from(known).unwrap_or(i64::MAX).min(left.max(0));
-    let pins = ((left - known + BIAS / 2) / BIAS).max(0);
-    Some(Kernels {
-        pins: pins.cast_unsigned(),
-        room: Some((left - pins * BIAS).max(0).cast_unsigned()),
-    })
-}
-
-/// Whether it is memory of a process or of a file. What is neither may be a driver's or the
-/// network's, which take references by the thousand (`page_frag_alloc_align()`).
-fn is_of_something(folio: &Folio) -> bool {
-    folio.mapping != 0 || folio.mapcount != 0
-}
-
-/// References that mappings and caches explain; `None` where mappings are not known.
-fn explained(folio: &Folio, bits: FlagBits) -> Option<i64> {
-    const ANONYMOUS: u64 = 1;
-    const TAGS: u64 = 3;
-    let has = |bit: u32| bit < 64 && folio.flags >> bit & 1 == 1;
-    if folio.mapcount == u32::MAX {
-        return None;
-    }
-    let cached = folio.mapping & TAGS == 0 && folio.mapping != 0
-        || folio.mapping & ANONYMOUS != 0 && has(bits.swap_cache);
-    let pages = i64::from(folio.pages.max(1));
-    Some(
-        i64::from(folio.mapcount)
-            + if cached { pages } else { 0 }
-            + i64::from(has(bits.private) && folio.mapping & TAGS == 0),
-    )
+    let known = slots.iter().map(Slot::references).sum();
+    judgement::held(folio, known, bits)
 }
 
 fn digest(slots: &[Slot]) -> u64 {

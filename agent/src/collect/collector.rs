@@ -19,7 +19,7 @@ use {ends::Ends, functions::Functions, judging::Judging, selection::wanted};
 
 use super::{
     arming::Arming,
-    audit::{Around, Cause, FlagBits},
+    audit::{Around, Cause},
     auditor::{self, Auditor},
     book::{Book, Sources},
     calls::Calls,
@@ -36,6 +36,7 @@ use crate::{
     kernel::{
         attach::{self, Programs},
         inspect::Inspector,
+        judgement::FlagBits,
         maps::{CallTable, Counters, LedgerView, OwnerTable, Settings},
         sys,
         vmstat::{self, PinCounts},

@@ -1,11 +1,11 @@
 //! The command line.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, ops::Range, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 use hooks::Attach;
 
-use crate::{collect::WritebackHooks, owners::By, views::output::Format};
+use crate::{census, collect::WritebackHooks, owners::By, views::output::Format};
 
 /// Where the agent answers, and where it is asked.
 const SOCKET: &str = "/run/pinscope/pinscope.sock";
@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Replay(ReplayOptions),
     /// Ask the running agent who holds pins: how much, since when, and on whose behalf.
     Pins(PinsOptions),
+    /// Look at every page of the machine, and say what is pinned now, whoever pinned it and when.
+    Census(CensusOptions),
     /// Ask the running agent how good each estimator is.
     Verdicts(VerdictsOptions),
     /// Say what would work on this host and what is missing, changing nothing.
@@ -158,6 +160,33 @@ pub(crate) struct PinsOptions {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct CensusOptions {
+    /// What the rows stand for.
+    #[arg(long, default_value = "process")]
+    pub(crate) by: census::By,
+
+    /// Only these page frames, the last one not included; hexadecimal with 0x.
+    #[arg(long, value_name = "PFN..PFN", value_parser = frames, conflicts_with = "block")]
+    pub(crate) range: Option<Range<u64>>,
+
+    /// Only this memory block, of /sys/devices/system/memory/memoryN.
+    #[arg(long, value_name = "N")]
+    pub(crate) block: Option<u64>,
+
+    /// Rows at most; the others are added up in one.
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) top: usize,
+
+    /// How much of one CPU the walk takes at most, in percent.
+    #[arg(long, value_name = "PERCENT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) cpu_percent: u32,
+
+    /// Form of the report.
+    #[arg(long, default_value = "text")]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct VerdictsOptions {
     /// Socket of the agent.
     #[arg(long, env = "PINSCOPE_SOCKET", default_value = SOCKET)]
@@ -209,6 +238,23 @@ fn duration(text: &str) -> Result<Duration, String> {
     match time.is_zero() {
         true => Err("it has to be longer than nothing".to_owned()),
         false => Ok(time),
+    }
+}
+
+/// Page frames such as `0x100000..0x108000`.
+fn frames(text: &str) -> Result<Range<u64>, String> {
+    let number = |text: &str| match text.trim().strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16).ok(),
+        None => text.trim().parse().ok(),
+    };
+    let ends = text.split_once("..");
+    let ends = ends.and_then(|(first, end)| Some((number(first)?, number(end)?)));
+    match ends {
+        Some((first, end)) if first < end => Ok(first..end),
+        Some(_) => Err("the second frame has to be behind the first".to_owned()),
+        None => Err(format!(
+            "`{text}` is not FRAME..FRAME, such as 0x100000..0x108000"
+        )),
     }
 }
 
@@ -271,6 +317,15 @@ mod tests {
             "99999999999999999999h",
         ] {
             assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn frames_are_told_in_either_notation() {
+        assert_eq!(frames("16..32"), Ok(16..32));
+        assert_eq!(frames("0x10..0x20"), Ok(16..32));
+        for wrong in ["", "16", "16..16", "32..16", "a..b", "-1..2"] {
+            assert!(frames(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -5,6 +5,7 @@
 mod answering;
 mod arming;
 mod cast;
+mod census;
 mod entry_counter;
 mod hook;
 mod kprobes;
@@ -25,6 +26,7 @@ use aya::{
 };
 use aya_log::EbpfLogger;
 use aya_obj::btf::BtfKind;
+pub(crate) use census::walker;
 pub(crate) use entry_counter::EntryCounter;
 pub(crate) use hook::HookState;
 use hook::{attach_hook, programs_of};

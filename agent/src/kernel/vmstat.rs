@@ -33,6 +33,11 @@ impl PinCounts {
         })
     }
 
+    /// The same of one node's memory; `None` where the kernel does not say.
+    pub(crate) fn of_node(node: usize) -> Option<Self> {
+        parse(&fs::read(format!("/sys/devices/system/node/node{node}/vmstat")).ok()?)
+    }
+
     /// Pages that are pinned now.
     pub(crate) fn outstanding(self) -> i64 {
         self.acquired.wrapping_sub(self.released).cast_signed()
@@ -64,7 +69,7 @@ pub(crate) fn interval() -> Duration {
 }
 
 /// Nodes by number; `None` where the kernel does not say.
-pub(super) fn online_nodes() -> Option<Vec<usize>> {
+pub(crate) fn online_nodes() -> Option<Vec<usize>> {
     ranges(&fs::read(NODES_ONLINE).ok()?)
 }
 

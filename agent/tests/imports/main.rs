@@ -15,6 +15,7 @@ const FLOORS: &[&[&str]] = &[
     &["commands"],
     &["views"],
     &["collect"],
+    &["census"],
     &["owners", "selftest"],
     &["kernel"],
     &["error"],

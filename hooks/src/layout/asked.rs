@@ -105,10 +105,19 @@ pub const MEMBERS: &[(&str, &str)] = &[
     ("pglist_data", "vm_stat"),
     ("pglist_data", "per_cpu_nodestats"),
     ("per_cpu_nodestat", "vm_node_stat_diff"),
+    ("mem_section", "section_mem_map"),
+    ("page", "compound_dtor"),
 ];
 
 /// Structures whose sizes are asked for.
-pub const SIZES: &[&str] = &["page", "bio_vec", "upid", "hlist_head", "hlist_node"];
+pub const SIZES: &[&str] = &[
+    "page",
+    "bio_vec",
+    "upid",
+    "hlist_head",
+    "hlist_node",
+    "mem_section",
+];
 
 /// Enumerators whose values are asked for.
 pub const ENUMERATORS: &[&str] = &[
@@ -124,6 +133,10 @@ pub const ENUMERATORS: &[&str] = &[
     "pids_cgrp_id",
     "NR_FOLL_PIN_ACQUIRED",
     "NR_FOLL_PIN_RELEASED",
+    "PG_lru",
+    "PG_reserved",
+    "PGTY_hugetlb",
+    "HUGETLB_PAGE_DTOR",
 ];
 
 /// Data whose addresses are asked for.
@@ -133,4 +146,5 @@ pub const SYMBOLS: &[&str] = &[
     "__per_cpu_offset",
     "io_ring_exit_work",
     "node_data",
+    "mem_section",
 ];

@@ -48,6 +48,12 @@ fn answer(fact: *mut Fact) {
         fact.state = Fact::TAIL;
         return;
     }
+    tell(fact, &folio);
+}
+
+/// The kernel's counts of a folio.
+#[inline(always)]
+pub(crate) fn tell(fact: &mut Fact, folio: &Folio) {
     fact.flags = folio.head.flags();
     fact.mapping = folio.head.mapping();
     fact.refcount = folio.head.refcount();

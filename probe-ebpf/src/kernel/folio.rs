@@ -86,6 +86,12 @@ impl Page {
         self.u64_at(layout!(memcg))
     }
 
+    /// The word that is a map count or a type.
+    #[inline(always)]
+    pub(crate) fn page_type(&self) -> u32 {
+        self.u32_at(layout!(mapcount))
+    }
+
     #[inline(always)]
     pub(crate) fn flag(&self, bit: u32) -> bool {
         bit < 64 && self.u64_at(layout!(flags)) >> bit & 1 == 1

@@ -47,10 +47,16 @@ impl Typed {
     #[cfg(not(feature = "baseline"))]
     #[inline(always)]
     pub(crate) fn page_at(address: u64) -> Option<Self> {
-        let page = layout!(page_type);
-        if page == 0 {
-            return None;
+        match layout!(page_type) {
+            0 => None,
+            page => Some(Self::as_type(address, page)),
         }
+    }
+
+    /// The same, for a loop that has got the type of a page before.
+    #[cfg(not(feature = "baseline"))]
+    #[inline(always)]
+    pub(crate) fn as_type(address: u64, page: u32) -> Self {
         let pointer: *const u8;
         // SAFETY: a call of a function that returns its first argument.
         unsafe {
@@ -66,7 +72,7 @@ impl Typed {
                 options(nostack),
             );
         }
-        Some(Self(pointer))
+        Self(pointer)
     }
 
     /// Before Linux 5.17 there is nothing of the kind.
@@ -74,6 +80,13 @@ impl Typed {
     #[inline(always)]
     pub(crate) fn page_at(_address: u64) -> Option<Self> {
         None
+    }
+
+    /// Nobody comes here: there is no such type.
+    #[cfg(feature = "baseline")]
+    #[inline(always)]
+    pub(crate) fn as_type(_address: u64, _page: u32) -> Self {
+        Self(core::ptr::null())
     }
 
     /// What lies at the address itself.

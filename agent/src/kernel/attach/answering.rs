@@ -1,11 +1,14 @@
 //! Loads the programs that are attached to nothing and answer questions.
 
-use aya::{Ebpf, programs::Program};
+use aya::{
+    Ebpf,
+    programs::{Program, ProgramError, ProgramFd},
+};
 use bytemuck::Pod;
 use log::warn;
 use probe_abi::{AMENDMENTS_AT_ONCE, FOLIOS_AT_ONCE, PROCESSES_AT_ONCE};
 
-use super::object::{array, missing};
+use super::object::array;
 use crate::{
     error::{AgentError, chain},
     kernel::inspect::{Inspector, Question},
@@ -13,6 +16,15 @@ use crate::{
 
 /// Their names in the object.
 pub(super) const PROGRAMS: [&str; 5] = ["resolve", "inspect", "look_up", "count_pins", "amend"];
+
+/// The one that says what a pointer stands for, alone.
+pub(super) fn names(ebpf: &mut Ebpf) -> Inspector {
+    let without = "files and cgroups have no names";
+    Inspector {
+        names: question(ebpf, PROGRAMS[0], "ANSWER", 1, without),
+        ..Inspector::default()
+    }
+}
 
 /// All of them, as far as the kernel takes them; of the others it is said what is not known.
 pub(super) fn inspector(ebpf: &mut Ebpf, cpus: u32) -> Inspector {
@@ -73,11 +85,17 @@ fn load<T: Pod>(
         name: map,
         reason: chain(it),
     };
-    let Some(Program::RawTracePoint(program)) = ebpf.program_mut(name) else {
-        return Err(missing(name));
-    };
-    program.load().map_err(|it| refused(&it))?;
-    let fd = program.fd().and_then(|it| Ok(it.try_clone()?));
-    let fd = fd.map_err(|it| refused(&it))?;
+    let fd = load_to_run(ebpf, name).map_err(|it| refused(&it))?;
     Question::new(fd, array(ebpf, map)?, map, count)
+}
+
+/// Loads a program that is attached to nothing.
+pub(super) fn load_to_run(ebpf: &mut Ebpf, name: &str) -> Result<ProgramFd, ProgramError> {
+    let Some(Program::RawTracePoint(program)) = ebpf.program_mut(name) else {
+        return Err(ProgramError::InvalidName {
+            name: name.to_owned(),
+        });
+    };
+    program.load()?;
+    Ok(program.fd()?.try_clone()?)
 }

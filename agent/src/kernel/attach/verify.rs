@@ -6,7 +6,7 @@ use aya::programs::{Program, ProgramError, ProgramInfo};
 use hooks::Entries;
 
 use super::{
-    answering,
+    answering, census,
     loading::{Loading, load_together, programs_for},
     object::{self, Wanted},
 };
@@ -49,7 +49,7 @@ pub(crate) fn load_all(
             load_ms: took.as_millis(),
         });
     }
-    for name in answering::PROGRAMS {
+    for name in answering::PROGRAMS.into_iter().chain([census::PROGRAM]) {
         let Some(Program::RawTracePoint(program)) = ebpf.program_mut(name) else {
             continue;
         };

@@ -16,6 +16,7 @@ mod agent;
 mod bench;
 mod books;
 mod caller;
+mod census;
 mod company;
 mod forbidden;
 mod holders;

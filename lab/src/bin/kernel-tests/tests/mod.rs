@@ -6,6 +6,7 @@ use crate::bench::Bench;
 
 mod arming;
 mod blocked_calls;
+mod census;
 mod clients;
 mod crowd;
 mod doctor;
@@ -119,6 +120,11 @@ fn then() -> Vec<Test> {
         test(ring::samples_for_a_stopped_agent_are_counted_as_lost),
         // And this one the next.
         test(service::sigterm_ends_it_cleanly_and_the_service_manager_hears_ready_and_stopping),
+        either_way(census::what_was_pinned_before_is_counted_to_the_page_and_named),
+        either_way(census::twelve_hundred_sleeping_processes_add_nothing_to_the_census),
+        either_way(census::memory_that_its_process_has_left_pinned_is_told_as_mapped_by_nobody),
+        either_way(census::a_census_under_load_ends_and_agrees_with_the_kernel_at_rest),
+        either_way(census::a_census_names_what_it_lacks_and_the_way_out),
         either_way(hooks::a_disk_that_does_not_answer_leaves_its_hooks_untested_and_the_agent_running),
         either_way(refusals::without_privileges_it_names_what_is_missing_and_the_way_out),
         either_way(refusals::kprobes_that_a_setting_keeps_from_a_service_are_told_with_the_setting),

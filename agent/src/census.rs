@@ -1,0 +1,19 @@
+//! The census: what is pinned on the machine now, whoever pinned it and whenever, by a walk over
+//! every `struct page`.
+//!
+//! Leaves out how the kernel side walks, and how a report looks.
+
+mod found;
+mod likely;
+mod mappers;
+mod pagemap;
+mod places;
+mod report;
+mod rows;
+mod take;
+mod walk;
+mod zones;
+
+pub(crate) use places::Places;
+pub(crate) use report::{By, Report, Row, Sum};
+pub(crate) use take::{Wanted, take};
