@@ -25,7 +25,7 @@ pub(super) fn what_was_pinned_before_is_counted_to_the_page_and_named(bench: &Be
         let arguments = ["uring-fixed", "--memory", memory, "--pages", &pages];
         let mut workload = Stepped::start(bench, &arguments)?;
         let own = workload.reach("held")?;
-        workloads.push((memory, workload, own.pages_pinned - own.pages_unpinned));
+        workloads.push((memory, workload, own.pages_pinned - own.pages_released));
     }
     let census = Census::take(bench, &[])?;
     census.check(bench.witnessed()?)?;
