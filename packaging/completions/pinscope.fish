@@ -31,6 +31,7 @@ complete -c pinscope -n "__fish_pinscope_needs_command" -f -a "run" -d 'Attach t
 complete -c pinscope -n "__fish_pinscope_needs_command" -f -a "record" -d 'Run, and write what the kernel sends to a file that can be replayed'
 complete -c pinscope -n "__fish_pinscope_needs_command" -f -a "replay" -d 'Judge a recording, or a trace of the model, with the code that judges live'
 complete -c pinscope -n "__fish_pinscope_needs_command" -f -a "pins" -d 'Ask the running agent who holds pins: how much, since when, and on whose behalf'
+complete -c pinscope -n "__fish_pinscope_needs_command" -f -a "census" -d 'Look at every page of the machine, and say what is pinned now, whoever pinned it and when'
 complete -c pinscope -n "__fish_pinscope_needs_command" -f -a "verdicts" -d 'Ask the running agent how good each estimator is'
 complete -c pinscope -n "__fish_pinscope_needs_command" -f -a "doctor" -d 'Say what would work on this host and what is missing, changing nothing'
 complete -c pinscope -n "__fish_pinscope_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
@@ -90,6 +91,23 @@ json\t'For programs'"
 complete -c pinscope -n "__fish_pinscope_using_subcommand pins" -l log -d 'What is logged: error, warn, info, debug, trace, or per module as in `RUST_LOG`' -r
 complete -c pinscope -n "__fish_pinscope_using_subcommand pins" -l suspects -d 'Only owners that are suspected of a leak'
 complete -c pinscope -n "__fish_pinscope_using_subcommand pins" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c pinscope -n "__fish_pinscope_using_subcommand census" -l by -d 'What the rows stand for' -r -f -a "process\t'The processes that map the memory'
+file\t'The file that the memory belongs to'
+memcg\t'The memory cgroup that is charged for the memory'
+kind\t'What memory it is: anonymous, shared, of a file, huge pages of a pool'
+size\t'The size of a folio'
+node\t'The NUMA node'
+zone\t'The zone of a node'
+block\t'The memory block, which can be taken offline as a whole'
+cma\t'The area for contiguous allocations'"
+complete -c pinscope -n "__fish_pinscope_using_subcommand census" -l range -d 'Only these page frames, the last one not included; hexadecimal with 0x' -r
+complete -c pinscope -n "__fish_pinscope_using_subcommand census" -l block -d 'Only this memory block, of /sys/devices/system/memory/memoryN' -r
+complete -c pinscope -n "__fish_pinscope_using_subcommand census" -l top -d 'Rows at most; the others are added up in one' -r
+complete -c pinscope -n "__fish_pinscope_using_subcommand census" -l cpu-percent -d 'How much of one CPU the walk takes at most, in percent' -r
+complete -c pinscope -n "__fish_pinscope_using_subcommand census" -l format -d 'Form of the report' -r -f -a "text\t'For people'
+json\t'For programs'"
+complete -c pinscope -n "__fish_pinscope_using_subcommand census" -l log -d 'What is logged: error, warn, info, debug, trace, or per module as in `RUST_LOG`' -r
+complete -c pinscope -n "__fish_pinscope_using_subcommand census" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c pinscope -n "__fish_pinscope_using_subcommand verdicts" -l socket -d 'Socket of the agent' -r -F
 complete -c pinscope -n "__fish_pinscope_using_subcommand verdicts" -l format -d 'Form of the report' -r -f -a "text\t'For people'
 json\t'For programs'"
@@ -103,10 +121,11 @@ kprobe\t'kprobes and kretprobes only'"
 complete -c pinscope -n "__fish_pinscope_using_subcommand doctor" -l log -d 'What is logged: error, warn, info, debug, trace, or per module as in `RUST_LOG`' -r
 complete -c pinscope -n "__fish_pinscope_using_subcommand doctor" -l quiet -d 'Print only why the agent cannot run, if it cannot'
 complete -c pinscope -n "__fish_pinscope_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c pinscope -n "__fish_pinscope_using_subcommand help; and not __fish_seen_subcommand_from run record replay pins verdicts doctor help" -f -a "run" -d 'Attach to the running kernel, judge, and export metrics'
-complete -c pinscope -n "__fish_pinscope_using_subcommand help; and not __fish_seen_subcommand_from run record replay pins verdicts doctor help" -f -a "record" -d 'Run, and write what the kernel sends to a file that can be replayed'
-complete -c pinscope -n "__fish_pinscope_using_subcommand help; and not __fish_seen_subcommand_from run record replay pins verdicts doctor help" -f -a "replay" -d 'Judge a recording, or a trace of the model, with the code that judges live'
-complete -c pinscope -n "__fish_pinscope_using_subcommand help; and not __fish_seen_subcommand_from run record replay pins verdicts doctor help" -f -a "pins" -d 'Ask the running agent who holds pins: how much, since when, and on whose behalf'
-complete -c pinscope -n "__fish_pinscope_using_subcommand help; and not __fish_seen_subcommand_from run record replay pins verdicts doctor help" -f -a "verdicts" -d 'Ask the running agent how good each estimator is'
-complete -c pinscope -n "__fish_pinscope_using_subcommand help; and not __fish_seen_subcommand_from run record replay pins verdicts doctor help" -f -a "doctor" -d 'Say what would work on this host and what is missing, changing nothing'
-complete -c pinscope -n "__fish_pinscope_using_subcommand help; and not __fish_seen_subcommand_from run record replay pins verdicts doctor help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c pinscope -n "__fish_pinscope_using_subcommand help; and not __fish_seen_subcommand_from run record replay pins census verdicts doctor help" -f -a "run" -d 'Attach to the running kernel, judge, and export metrics'
+complete -c pinscope -n "__fish_pinscope_using_subcommand help; and not __fish_seen_subcommand_from run record replay pins census verdicts doctor help" -f -a "record" -d 'Run, and write what the kernel sends to a file that can be replayed'
+complete -c pinscope -n "__fish_pinscope_using_subcommand help; and not __fish_seen_subcommand_from run record replay pins census verdicts doctor help" -f -a "replay" -d 'Judge a recording, or a trace of the model, with the code that judges live'
+complete -c pinscope -n "__fish_pinscope_using_subcommand help; and not __fish_seen_subcommand_from run record replay pins census verdicts doctor help" -f -a "pins" -d 'Ask the running agent who holds pins: how much, since when, and on whose behalf'
+complete -c pinscope -n "__fish_pinscope_using_subcommand help; and not __fish_seen_subcommand_from run record replay pins census verdicts doctor help" -f -a "census" -d 'Look at every page of the machine, and say what is pinned now, whoever pinned it and when'
+complete -c pinscope -n "__fish_pinscope_using_subcommand help; and not __fish_seen_subcommand_from run record replay pins census verdicts doctor help" -f -a "verdicts" -d 'Ask the running agent how good each estimator is'
+complete -c pinscope -n "__fish_pinscope_using_subcommand help; and not __fish_seen_subcommand_from run record replay pins census verdicts doctor help" -f -a "doctor" -d 'Say what would work on this host and what is missing, changing nothing'
+complete -c pinscope -n "__fish_pinscope_using_subcommand help; and not __fish_seen_subcommand_from run record replay pins census verdicts doctor help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

@@ -140,7 +140,7 @@ pub(super) fn a_census_under_load_ends_and_agrees_with_the_kernel_at_rest(
     bench.end_shared()?;
     let mut held = Stepped::start(bench, &["uring-fixed", "--pages", "1024"])?;
     held.reach("held")?;
-    let arguments = ["--for", "600s", "churn", "--calls", "1000000000"];
+    let arguments = ["--duration", "600s", "churn", "--calls", "1000000000"];
     let mut churn = Beside::start(bench, &arguments)?;
     let busy = Census::take(bench, &["--by", "node"])?;
     println!(
