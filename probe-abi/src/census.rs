@@ -75,7 +75,7 @@ pub struct Counted {
     pub pfn: u64,
     /// `memcg_data` of its first page; 0 without any.
     pub memcg: u64,
-    /// The word of its first page that is a map count or a type.
+    /// The word of its first page that is a mapcount or a type.
     pub page_type: u32,
     /// `compound_dtor`, where the kernel has such.
     pub dtor: u32,
