@@ -38,7 +38,7 @@ struct Cli {
     #[arg(long, global = true, conflicts_with = "stay")]
     step: bool,
     /// End after this time at the latest.
-    #[arg(global = true, value_parser = duration::parse)]
+    #[arg(long, global = true, value_parser = duration::parse)]
     duration: Option<Duration>,
     #[command(subcommand)]
     mode: Mode,
