@@ -119,12 +119,11 @@ impl<'a> Namer<'a> {
         inspector: &Inspector,
     ) -> Self {
         let (mut files, mut memcgs) = (Files::default(), Memcgs::default());
-        // They ask for so many at once, and no more.
         if matches!(by, By::File | By::Kind) {
-            while files.refresh(&found.keys, inspector, sys::awake()) {}
+            files.ask_all(&found.keys, inspector, sys::awake());
         }
         if by == By::Memcg {
-            while memcgs.refresh(found.memcgs.all().iter().copied(), inspector) {}
+            memcgs.ask_all(found.memcgs.all(), inspector);
         }
         Self {
             found,

@@ -119,18 +119,38 @@ impl Files {
         let mut is_changed = false;
         for mapping in asked {
             let key = wanted.get(&mapping).copied().unwrap_or_default();
-            // Of a file that is truncated the name is kept that it had.
-            let Some(answer) = inspector.file(key, mapping) else {
-                continue;
-            };
-            let name = self.file_name(&answer, now);
-            let before = self.known.insert(mapping, name.clone());
-            if before.is_none() {
-                self.turn.push(mapping);
-            }
-            is_changed |= before != Some(name);
+            is_changed |= self.ask(mapping, key, inspector, now);
         }
         is_changed
+    }
+
+    /// Asks for all of these, once each, however long it takes.
+    pub(crate) fn ask_all(
+        &mut self,
+        wanted: &HashMap<u64, u64>,
+        inspector: &Inspector,
+        now: Duration,
+    ) {
+        for (mapping, key) in wanted
+            .iter()
+            .filter(|(it, _)| **it & TAGS == 0 && **it != 0)
+        {
+            self.ask(*mapping, *key, inspector, now);
+        }
+    }
+
+    /// Asks for one. Whether it is another one than was known.
+    fn ask(&mut self, mapping: u64, key: u64, inspector: &Inspector, now: Duration) -> bool {
+        // Of a file that is truncated the name is kept that it had.
+        let Some(answer) = inspector.file(key, mapping) else {
+            return false;
+        };
+        let name = self.file_name(&answer, now);
+        let before = self.known.insert(mapping, name.clone());
+        if before.is_none() {
+            self.turn.push(mapping);
+        }
+        before != Some(name)
     }
 
     fn file_name(&mut self, answer: &Answer, now: Duration) -> FileName {

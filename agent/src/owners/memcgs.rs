@@ -49,17 +49,30 @@ impl Memcgs {
             if asked > AT_ONCE {
                 continue;
             }
-            match inspector.memcg(word) {
-                Some(answer) => {
-                    is_changed = true;
-                    self.names.insert(word, names::cgroup(&answer));
-                }
-                None => {
-                    self.missing.insert(word);
-                }
-            }
+            is_changed |= self.ask(word, inspector);
         }
         is_changed
+    }
+
+    /// Asks for all of these, once each, however long it takes.
+    pub(crate) fn ask_all(&mut self, wanted: &[u64], inspector: &Inspector) {
+        for word in wanted.iter().filter(|it| **it != 0) {
+            self.ask(*word, inspector);
+        }
+    }
+
+    /// Asks for one that is not known. Whether it is now.
+    fn ask(&mut self, word: u64, inspector: &Inspector) -> bool {
+        match inspector.memcg(word) {
+            Some(answer) => {
+                self.names.insert(word, names::cgroup(&answer));
+                true
+            }
+            None => {
+                self.missing.insert(word);
+                false
+            }
+        }
     }
 }
 
