@@ -192,9 +192,9 @@ impl Collector {
             owners: &self.owners,
             inspector: &self.inspector,
         };
-        let armed = self.writeback.now();
-        let is_armed = armed.is_armed && !armed.is_changing;
-        self.seeing.look(&self.fixed.hooks, evidence, is_armed, now);
+        let sees_walks = self.writeback.sees_walks();
+        self.seeing
+            .look(&self.fixed.hooks, evidence, sees_walks, now);
         // Before anything is read: what is shown is no older than it says.
         let at = [sys::since_boot(), sys::since_1970()];
         let before = self.counters.totals();

@@ -37,7 +37,7 @@ pub(crate) struct Armed {
     /// All of them are attached.
     pub(crate) is_armed: bool,
     /// Some are on their way there or back.
-    pub(crate) is_changing: bool,
+    is_changing: bool,
     /// How often they were attached again, and how often taken off.
     pub(crate) armed: u64,
     pub(crate) disarmed: u64,
@@ -104,6 +104,13 @@ impl Arming {
     pub(crate) fn now(&self) -> Armed {
         *self.shared.now()
     }
+
+    /// Whether walks are seen and will be: nothing is changing, or about to.
+    pub(crate) fn sees_walks(&self) -> bool {
+        let is_wished = *self.shared.wished() == Wish::Armed;
+        let now = self.now();
+        is_wished && now.is_armed && !now.is_changing
+    }
 }
 
 impl Drop for Arming {
@@ -117,8 +124,12 @@ impl Drop for Arming {
 }
 
 impl Shared {
+    fn wished(&self) -> MutexGuard<'_, Wish> {
+        self.wish.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn wish(&self, wish: Wish) {
-        let mut wished = self.wish.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut wished = self.wished();
         if *wished != wish {
             *wished = wish;
             self.changed.notify_all();
@@ -131,7 +142,7 @@ impl Shared {
 
     /// Waits until something else is wished than `done`, or until it is time to try again.
     fn other_than(&self, done: Wish, refused: Option<Instant>) -> Wish {
-        let mut wish = self.wish.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut wish = self.wished();
         loop {
             if *wish == Wish::End {
                 return *wish;
