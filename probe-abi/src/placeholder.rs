@@ -3,7 +3,7 @@
 //! there before it loads the object: a constant of the instruction costs nothing, and to read it
 //! from memory takes two more.
 
-use crate::Layout;
+use crate::{ABSENT, Layout};
 
 /// Upper half of the constant of a `mov`, whose lower half is a field's byte offset in [`Layout`].
 pub const CONSTANT: u32 = 0x6c61_0000;
@@ -18,10 +18,11 @@ const _: () = assert!(
 );
 
 /// The instruction with the value of the field that it is a placeholder for; itself if it is none.
+/// `None` where the value does not fit into it.
 ///
 /// `layout` is in bytes. A member that the kernel has not becomes 0: no program comes to it.
 #[must_use]
-pub fn filled(instruction: u64, layout: &[u8]) -> u64 {
+pub fn filled(instruction: u64, layout: &[u8]) -> Option<u64> {
     /// `BPF_ALU | BPF_MOV | BPF_K`.
     const MOVE: u8 = 0xb4;
     /// `BPF_LDX | BPF_MEM` of 32, 16, 8 and 64 bits.
@@ -30,20 +31,20 @@ pub fn filled(instruction: u64, layout: &[u8]) -> u64 {
     let constant = (instruction >> 32) as u32;
     let offset = (instruction >> 16) as i16;
     if code == MOVE && constant & 0xffff_0000 == CONSTANT {
-        return match field(layout, constant & 0xffff) {
-            Some(value) => instruction & 0xffff_ffff | u64::from(value) << 32,
-            None => instruction,
-        };
+        let value = field(layout, constant & 0xffff);
+        return Some(value.map_or(instruction, |it| {
+            instruction & 0xffff_ffff | u64::from(it) << 32
+        }));
     }
     if LOADS.contains(&code) && offset >= MEMBER {
-        let value = field(layout, u32::from((offset - MEMBER).cast_unsigned()));
-        let Some(value) = value else {
-            return instruction;
+        let member = match field(layout, u32::from((offset - MEMBER).cast_unsigned())) {
+            None => return Some(instruction),
+            Some(ABSENT) => 0,
+            Some(value) => i16::try_from(value).ok()?,
         };
-        let member = i16::try_from(value).unwrap_or(0).cast_unsigned();
-        return instruction & !0xffff_0000 | u64::from(member) << 16;
+        return Some(instruction & !0xffff_0000 | u64::from(member.cast_unsigned()) << 16);
     }
-    instruction
+    Some(instruction)
 }
 
 fn field(layout: &[u8], at: u32) -> Option<u32> {
@@ -55,16 +56,29 @@ fn field(layout: &[u8], at: u32) -> Option<u32> {
 mod tests {
     use super::*;
 
-    /// A layout of two fields: 0x21 and `ABSENT`.
-    const LAYOUT: [u8; 8] = [0x21, 0, 0, 0, 0xff, 0xff, 0xff, 0xff];
+    /// A layout of three fields: 0x21, [`ABSENT`] and one that no load reaches.
+    const LAYOUT: [u8; 12] = [0x21, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0x80, 0, 0];
 
     #[test]
     fn a_placeholder_becomes_the_field() {
-        let constant = 0x6c61_0000_0000_03b4;
-        assert_eq!(filled(constant, &LAYOUT), 0x0000_0021_0000_03b4);
-        assert_eq!(filled(constant | 4 << 32, &LAYOUT), 0xffff_ffff_0000_03b4);
-        assert_eq!(filled(0x7000_2179, &LAYOUT), 0x0021_2179);
-        assert_eq!(filled(0x7004_2161, &LAYOUT), 0x0000_2161);
+        for (placeholder, expected) in [
+            (0x6c61_0000_0000_03b4, 0x0000_0021_0000_03b4),
+            (0x6c61_0004_0000_03b4, 0xffff_ffff_0000_03b4),
+            (0x6c61_0008_0000_03b4, 0x0000_8000_0000_03b4),
+            (0x7000_2179, 0x0021_2179),
+            (0x7004_2161, 0x0000_2161),
+        ] {
+            assert_eq!(
+                filled(placeholder, &LAYOUT),
+                Some(expected),
+                "{placeholder:x}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_member_that_is_too_far_away_is_refused() {
+        assert_eq!(filled(0x7008_2179, &LAYOUT), None);
     }
 
     #[test]
@@ -76,7 +90,7 @@ mod tests {
             0x7000_217b,
             0x7ffc_2179,
         ] {
-            assert_eq!(filled(instruction, &LAYOUT), instruction);
+            assert_eq!(filled(instruction, &LAYOUT), Some(instruction));
         }
     }
 }

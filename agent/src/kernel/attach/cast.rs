@@ -41,8 +41,8 @@ impl Cast {
     }
 }
 
-/// The object, in which each call has its target, where there is one: where there is none,
-/// nothing gets to the call.
+/// The object, in which each call has its target: where there is none, nothing
+/// gets to the call.
 pub(super) fn with_calls(object: &[u8], cast: Option<Cast>) -> Vec<u64> {
     let call = cast.map_or(CAST_CALL & CAST_CALL_CODE, Cast::call);
     // In words, because the ELF reader asks for an aligned image.

@@ -1,24 +1,31 @@
 //! The object with this kernel's layout in its instructions: each placeholder becomes the field
 //! that it stands for.
 
-use object::read::elf::SectionHeader as _;
-use object::{Endianness, elf::FileHeader64, elf::SHF_EXECINSTR, read::elf::FileHeader as _};
+use std::{io, ops::Range};
+
+use object::{
+    Endianness,
+    elf::{FileHeader64, SHF_EXECINSTR},
+    read::elf::{FileHeader as _, SectionHeader as _},
+};
 use probe_abi::{Layout, filled};
 
 /// Fills them in, in the sections that have programs: elsewhere a word that looks like one is
 /// none. `image` is the object in words.
-pub(super) fn fill(image: &mut [u64], layout: &Layout) -> object::Result<()> {
+pub(super) fn fill(image: &mut [u64], layout: &Layout) -> io::Result<()> {
     let layout = bytemuck::bytes_of(layout);
-    for words in programs(bytemuck::cast_slice(image))? {
+    let programs = programs(bytemuck::cast_slice(image)).map_err(io::Error::other)?;
+    for words in programs {
         for word in image.get_mut(words).unwrap_or_default() {
-            *word = filled(*word, layout);
+            let far = || io::Error::other("a member lies further away than a load reaches");
+            *word = filled(*word, layout).ok_or_else(far)?;
         }
     }
     Ok(())
 }
 
 /// Where the object has instructions, in words.
-fn programs(object: &[u8]) -> object::Result<Vec<std::ops::Range<usize>>> {
+fn programs(object: &[u8]) -> object::Result<Vec<Range<usize>>> {
     let header = FileHeader64::<Endianness>::parse(object)?;
     let endian = header.endian()?;
     let sections = header.sections(endian, object)?;
