@@ -55,21 +55,19 @@ pub(crate) fn load_kprobe(instructions: &[u64]) -> io::Result<OwnedFd> {
 
 /// Loads a program for the entry of the function with this BTF id.
 pub(crate) fn load_fentry(instructions: &[u64], function: u32) -> io::Result<OwnedFd> {
-    let kind = bpf_prog_type::BPF_PROG_TYPE_TRACING;
-    load(instructions, kind, |attributes| {
-        let at = bpf_attach_type::BPF_TRACE_FENTRY;
-        attributes.__bindgen_anon_3.expected_attach_type = at as u32;
-        attributes.__bindgen_anon_3.attach_btf_id = function;
-    })
+    load_tracing(instructions, bpf_attach_type::BPF_TRACE_FENTRY, function)
 }
 
 /// Loads a program for the iterator with this BTF id.
 pub(crate) fn load_iterator(instructions: &[u64], iterator: u32) -> io::Result<OwnedFd> {
+    load_tracing(instructions, bpf_attach_type::BPF_TRACE_ITER, iterator)
+}
+
+fn load_tracing(instructions: &[u64], at: bpf_attach_type, id: u32) -> io::Result<OwnedFd> {
     let kind = bpf_prog_type::BPF_PROG_TYPE_TRACING;
     load(instructions, kind, |attributes| {
-        let at = bpf_attach_type::BPF_TRACE_ITER;
         attributes.__bindgen_anon_3.expected_attach_type = at as u32;
-        attributes.__bindgen_anon_3.attach_btf_id = iterator;
+        attributes.__bindgen_anon_3.attach_btf_id = id;
     })
 }
 
