@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
+use serde::de::DeserializeOwned;
 
 use crate::bench::{Bench, Outlook};
 use crate::manager::Manager;
@@ -200,6 +201,20 @@ pub(crate) fn run_to_end(
         output: read_all(&mut output)?,
         log: read_all(&mut log)?,
     })
+}
+
+/// What the agent answers in JSON, read as what it should be.
+pub(crate) fn answer<T: DeserializeOwned>(bench: &Bench, arguments: &[&str]) -> Result<T> {
+    let ended = run_to_end(bench, arguments, |_command| {})?;
+    let asked = arguments.join(" ");
+    ensure!(
+        ended.status.success(),
+        "pinscope {asked} ended with {}: {}",
+        ended.status,
+        ended.log
+    );
+    serde_json::from_str(&ended.output)
+        .with_context(|| format!("pinscope {asked} answered {}", ended.output))
 }
 
 /// What the agent's doctor says of this kernel in this mode.

@@ -1,9 +1,9 @@
 //! What `pinscope census` says is pinned, read as any script would read it. It judges nothing.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use serde::Deserialize;
 
-use crate::agent::run_to_end;
+use crate::agent::answer;
 use crate::bench::Bench;
 use lab::witness::Count;
 
@@ -46,16 +46,7 @@ impl Census {
     /// Takes one.
     pub(crate) fn take(bench: &Bench, arguments: &[&str]) -> Result<Self> {
         let arguments = [&["census", "--format", "json", "--top", "9999"], arguments].concat();
-        let ended = run_to_end(bench, &arguments, |_command| {})?;
-        ensure!(
-            ended.status.success(),
-            "pinscope {} ended with {}: {}",
-            arguments.join(" "),
-            ended.status,
-            ended.log
-        );
-        serde_json::from_str(&ended.output)
-            .with_context(|| format!("not a census: {}", ended.output))
+        answer(bench, &arguments)
     }
 
     /// Demands what the witness found, and that the kernel counts as much.

@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::agent::run_to_end;
+use crate::agent::answer;
 use crate::bench::Bench;
 use crate::books::SETTLED_WITHIN;
 use crate::moment;
@@ -126,16 +126,7 @@ impl Row {
 pub(crate) fn ask(bench: &Bench, by: &str, more: &[&str]) -> Result<Report> {
     let arguments = [&["pins", "--by", by, "--format", "json"], more].concat();
     until("a report of now", bench.patience, || {
-        let ended = run_to_end(bench, &arguments, |_command| {})?;
-        ensure!(
-            ended.status.success(),
-            "pinscope {} ended with {}: {}",
-            arguments.join(" "),
-            ended.status,
-            ended.log
-        );
-        let report: Report = serde_json::from_str(&ended.output)
-            .with_context(|| format!("not a report of pins: {}", ended.output))?;
+        let report: Report = answer(bench, &arguments)?;
         Ok(if moment::is_shown_by(report.taken_unix_seconds) {
             Look::Done(report)
         } else {
