@@ -16,6 +16,10 @@ pub(crate) enum Observer {
     Fentry,
     /// The agent by kprobes only, stopped.
     Kprobe,
+    /// The agent as it attaches by itself, with nothing pinned of a file, stopped.
+    RestingFentry,
+    /// The same by kprobes only.
+    RestingKprobe,
     /// bpftrace, which sums the pages of each call by the name of the process, on a kretprobe.
     Bpftrace,
     /// An fentry and an fexit program that do nothing.
@@ -46,11 +50,13 @@ pub(crate) enum Load {
 }
 
 impl Observer {
-    pub(crate) const ALL: [(Self, &str); 7] = [
+    pub(crate) const ALL: [(Self, &str); 9] = [
         (Self::Off, "off"),
         (Self::Awake, "awake"),
         (Self::Fentry, "fentry"),
         (Self::Kprobe, "kprobe"),
+        (Self::RestingFentry, "resting_fentry"),
+        (Self::RestingKprobe, "resting_kprobe"),
         (Self::Bpftrace, "bpftrace"),
         (Self::EmptyFexit, "empty_fexit"),
         (Self::EmptyKretprobe, "empty_kretprobe"),

@@ -44,6 +44,12 @@ measure_io() {
     report io
 }
 
+# What those do who pin nothing.
+measure_bystanders() {
+    timed walk walk --pages 256 --times 20
+    timed unmap unmap --pages 512 --times 40
+}
+
 measure_all() {
     measure_io
     timed pages1 pin --pages 1 --among 512 --times 20480
@@ -51,8 +57,7 @@ measure_all() {
     timed pages512 pin --pages 512 --times 1000
     timed folio1 pin --pages 1 --among 4096 --memory thp --times 20480
     timed folio512 pin --pages 512 --among 4096 --memory thp --times 2000
-    timed walk walk --pages 256 --times 20
-    timed unmap unmap --pages 512 --times 40
+    measure_bystanders
 }
 
 # Lets the kernel finish what it put off, such as freeing what was attached before. The clock of this guest jumps
@@ -96,10 +101,28 @@ stop() {
     off
 }
 
+metrics() {
+    wget -q -O - http://127.0.0.1:9969/metrics
+}
+
+# Writeback's hooks are attached from start to end.
 agent() { # OBSERVER MODE
-    start "$1" pinscope run --attach "$2"
-    ready wget -q -O - http://127.0.0.1:9969/metrics
+    start "$1" pinscope run --attach "$2" --writeback-hooks always
+    ready metrics
     settle
+}
+
+has_disarmed() {
+    metrics | grep -q 'pinscope_writeback_hooks_changes_total{change="disarmed"} 1'
+}
+
+# As it is by itself: they are off, because nothing is pinned of a file.
+resting() { # OBSERVER MODE
+    start "$1" pinscope run --attach "$2"
+    ready has_disarmed
+    only_probes
+    measure_bystanders
+    stop
 }
 
 # All probes are on, and bpftrace waits for what they might send.
@@ -133,6 +156,9 @@ for round in 1 2; do
     only_probes
     measure_all
     stop
+
+    resting resting_fentry auto
+    resting resting_kprobe kprobe
 
     # One of the two functions is what a direct read calls; which one depends on the kernel.
     script bpftrace \

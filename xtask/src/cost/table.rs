@@ -17,7 +17,7 @@ const LOADS: [(Load, &str); 8] = [
         Load::Folio512,
         "call that pins all 512 pages of a 2 MiB folio",
     ),
-    (Load::Walk, "mkclean walk, nothing pinned"),
+    (Load::Walk, "mkclean walk of a folio that nobody pinned"),
     (Load::Unmap, "`munmap` of 512 file pages"),
 ];
 
@@ -42,7 +42,13 @@ const OBSERVERS: [(Observer, &str); 6] = [
     (Observer::Kprobe, "pinscope, kprobe: the probes"),
 ];
 
-/// The three tables of this kernel.
+/// What those do who pin nothing.
+const BYSTANDERS: [(Load, &str); 2] = [
+    (Load::Walk, "mkclean walk"),
+    (Load::Unmap, "`munmap` of 512 file pages"),
+];
+
+/// The tables of this kernel.
 pub(crate) fn of(release: &str, figures: &Figures, budgets: &[Budget]) -> anyhow::Result<String> {
     let mut text = format!("## Linux {release}\n\n");
     text += "| operation | takes | fentry adds | kprobe adds |\n| --- | ---: | ---: | ---: |\n";
@@ -56,6 +62,17 @@ pub(crate) fn of(release: &str, figures: &Figures, budgets: &[Budget]) -> anyhow
             grouped(takes),
             grouped(fentry),
             grouped(kprobe)
+        )?;
+    }
+    text += "\n| nothing pinned of a file | takes | fentry adds | kprobe adds |\n\
+             | --- | ---: | ---: | ---: |\n";
+    for (load, name) in BYSTANDERS {
+        writeln!(
+            text,
+            "| {name} | {} | {} | {} |",
+            grouped(figures.of(Observer::Off, load).unwrap_or_default()),
+            grouped(figures.added(Observer::RestingFentry, load)?),
+            grouped(figures.added(Observer::RestingKprobe, load)?)
         )?;
     }
     text += "\n| what is attached | adds to a direct read |\n| --- | ---: |\n";
