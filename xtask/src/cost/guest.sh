@@ -22,6 +22,9 @@ mount -t ext4 /dev/ram0 /mnt/files
 # Huge pages only where they are asked for: fio's buffer would become part of one at some time or other.
 echo madvise >/sys/kernel/mm/transparent_hugepage/enabled
 
+# Where a process has its memory decides how far the kernel looks for it.
+echo 0 >/proc/sys/kernel/randomize_va_space
+
 report() { # LOAD
     printf 'cost\t%s\t%s\t%s\n' "$observer" "$1" "$(tr -d '\n' </tmp/report)"
 }
