@@ -40,6 +40,11 @@ pub fn layout(facts: &Facts) -> Result<Layout, LayoutError> {
         (Some(outer), Some(inner)) => outer + inner,
         _ => ABSENT,
     };
+    // The first member on a way of pointers that is there to its end, or not at all.
+    let way = |names: &[&str]| match names.iter().all(|name| member(name).is_some()) {
+        true => first(names),
+        false => ABSENT,
+    };
     let after = |outer: &str, bytes: u32| member(outer).map_or(ABSENT, |it| it + bytes);
     // An element of an array by the type of process id that it is for.
     let element = |array: &str, of: &str| match (
@@ -189,7 +194,13 @@ pub fn layout(facts: &Facts) -> Result<Layout, LayoutError> {
         pg_swapcache: bit("PG_swapcache"),
         kn_name: first(&["kernfs_node.name"]),
         kn_parent: first(&["kernfs_node.__parent", "kernfs_node.parent"]),
-        task_cgroups: first(&["task_struct.cgroups"]),
+        task_tid: need(&["task_struct.pid"])?,
+        task_cgroups: way(&[
+            "task_struct.cgroups",
+            "css_set.dfl_cgrp",
+            "cgroup.kn",
+            "kernfs_node.id",
+        ]),
         css_set_default: first(&["css_set.dfl_cgrp"]),
         css_set_memory: controller("memory_cgrp_id"),
         css_set_pids: controller("pids_cgrp_id"),
@@ -199,6 +210,7 @@ pub fn layout(facts: &Facts) -> Result<Layout, LayoutError> {
         cred_user: first(&["cred.user"]),
         user_locked: first(&["user_struct.locked_vm"]),
         user_ns_owner: first(&["user_namespace.owner"]),
+        reserved: 0,
     };
     inside_the_page(&layout)?;
     inside_the_vector(&layout)?;

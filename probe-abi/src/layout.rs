@@ -229,7 +229,9 @@ pub struct Layout {
     pub kn_name: u32,
     /// `kernfs_node.parent`, `__parent` from Linux 6.14 on.
     pub kn_parent: u32,
-    /// `task_struct.cgroups`.
+    /// `task_struct.pid`, which is the thread's id.
+    pub task_tid: u32,
+    /// `task_struct.cgroups`, if from there `cgroup.kn` and its id can be reached.
     pub task_cgroups: u32,
     /// `css_set.dfl_cgrp`.
     pub css_set_default: u32,
@@ -249,6 +251,8 @@ pub struct Layout {
     pub user_locked: u32,
     /// `user_namespace.owner`.
     pub user_ns_owner: u32,
+    /// Up to a multiple of eight bytes.
+    pub reserved: u32,
 }
 
-const _: () = assert!(size_of::<Layout>() == 488 && align_of::<Layout>() == 8);
+const _: () = assert!(size_of::<Layout>() == 496 && align_of::<Layout>() == 8);

@@ -63,11 +63,18 @@ pub(crate) fn was_skipped(counters: *mut CpuCounters, ctx: &impl EbpfContext) ->
     }
 }
 
-/// Counts such a call.
+/// Whether it was so indeed, looked at more closely; then it is counted.
 #[cfg(not(feature = "baseline"))]
 #[inline(always)]
-pub(crate) fn made_up() {
+pub(crate) fn is_to_be_made_up(ctx: &impl EbpfContext) -> bool {
+    let Some(counters) = counters::of_this_cpu() else {
+        return false;
+    };
+    if layout!(preemptible) == 0 && pop_below(counters, ctx) {
+        return false;
+    }
     counters::add(1, offset_of!(CpuCounters, fallback_runs));
+    true
 }
 
 /// By what a call is noted.
@@ -77,8 +84,10 @@ fn address(ctx: &impl EbpfContext) -> u64 {
 }
 
 // Where a task keeps its CPU, calls of one CPU are nested and nothing else: the notes are
-// a stack. Whatever comes in on top of one of the two programs leaves it as it was, but
-// for a note on top that its own second program was kept from; that goes with the next.
+// a stack. It is never full: on top of a task are two kinds of interrupts and an NMI at
+// most. So its last word is empty, and is what an empty stack has on top. Whatever comes
+// in on top of one of the two programs leaves it as it was, but for a note that its own
+// second program was kept from; that goes when the one below it does.
 
 /// Words of the stack, and where its height is.
 #[inline(always)]
@@ -106,18 +115,42 @@ fn push(counters: *mut CpuCounters, ctx: &impl EbpfContext) {
     }
 }
 
-/// Whether the call is on top; then it is so no longer.
+/// Whether the call is on top, as it nearly always is; then it is so no longer.
 #[cfg(not(feature = "baseline"))]
 #[inline(always)]
 fn pop(counters: *mut CpuCounters, ctx: &impl EbpfContext) -> bool {
     let (calls, height) = stack(counters);
-    let at = opaque(load(height));
+    let at = opaque(load(height)).wrapping_sub(1);
     // SAFETY: as above.
-    let top = unsafe { calls.add(at.wrapping_sub(1) as usize & (NESTED_CALLS - 1)) };
-    let is_on_top = at > 0 && load(top) == address(ctx);
+    let top = unsafe { calls.add(at as usize & (NESTED_CALLS - 1)) };
+    if load(top) != address(ctx) {
+        return false;
+    }
     // SAFETY: as above.
-    unsafe { height.write_volatile(at - u64::from(is_on_top)) };
-    is_on_top
+    unsafe { height.write_volatile(at) };
+    true
+}
+
+/// The same of a call that may lie further below.
+#[cfg(not(feature = "baseline"))]
+#[inline(always)]
+fn pop_below(counters: *mut CpuCounters, ctx: &impl EbpfContext) -> bool {
+    let (calls, height) = stack(counters);
+    let top = opaque(load(height));
+    for below in 2..NESTED_CALLS as u64 {
+        if below > top {
+            break;
+        }
+        let at = opaque(top - below);
+        // SAFETY: masked to be inside the array; only this CPU changes it.
+        unsafe {
+            if load(calls.add(at as usize & (NESTED_CALLS - 1))) == address(ctx) {
+                height.write_volatile(at);
+                return true;
+            }
+        }
+    }
+    false
 }
 
 // Where a task may lose its CPU, and go on on another one, between the two programs, notes

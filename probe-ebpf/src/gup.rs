@@ -23,6 +23,7 @@ use crate::{
         args::{Args, returned},
         interrupt::in_interrupt,
         layout::layout,
+        task,
     },
     rollback,
     verifier::unknown::unknown_zero,
@@ -98,7 +99,7 @@ const fn id(symbol: &str) -> u32 {
 /// The call begins. The thread's entry, if this is the outermost call.
 #[inline(always)]
 fn enter(gup: Gup, args: &impl Args) -> Option<*mut Thread> {
-    let tid = threads::tid();
+    let tid = task::tid();
     let Some((thread, outer)) = threads::enter(tid, gup.id) else {
         counters::lose(Lost::THREADS_FULL, 1);
         return None;
@@ -227,7 +228,7 @@ fn leave(
     args: Option<&impl Args>,
     owner: impl Fn(*mut Thread) -> Found,
 ) -> u32 {
-    let tid = threads::tid();
+    let tid = task::tid();
     let Some(call) = Call::of(gup, tid, args) else {
         return 0;
     };

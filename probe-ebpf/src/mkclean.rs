@@ -17,7 +17,7 @@ use probe_abi::{CpuCounters, Lost, MkcleanSample, SampleFlags, WalkKind, folio_k
 
 use crate::{
     book::{
-        counters, entries, settings, threads,
+        counters, entries, settings,
         walks::{self, Walking},
     },
     kernel::{
@@ -26,6 +26,7 @@ use crate::{
         folio::{Folio, UNKNOWN},
         layout::layout,
         read::read_kernel,
+        task,
     },
 };
 
@@ -35,7 +36,7 @@ static SAMPLES: RingBuf = RingBuf::with_byte_size(4096, 0);
 
 #[inline(always)]
 fn enter(ctx: &(impl Args + EbpfContext)) -> u32 {
-    let (tid, address) = (threads::tid(), ctx.arg(0));
+    let (tid, address) = (task::tid(), ctx.arg(0));
     let Some(folio) = Folio::of(address) else {
         counters::lose(Lost::UNREADABLE, 1);
         walks::pass_over(tid);
@@ -78,7 +79,7 @@ fn enter(ctx: &(impl Args + EbpfContext)) -> u32 {
 /// `argument`: what was passed, where that can still be seen.
 #[inline(always)]
 fn leave(cleaned: u32, argument: Option<u64>) -> u32 {
-    let tid = threads::tid();
+    let tid = task::tid();
     let Some(walking) = walks::of(tid) else {
         return 0;
     };
@@ -190,7 +191,7 @@ fn found(returned: i32) -> u32 {
     if returned & 1 == 0 {
         return 0;
     }
-    if let Some(walk) = walks::of(threads::tid()) {
+    if let Some(walk) = walks::of(task::tid()) {
         // SAFETY: a map value that only this thread changes.
         unsafe { (*walk).ptes += 1 };
     }

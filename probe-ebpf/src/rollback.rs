@@ -18,7 +18,7 @@ use crate::{
         counters,
         threads::{self, Thread},
     },
-    kernel::layout::layout,
+    kernel::{layout::layout, task},
     verifier::atomic::{load, xadd},
 };
 #[cfg(not(feature = "baseline"))]
@@ -149,7 +149,7 @@ extern "C" fn next_pointer(_index: u64, pointers: Raw) -> i64 {
 /// that stands.
 #[inline(always)]
 fn enter() -> u32 {
-    match threads::enter(threads::tid(), UNDO) {
+    match threads::enter(task::tid(), UNDO) {
         Some((thread, _)) => begins(thread, FUNCTION),
         None => counters::lose(Lost::THREADS_FULL, 1),
     }
@@ -158,7 +158,7 @@ fn enter() -> u32 {
 
 #[inline(always)]
 fn leave() -> u32 {
-    let tid = threads::tid();
+    let tid = task::tid();
     let Some(thread) = threads::of(tid) else {
         return 0;
     };

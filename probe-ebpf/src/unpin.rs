@@ -16,7 +16,7 @@ use crate::{
     },
     booking::{pages, run::Act, small::Small},
     fallback,
-    kernel::{args::Args, interrupt::in_interrupt, typed::Typed},
+    kernel::{args::Args, interrupt::in_interrupt, task, typed::Typed},
     rollback,
 };
 
@@ -114,7 +114,7 @@ fn inside_a_pin() -> bool {
     if !rollback::may_be() {
         return false;
     }
-    let Some(thread) = threads::of(threads::tid()) else {
+    let Some(thread) = threads::of(task::tid()) else {
         return false;
     };
     // SAFETY: a map value, aligned and alive.
@@ -173,8 +173,10 @@ macro_rules! unpin_one {
             #[cfg(not(feature = "baseline"))]
             #[inline(never)]
             fn [<make_up_ $symbol>](ctx: &FEntryContext) -> u32 {
-                fallback::made_up();
-                release_any($shape, ctx)
+                if fallback::is_to_be_made_up(ctx) {
+                    release_any($shape, ctx);
+                }
+                0
             }
         }
     };

@@ -75,6 +75,7 @@ pub const MEMBERS: &[(&str, &str)] = &[
     ("worker", "current_func"),
     ("io_ring_ctx", "exit_work"),
     ("io_ring_ctx", "mm_account"),
+    ("task_struct", "pid"),
     ("task_struct", "thread_pid"),
     ("task_struct", "pid_links"),
     ("task_struct", "exit_state"),

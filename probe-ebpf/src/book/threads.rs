@@ -5,7 +5,6 @@
 //! that its thread does not need just now is the next one's, and nothing has to
 //! be deleted when a thread ends.
 
-use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use probe_abi::CALL_FRAMES;
 
 use crate::{
@@ -62,12 +61,6 @@ pub(crate) struct Thread {
 // Not a map of many values: to find one of them takes the kernel ten instructions.
 #[unsafe(link_section = ".bss.threads")]
 static THREADS: Table<Thread, { ENTRIES as usize }> = Table::zeroed();
-
-/// Thread id of the current task.
-#[inline(always)]
-pub(crate) fn tid() -> u32 {
-    bpf_get_current_pid_tgid() as u32
-}
 
 impl Thread {
     /// The function that the thread is inside of.

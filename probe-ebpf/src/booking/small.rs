@@ -54,7 +54,7 @@ impl Small {
         if layout!(memcg) == ABSENT {
             return 0;
         }
-        self.page.follow(at!(memcg)).address()
+        self.page.read(at!(memcg))
     }
 
     #[inline(always)]

@@ -88,6 +88,7 @@ pub(crate) static LAYOUT: Layout = Layout {
     ring_mm: ABSENT,
     ring_exit: 0,
     task_pid: ABSENT,
+    task_tid: ABSENT,
     task_link: ABSENT,
     task_exit_state: ABSENT,
     task_signal: ABSENT,
@@ -128,6 +129,7 @@ pub(crate) static LAYOUT: Layout = Layout {
     cred_user: ABSENT,
     user_locked: ABSENT,
     user_ns_owner: ABSENT,
+    reserved: 0,
 };
 
 /// A field of the layout: a constant that the agent writes into the instruction, or, of 64 bits,

@@ -41,30 +41,31 @@ pub(crate) fn current() -> Current {
         start_ns: task.read(at!(task_start)),
         mm: task.follow(at!(task_mm)).address(),
         uid,
-        cgroup: cgroup_of(task).unwrap_or_else(|| {
+        cgroup: if layout!(task_cgroups) == ABSENT {
             // SAFETY: the helper has no precondition.
             unsafe { bpf_get_current_cgroup_id() }
-        }),
+        } else {
+            cgroup_of(task).unwrap_or(0)
+        },
     }
 }
 
 /// What the helper reads as well, under a lock that programs have anyway.
 #[inline(always)]
 fn cgroup_of(task: Typed) -> Option<u64> {
-    let on_the_way = [
-        layout!(task_cgroups),
-        layout!(css_set_default),
-        layout!(cgroup_kn),
-        layout!(kn_id),
-    ];
-    if on_the_way.contains(&ABSENT) {
-        return None;
-    }
     let node = task
         .follow_some(at!(task_cgroups))?
         .follow_some(at!(css_set_default))?
         .follow_some(at!(cgroup_kn))?;
     Some(node.read(at!(kn_id)))
+}
+
+/// The thread's id.
+#[inline(always)]
+pub(crate) fn tid() -> u32 {
+    // SAFETY: as above.
+    let task = unsafe { Typed::known(bpf_get_current_task_btf().cast()) };
+    task.read(at!(task_tid))
 }
 
 /// When the first thread of the current process began; 0 where that cannot be read.

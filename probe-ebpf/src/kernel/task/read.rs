@@ -1,7 +1,7 @@
 //! The current task, for kernels that give its address only.
 
 use aya_ebpf::helpers::{
-    bpf_get_current_uid_gid,
+    bpf_get_current_pid_tgid, bpf_get_current_uid_gid,
     generated::{bpf_get_current_cgroup_id, bpf_get_current_task},
 };
 
@@ -38,6 +38,12 @@ pub(crate) fn current() -> Current {
         // SAFETY: as above.
         cgroup: unsafe { bpf_get_current_cgroup_id() },
     }
+}
+
+/// The thread's id.
+#[inline(always)]
+pub(crate) fn tid() -> u32 {
+    bpf_get_current_pid_tgid() as u32
 }
 
 /// When the first thread of the current process began; 0 where that cannot be read.
