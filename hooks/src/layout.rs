@@ -161,6 +161,7 @@ pub fn layout(facts: &Facts) -> Result<Layout, LayoutError> {
         ring_mm: first(&["io_ring_ctx.mm_account"]),
         ring_exit: address("io_ring_exit_work"),
         task_pid: first(&["task_struct.thread_pid"]),
+        task_tid: need(&["task_struct.pid"])?,
         task_link: element("task_struct.pid_links", "hlist_node"),
         task_exit_state: first(&["task_struct.exit_state"]),
         task_signal: first(&["task_struct.signal"]),
@@ -194,7 +195,6 @@ pub fn layout(facts: &Facts) -> Result<Layout, LayoutError> {
         pg_swapcache: bit("PG_swapcache"),
         kn_name: first(&["kernfs_node.name"]),
         kn_parent: first(&["kernfs_node.__parent", "kernfs_node.parent"]),
-        task_tid: need(&["task_struct.pid"])?,
         task_cgroups: way(&[
             "task_struct.cgroups",
             "css_set.dfl_cgrp",

@@ -13,6 +13,9 @@
 //! has to search. It belongs to the place and not to the folio that is in it: it
 //! outlives every change of the word, until [`clear_hint`] finds that nobody needs it.
 //!
+//! [`nested`] is apart from the book: how two programs on one function know of each call which of
+//! them has to deal with it.
+//!
 //! Pure: no clock, no memory of its own, no unsafe code. Where the words are, how one
 //! is changed and who an owner is, a [`Table`] says: the probes in the kernel, or a
 //! test. What is proved of it is what runs.
@@ -26,6 +29,7 @@ mod acquire;
 mod audit;
 mod folio;
 mod hint;
+pub mod nested;
 mod release;
 mod room;
 mod table;

@@ -8,19 +8,22 @@
 //! moment. The second takes the note away; where there is none, the first did not run,
 //! and it does the work.
 //!
-//! Exact whatever is interrupted where, as long as a call does not find both of them at
-//! work: that takes an interrupt on top of an interrupt on top of a task, each in one
-//! of these programs. It is counted (`hook_missed`).
+//! A call may find both of them at work: that takes an interrupt on top of an interrupt on
+//! top of a task, each in one of these programs. It is counted (`hook_missed`). And a note may
+//! stay, where a first program ran and its second one was skipped. Whatever one interrupt
+//! does, all is exact; of two, in a few instructions of one call and of the next, the second
+//! may find the note of the first, and its release is missed. The audit heals that.
 
 use core::mem::offset_of;
 
 use aya_ebpf::{EbpfContext, macros::map, maps::Array};
+use ledger::nested::{self, Notes};
 use probe_abi::{CpuCounters, NESTED_CALLS};
 
 #[cfg(not(feature = "baseline"))]
 use crate::book::counters;
 use crate::{
-    kernel::layout::layout,
+    kernel::{interrupt::in_task, layout::layout},
     verifier::{
         atomic::{load, swap},
         unknown::{number, opaque},
@@ -46,7 +49,7 @@ pub(crate) fn note(counters: *mut CpuCounters, ctx: &impl EbpfContext) {
         return;
     }
     if layout!(preemptible) == 0 {
-        push(counters, ctx);
+        nested::push(Nested(counters), address(ctx));
     } else {
         keep(ctx);
     }
@@ -57,7 +60,7 @@ pub(crate) fn note(counters: *mut CpuCounters, ctx: &impl EbpfContext) {
 #[inline(always)]
 pub(crate) fn was_skipped(counters: *mut CpuCounters, ctx: &impl EbpfContext) -> bool {
     if layout!(preemptible) == 0 {
-        !pop(counters, ctx)
+        !nested::pop(Nested(counters), address(ctx))
     } else {
         !take(ctx)
     }
@@ -70,7 +73,7 @@ pub(crate) fn is_to_be_made_up(ctx: &impl EbpfContext) -> bool {
     let Some(counters) = counters::of_this_cpu() else {
         return false;
     };
-    if layout!(preemptible) == 0 && pop_below(counters, ctx) {
+    if layout!(preemptible) == 0 && nested::pop_below(Nested(counters), address(ctx)) {
         return false;
     }
     counters::add(1, offset_of!(CpuCounters, fallback_runs));
@@ -83,74 +86,67 @@ fn address(ctx: &impl EbpfContext) -> u64 {
     number(ctx.as_ptr().cast())
 }
 
-// Where a task keeps its CPU, calls of one CPU are nested and nothing else: the notes are
-// a stack. It is never full: on top of a task are two kinds of interrupts and an NMI at
-// most. So its last word is empty, and is what an empty stack has on top. Whatever comes
-// in on top of one of the two programs leaves it as it was, but for a note that its own
-// second program was kept from; that goes when the one below it does.
+/// The notes of this CPU, where a task keeps it: then they are a stack.
+#[derive(Clone, Copy)]
+struct Nested(*mut CpuCounters);
 
-/// Words of the stack, and where its height is.
-#[inline(always)]
-fn stack(counters: *mut CpuCounters) -> (*mut u64, *mut u64) {
-    let counters = counters.cast::<u8>();
-    // SAFETY: inside the value.
-    unsafe {
-        (
-            counters.add(offset_of!(CpuCounters, nested)).cast(),
-            counters.add(offset_of!(CpuCounters, nested_height)).cast(),
-        )
+impl Nested {
+    /// The words of the stack.
+    #[inline(always)]
+    fn word(self, place: u64) -> *mut u64 {
+        let words = self
+            .0
+            .cast::<u8>()
+            .wrapping_add(offset_of!(CpuCounters, nested));
+        // SAFETY: masked to be inside the array.
+        unsafe { words.cast::<u64>().add(place as usize & (NESTED_CALLS - 1)) }
     }
-}
 
-#[inline(always)]
-fn push(counters: *mut CpuCounters, ctx: &impl EbpfContext) {
-    let (calls, height) = stack(counters);
-    let at = opaque(load(height));
-    // SAFETY: masked to be inside the array; only this CPU changes it.
-    unsafe {
-        calls
-            .add(at as usize & (NESTED_CALLS - 1))
-            .write_volatile(address(ctx));
-        height.write_volatile(at + 1);
-    }
-}
-
-/// Whether the call is on top, as it nearly always is; then it is so no longer.
-#[cfg(not(feature = "baseline"))]
-#[inline(always)]
-fn pop(counters: *mut CpuCounters, ctx: &impl EbpfContext) -> bool {
-    let (calls, height) = stack(counters);
-    let at = opaque(load(height)).wrapping_sub(1);
-    // SAFETY: as above.
-    let top = unsafe { calls.add(at as usize & (NESTED_CALLS - 1)) };
-    if load(top) != address(ctx) {
-        return false;
-    }
-    // SAFETY: as above.
-    unsafe { height.write_volatile(at) };
-    true
-}
-
-/// The same of a call that may lie further below.
-#[cfg(not(feature = "baseline"))]
-#[inline(always)]
-fn pop_below(counters: *mut CpuCounters, ctx: &impl EbpfContext) -> bool {
-    let (calls, height) = stack(counters);
-    let top = opaque(load(height));
-    for below in 2..NESTED_CALLS as u64 {
-        if below > top {
-            break;
-        }
-        let at = opaque(top - below);
-        // SAFETY: masked to be inside the array; only this CPU changes it.
+    /// Where its height is.
+    #[inline(always)]
+    fn height_at(self) -> *mut u64 {
+        // SAFETY: inside the value.
         unsafe {
-            if load(calls.add(at as usize & (NESTED_CALLS - 1))) == address(ctx) {
-                height.write_volatile(at);
-                return true;
-            }
+            self.0
+                .cast::<u8>()
+                .add(offset_of!(CpuCounters, nested_height))
+                .cast()
         }
     }
-    false
+}
+
+impl Notes for Nested {
+    #[inline(always)]
+    fn note(self, place: u64) -> u64 {
+        load(self.word(place))
+    }
+
+    #[inline(always)]
+    fn set_note(self, place: u64, call: u64) {
+        // SAFETY: a map value, aligned and alive; only this CPU changes it.
+        unsafe { self.word(place).write_volatile(call) };
+    }
+
+    #[inline(always)]
+    fn height(self) -> u64 {
+        load(self.height_at())
+    }
+
+    #[inline(always)]
+    fn set_height(self, height: u64) {
+        // SAFETY: as above.
+        unsafe { self.height_at().write_volatile(height) };
+    }
+
+    #[inline(always)]
+    fn is_a_tasks(self) -> bool {
+        in_task()
+    }
+
+    #[inline(always)]
+    fn opaque(self, number: u64) -> u64 {
+        opaque(number)
+    }
 }
 
 // Where a task may lose its CPU, and go on on another one, between the two programs, notes

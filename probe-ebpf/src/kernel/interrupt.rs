@@ -14,6 +14,16 @@ pub(crate) fn in_interrupt() -> bool {
     preempt_count() & INTERRUPT != 0
 }
 
+/// Whether none does; false where this kernel does not show its preempt count.
+///
+/// A function of its own: it is asked rarely, where every instruction counts.
+#[inline(never)]
+pub(crate) fn in_task() -> bool {
+    let is_shown = layout!(task_preempt_count) != ABSENT
+        || layout!(preempt_count) != 0 && layout!(per_cpu_offset) != 0;
+    is_shown && !in_interrupt()
+}
+
 /// As a member of the task or as a variable of the CPU: kernels have it there or
 /// there. 0 where it cannot be had: an `Option` would leave the number undefined.
 #[inline(always)]
