@@ -9,7 +9,8 @@
 //! Such a note is passed by the call below it, and the next call of a task clears the stack:
 //! below a task there is nothing.
 
-/// The notes of one CPU. What comes in on top may change them between any two of these.
+/// The notes of a function's calls on one CPU. What comes in on top may change them between
+/// any two of these.
 pub trait Notes: Copy {
     /// What is at a place, which wraps: a call, or 0.
     fn note(self, place: u64) -> u64;
@@ -31,14 +32,15 @@ pub trait Notes: Copy {
     fn opaque(self, number: u64) -> u64;
 }
 
-/// How far below the top a call is looked for: on top of a task are two kinds of interrupts and
-/// an NMI at most.
+/// How far below the top a call is looked for: below what three interrupts left while one
+/// second program was at work, which is for some fifty instructions.
 const DEPTH: u64 = 4;
 
 /// The first program deals with a call.
 #[inline(always)]
 pub fn push<N: Notes>(notes: N, call: u64) {
     let height = notes.opaque(notes.height());
+    // In this order: whether it is a task's takes longer to find out.
     if height == 0 || !notes.is_a_tasks() {
         put(notes, height, call);
     } else {
@@ -65,9 +67,10 @@ pub fn pop<N: Notes>(notes: N, call: u64) -> bool {
     true
 }
 
-/// The same of a call whose note lies further below; those above it go as well.
+/// The same of a call that is not on top: its note lies further below, and those above it go
+/// with it, or it is a task's, which nothing keeps the first program from.
 #[inline(always)]
-pub fn pop_below<N: Notes>(notes: N, call: u64) -> bool {
+pub fn was_dealt_with<N: Notes>(notes: N, call: u64) -> bool {
     let height = notes.opaque(notes.height());
     for below in 2..=DEPTH {
         if below > height {
@@ -79,5 +82,5 @@ pub fn pop_below<N: Notes>(notes: N, call: u64) -> bool {
             return true;
         }
     }
-    false
+    notes.is_a_tasks()
 }

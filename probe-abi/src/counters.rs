@@ -2,7 +2,7 @@
 //!
 //! Never reset: readers take differences.
 
-use crate::strata::STRATA;
+use crate::{functions::INTERRUPTED, strata::STRATA};
 
 /// Everything the probes count on one CPU. 64-byte aligned so that two CPUs
 /// never share a cache line.
@@ -45,13 +45,22 @@ pub struct CpuCounters {
     /// Runs that the kernel kept from the first program on a release and that the
     /// second one, its fallback, made up for.
     pub fallback_runs: u64,
-    /// Calls that the first program on a release has dealt with and the second has not
-    /// come to, innermost last, as far as they are on this CPU and nested.
-    pub nested: [u64; NESTED_CALLS],
-    /// How many.
-    pub nested_height: u64,
+    /// For each of [`INTERRUPTED`], its calls that the first program has dealt with and the
+    /// second has not come to, as far as they are on this CPU and nested.
+    pub nested: [NestedCalls; INTERRUPTED.len()],
     /// Up to the end of the line.
-    pub reserved: [u64; 4],
+    pub reserved: [u64; 3],
+}
+
+/// Calls on top of one another.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(bytemuck::Pod, bytemuck::Zeroable))]
+pub struct NestedCalls {
+    /// Each by a number of its own, the innermost last.
+    pub calls: [u64; NESTED_CALLS],
+    /// How many.
+    pub height: u64,
 }
 
 /// Room for calls on top of one another; a power of two.
@@ -132,4 +141,4 @@ impl Lost {
 }
 
 // The agent maps an array of these: its stride is part of the ABI.
-const _: () = assert!(size_of::<CpuCounters>() == 576 && align_of::<CpuCounters>() == 64);
+const _: () = assert!(size_of::<CpuCounters>() == 640 && align_of::<CpuCounters>() == 64);

@@ -156,6 +156,21 @@ pub const GUP_FUNCTIONS: [&str; GUP.len()] = {
     names
 };
 
+/// The names of those functions that release and that interrupts call too.
+macro_rules! interrupted {
+    (@$names:tt) => { &$names };
+    (@[$($names:expr),*] { $symbol:ident, $shape:ident, Interrupts, $test:expr } $($rest:tt)*) => {
+        interrupted!(@[$($names,)* stringify!($symbol)] $($rest)*)
+    };
+    (@$names:tt { $symbol:ident, $shape:ident, Tasks, $test:expr } $($rest:tt)*) => {
+        interrupted!(@$names $($rest)*)
+    };
+    ($($rows:tt)*) => { interrupted!(@[] $($rows)*) };
+}
+
+/// Names of the functions that release and that interrupts call too, in the order of their rows.
+pub const INTERRUPTED: &[&str] = release_functions!(interrupted);
+
 /// The place of a name in a list.
 ///
 /// # Panics

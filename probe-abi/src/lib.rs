@@ -23,8 +23,8 @@ mod strata;
 
 pub use cast::{CAST_CALL, CAST_CALL_CODE};
 pub use census::{CENSUS_BLOCK, CENSUS_FOUND, CENSUS_SECTIONS, Census, Counted};
-pub use counters::{CpuCounters, Lost, NESTED_CALLS, WALK_KINDS, WalkKind};
-pub use functions::{GUP_FUNCTIONS, place};
+pub use counters::{CpuCounters, Lost, NESTED_CALLS, NestedCalls, WALK_KINDS, WalkKind};
+pub use functions::{GUP_FUNCTIONS, INTERRUPTED, place};
 pub use layout::{ABSENT, Layout};
 pub use ledger::{
     BUCKET_SLOTS, Bucket, Kind, NOBODY, NoteFlags, SlotNote, Word, bucket_of, folio_key, hash_of,

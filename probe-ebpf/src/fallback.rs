@@ -10,15 +10,16 @@
 //!
 //! A call may find both of them at work: that takes an interrupt on top of an interrupt on
 //! top of a task, each in one of these programs. It is counted (`hook_missed`). And a note may
-//! stay, where a first program ran and its second one was skipped. Whatever one interrupt
-//! does, all is exact; of two, in a few instructions of one call and of the next, the second
-//! may find the note of the first, and its release is missed. The audit heals that.
+//! stay, where a first program ran and its second one was skipped: the next call of a task
+//! clears that up. Until then an interrupt's call may be taken for the one that left it, and
+//! its release is missed. The audit heals that. How the notes are kept is [`ledger::nested`].
 
+#[cfg(not(feature = "baseline"))]
 use core::mem::offset_of;
 
 use aya_ebpf::{EbpfContext, macros::map, maps::Array};
 use ledger::nested::{self, Notes};
-use probe_abi::{CpuCounters, NESTED_CALLS};
+use probe_abi::{CpuCounters, INTERRUPTED, NESTED_CALLS, NestedCalls, place};
 
 #[cfg(not(feature = "baseline"))]
 use crate::book::counters;
@@ -41,15 +42,20 @@ const WAYS: u32 = 4;
 #[map]
 static NOTED_CALLS: Array<u64> = Array::with_max_entries(NOTES, 0);
 
+/// The number of a function that has two programs.
+pub(crate) const fn function(symbol: &str) -> usize {
+    place(symbol, INTERRUPTED)
+}
+
 /// The first program deals with this call. Before Linux 5.12, where the `baseline` flavour
 /// runs, nothing is skipped, and there is no second one.
 #[inline(always)]
-pub(crate) fn note(counters: *mut CpuCounters, ctx: &impl EbpfContext) {
+pub(crate) fn note(counters: *mut CpuCounters, function: usize, ctx: &impl EbpfContext) {
     if cfg!(feature = "baseline") {
         return;
     }
     if layout!(preemptible) == 0 {
-        nested::push(Nested(counters), address(ctx));
+        nested::push(Nested::of(counters, function), address(ctx));
     } else {
         keep(ctx);
     }
@@ -58,9 +64,13 @@ pub(crate) fn note(counters: *mut CpuCounters, ctx: &impl EbpfContext) {
 /// Whether the first program was kept from this call. The second one takes its note away.
 #[cfg(not(feature = "baseline"))]
 #[inline(always)]
-pub(crate) fn was_skipped(counters: *mut CpuCounters, ctx: &impl EbpfContext) -> bool {
+pub(crate) fn was_skipped(
+    counters: *mut CpuCounters,
+    function: usize,
+    ctx: &impl EbpfContext,
+) -> bool {
     if layout!(preemptible) == 0 {
-        !nested::pop(Nested(counters), address(ctx))
+        !nested::pop(Nested::of(counters, function), address(ctx))
     } else {
         !take(ctx)
     }
@@ -69,11 +79,13 @@ pub(crate) fn was_skipped(counters: *mut CpuCounters, ctx: &impl EbpfContext) ->
 /// Whether it was so indeed, looked at more closely; then it is counted.
 #[cfg(not(feature = "baseline"))]
 #[inline(always)]
-pub(crate) fn is_to_be_made_up(ctx: &impl EbpfContext) -> bool {
+pub(crate) fn is_to_be_made_up(function: usize, ctx: &impl EbpfContext) -> bool {
     let Some(counters) = counters::of_this_cpu() else {
         return false;
     };
-    if layout!(preemptible) == 0 && nested::pop_below(Nested(counters), address(ctx)) {
+    if layout!(preemptible) == 0
+        && nested::was_dealt_with(Nested::of(counters, function), address(ctx))
+    {
         return false;
     }
     counters::add(1, offset_of!(CpuCounters, fallback_runs));
@@ -86,31 +98,27 @@ fn address(ctx: &impl EbpfContext) -> u64 {
     number(ctx.as_ptr().cast())
 }
 
-/// The notes of this CPU, where a task keeps it: then they are a stack.
+/// The notes of a function's calls on this CPU, where a task keeps it: then they are a stack.
 #[derive(Clone, Copy)]
-struct Nested(*mut CpuCounters);
+struct Nested(*mut NestedCalls);
 
 impl Nested {
-    /// The words of the stack.
+    /// Those among the CPU's counters of the function that is at that place of [`INTERRUPTED`].
     #[inline(always)]
-    fn word(self, place: u64) -> *mut u64 {
-        let words = self
-            .0
-            .cast::<u8>()
-            .wrapping_add(offset_of!(CpuCounters, nested));
-        // SAFETY: masked to be inside the array.
-        unsafe { words.cast::<u64>().add(place as usize & (NESTED_CALLS - 1)) }
+    fn of(counters: *mut CpuCounters, function: usize) -> Self {
+        // SAFETY: inside the value.
+        let nested = unsafe { &raw mut (*counters).nested }.cast::<NestedCalls>();
+        // SAFETY: inside the array: callers pass what `function` returned.
+        Self(unsafe { nested.add(function) })
     }
 
-    /// Where its height is.
     #[inline(always)]
-    fn height_at(self) -> *mut u64 {
-        // SAFETY: inside the value.
+    fn word(self, place: u64) -> *mut u64 {
+        // SAFETY: masked to be inside the array.
         unsafe {
-            self.0
-                .cast::<u8>()
-                .add(offset_of!(CpuCounters, nested_height))
-                .cast()
+            (&raw mut (*self.0).calls)
+                .cast::<u64>()
+                .add(place as usize & (NESTED_CALLS - 1))
         }
     }
 }
@@ -129,13 +137,14 @@ impl Notes for Nested {
 
     #[inline(always)]
     fn height(self) -> u64 {
-        load(self.height_at())
+        // SAFETY: a map value, aligned and alive.
+        load(unsafe { &raw const (*self.0).height })
     }
 
     #[inline(always)]
     fn set_height(self, height: u64) {
         // SAFETY: as above.
-        unsafe { self.height_at().write_volatile(height) };
+        unsafe { (&raw mut (*self.0).height).write_volatile(height) };
     }
 
     #[inline(always)]
@@ -161,7 +170,7 @@ fn first_place(address: u64) -> u32 {
 }
 
 #[inline(always)]
-fn place(first: u32, way: u32) -> Option<*mut u64> {
+fn place_of(first: u32, way: u32) -> Option<*mut u64> {
     NOTED_CALLS.get_ptr_mut(first.wrapping_add(way) & (NOTES - 1))
 }
 
@@ -170,7 +179,7 @@ fn keep(ctx: &impl EbpfContext) {
     let address = address(ctx);
     let first = first_place(address);
     for way in 0..WAYS {
-        let Some(place) = place(first, way) else {
+        let Some(place) = place_of(first, way) else {
             return;
         };
         let old = load(place);
@@ -178,7 +187,7 @@ fn keep(ctx: &impl EbpfContext) {
             return;
         }
     }
-    if let Some(place) = place(first, 0) {
+    if let Some(place) = place_of(first, 0) {
         // SAFETY: a map value, aligned and alive.
         unsafe { place.write_volatile(address) };
     }
@@ -190,7 +199,7 @@ fn take(ctx: &impl EbpfContext) -> bool {
     let address = address(ctx);
     let first = first_place(address);
     for way in 0..WAYS {
-        let Some(place) = place(first, way) else {
+        let Some(place) = place_of(first, way) else {
             return false;
         };
         if load(place) == address {

@@ -142,6 +142,8 @@ macro_rules! unpin {
 macro_rules! unpin_one {
     ($symbol:ident, $shape:expr) => {
         paste! {
+            const [<$symbol:upper _NOTES>]: usize = fallback::function(stringify!($symbol));
+
             #[kprobe]
             fn [<$symbol _kprobe>](ctx: ProbeContext) -> u32 {
                 release_any($shape, &ctx)
@@ -152,7 +154,7 @@ macro_rules! unpin_one {
                 let Some(counters) = counters::of_this_cpu() else {
                     return 0;
                 };
-                fallback::note(counters, &ctx);
+                fallback::note(counters, [<$symbol:upper _NOTES>], &ctx);
                 // The argument is typed as it is.
                 release(counters, $shape, &ctx, || small_at($shape, Typed::arg(&ctx, 0)))
             }
@@ -163,7 +165,7 @@ macro_rules! unpin_one {
                 let Some(counters) = counters::of_this_cpu() else {
                     return 0;
                 };
-                if fallback::was_skipped(counters, &ctx) {
+                if fallback::was_skipped(counters, [<$symbol:upper _NOTES>], &ctx) {
                     [<make_up_ $symbol>](&ctx);
                 }
                 0
@@ -173,7 +175,7 @@ macro_rules! unpin_one {
             #[cfg(not(feature = "baseline"))]
             #[inline(never)]
             fn [<make_up_ $symbol>](ctx: &FEntryContext) -> u32 {
-                if fallback::is_to_be_made_up(ctx) {
+                if fallback::is_to_be_made_up([<$symbol:upper _NOTES>], ctx) {
                     release_any($shape, ctx);
                 }
                 0
