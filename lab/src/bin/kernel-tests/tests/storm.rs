@@ -48,7 +48,7 @@ pub(super) fn a_storm_of_direct_reads_makes_nobody_a_suspect_and_leaves_nothing_
 }
 
 /// The ledger lacks pins while their calls are under way, and walks come then. None was lacking
-/// for another reason, unless the kernel kept a program from it.
+/// for another reason, and none was released twice, unless the kernel kept a program from it.
 fn check_nothing_was_unseen(before: &Metrics, now: &Metrics) -> Result<()> {
     let grown = |name, label| now.sum_with(name, &[label]) - before.sum_with(name, &[label]);
     let missed = grown(LOST, ("cause", "hook_missed"));
@@ -56,6 +56,11 @@ fn check_nothing_was_unseen(before: &Metrics, now: &Metrics) -> Result<()> {
     ensure!(
         missed > 0 || entered == 0,
         "{entered} pins were not seen, though no program was kept from them"
+    );
+    let unknown = grown(LOST, ("cause", "unknown_release"));
+    ensure!(
+        missed > 0 || unknown == 0,
+        "{unknown} releases were of no pin, though no program was kept from one"
     );
     Ok(())
 }
