@@ -142,8 +142,10 @@ script() { # OBSERVER BPFTRACE-PROGRAM
     stop
 }
 
+# What the kernel does the first time only.
 observer=off
 io 20000
+workload --dir /mnt/files timed pin --pages 1 --among 4096 --memory thp --times 20480 >/dev/null
 for round in 1 2; do
     off
     measure_all
