@@ -192,9 +192,11 @@ fn check_totals(takes: Takes, start: &Metrics, now: &Metrics) -> Result<()> {
         ),
         Takes::References => {
             let referenced = grown("pinscope_references_acquired_total")?;
+            // The agent pins a page of its own now and then, to see that its hooks still see.
+            let by_agent = held(now, "process_vm") - held(start, "process_vm");
             ensure!(
-                pinned == 0 && referenced > 0,
-                "{pinned} pages were pinned, {referenced} referenced"
+                pinned == by_agent && referenced > 0,
+                "{pinned} pages were pinned, {by_agent} by the agent, {referenced} referenced"
             );
         }
     }
