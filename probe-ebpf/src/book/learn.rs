@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Records looked at for an identity, or for room for it.
-const ATTEMPTS: u32 = 8;
+const ATTEMPTS: u32 = 16;
 
 /// Of what tells calls apart, the function; the flags are below it.
 const FUNCTION: u64 = 0xff;
