@@ -21,6 +21,20 @@ pub enum LayoutError {
     PageSize(u64),
 }
 
+/// Whether a program can read what each CPU has counted of pins and not handed in yet
+/// (`per_cpu_nodestat.vm_node_stat_diff`), so that the counts are exact at any moment.
+#[must_use]
+pub fn shows_pending_pins(layout: &Layout) -> bool {
+    let members = [
+        layout.node_vm_stat,
+        layout.node_per_cpu,
+        layout.node_diff,
+        layout.nr_acquired,
+        layout.nr_released,
+    ];
+    layout.node_data != 0 && layout.per_cpu_offset != 0 && !members.contains(&ABSENT)
+}
+
 /// The layout, except for what the plan and the options add (`ledger_shift`,
 /// `owners_mask`, `ptes_hooked`, `zaps_hooked`, `calls_nest`, the bounds of the zap) and what
 /// loading finds out (`page_type`).

@@ -21,7 +21,7 @@ pub use catalogue::{HOOKS, MAPCOUNT_DECREMENT, MKCLEAN, PTES_FOUND, ROLLBACK, ZA
 pub use exercise::{Exercise, Test};
 pub use facts::{Facts, Function, Methods, Range, SURE_ARGUMENTS, Support};
 pub use hook::{At, Candidate, Context, Family, Feeds, Hook, Need};
-pub use layout::{ENUMERATORS, LayoutError, MEMBERS, SIZES, SYMBOLS, layout};
+pub use layout::{ENUMERATORS, LayoutError, MEMBERS, SIZES, SYMBOLS, layout, shows_pending_pins};
 pub use plan::{NoHook, Obstacle, Step, fatal, obstacle, plan};
 pub use programs::{Entries, calls_nest, entries, is_fallback, most_programs, program_names};
 pub use prototype::{Argument, Prototype};

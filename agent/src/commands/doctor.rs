@@ -5,7 +5,7 @@ mod report;
 
 use std::{fs, path::Path};
 
-use hooks::{Attach, Facts, Support, layout, most_programs, obstacle, plan};
+use hooks::{Attach, Facts, Support, layout, most_programs, obstacle, plan, shows_pending_pins};
 
 use super::{
     cli::DoctorOptions,
@@ -57,12 +57,15 @@ fn examine(options: &DoctorOptions) -> Report {
     // Of the hooks all else can be said.
     let assumed = complaint.is_some();
     let mut problem = complaint;
+    let mut asks_the_kernel = false;
     match facts::gather() {
         Err(error) => problem = problem.or_else(|| Some(reason(error))),
         Ok(facts) => {
             checks.push(addresses(&facts));
             checks.extend(methods(&facts));
             let real = plan(&facts, options.attach);
+            let layout = layout(&facts);
+            asks_the_kernel = layout.as_ref().is_ok_and(shows_pending_pins);
             let files = limits::allow_files(limits::files_for(most_programs(&real)));
             let files = files.map_err(reason);
             let too_few = files.as_ref().err().map(String::as_str);
@@ -74,7 +77,7 @@ fn examine(options: &DoctorOptions) -> Report {
             ));
             problem = problem
                 .or_else(|| obstacle(&facts, &real, options.attach).map(|it| it.to_string()))
-                .or_else(|| layout(&facts).err().map(|it| it.to_string()))
+                .or_else(|| layout.err().map(|it| it.to_string()))
                 .or_else(|| PinCounts::read().err().map(reason))
                 .or_else(|| files.as_ref().err().cloned());
             hooks = if assumed {
@@ -84,7 +87,7 @@ fn examine(options: &DoctorOptions) -> Report {
             };
         }
     }
-    checks.push(pin_counters());
+    checks.push(pin_counters(asks_the_kernel));
     Report::new(checks, &hooks, assumed, problem)
 }
 
@@ -175,12 +178,16 @@ fn methods(facts: &Facts) -> [Check; 2] {
     ]
 }
 
-fn pin_counters() -> Check {
+/// `asks_the_kernel`: a program of the agent can read what each CPU has not handed in yet.
+fn pin_counters(asks_the_kernel: bool) -> Check {
     let found = match PinCounts::read() {
         Err(error) => Err((State::Missing, crate::error::chain(&error))),
+        Ok(_) if asks_the_kernel => Ok(()),
         Ok(_) if fs::File::open("/proc/sys/vm/stat_refresh").is_err() => Err((
             State::Degraded,
-            "up to a second old: only root may have the kernel fold them".to_owned(),
+            "up to a second old: the kernel hides where they are (kernel.kptr_restrict), and only \
+             root may have it fold them"
+                .to_owned(),
         )),
         Ok(_) => Ok(()),
     };
