@@ -23,7 +23,7 @@ use crate::{
         args::{Args, returned},
         interrupt::in_interrupt,
         layout::layout,
-        task,
+        task::{self, Me},
     },
     rollback,
     verifier::unknown::unknown_zero,
@@ -132,7 +132,7 @@ fn is_inner(gup: Gup, outer: u32) -> bool {
 #[inline(always)]
 fn take_over(gup: Gup, tid: u32, thread: *mut Thread, outer: u32) {
     // That one is no call, and is in `hook_missed`.
-    if outer != rollback::UNDO {
+    if outer != rollback::ROLLBACK {
         counters::lose(Lost::RETURN_MISSED, 1);
     }
     rollback::ends(thread);
@@ -226,9 +226,10 @@ fn leave(
     gup: Gup,
     returned: i32,
     args: Option<&impl Args>,
-    owner: impl Fn(*mut Thread) -> Found,
+    owner: impl Fn(*mut Thread, Me) -> Found,
 ) -> u32 {
-    let tid = task::tid();
+    let me = task::me();
+    let tid = me.tid();
     let Some(call) = Call::of(gup, tid, args) else {
         return 0;
     };
@@ -255,7 +256,7 @@ fn leave(
         Act::Get => returned + unknown_zero() as i32,
         _ => returned,
     };
-    let found = call.thread.map_or(Found::NOBODY, owner);
+    let found = call.thread.map_or(Found::NOBODY, |it| owner(it, me));
     let owner = found.owner;
     call.end(tid);
     let taken = match gup.shape {
@@ -295,7 +296,7 @@ macro_rules! gup {
             fn [<$symbol _kprobe>](ctx: ProbeContext) -> u32 {
                 let entered = enter([<$symbol:upper>], &ctx);
                 if let Some(thread) = entered && !UNWINDS_AT_RETURN {
-                    identify(&ctx, thread, [<$symbol:upper>].id);
+                    identify(&ctx, thread, [<$symbol:upper>].id, task::me());
                 }
                 0
             }
@@ -303,9 +304,9 @@ macro_rules! gup {
             #[kretprobe]
             fn [<$symbol _kretprobe>](ctx: RetProbeContext) -> u32 {
                 let args = None::<&ProbeContext>;
-                leave([<$symbol:upper>], ctx.ret::<i32>(), args, |thread| {
+                leave([<$symbol:upper>], ctx.ret::<i32>(), args, |thread, me| {
                     if UNWINDS_AT_RETURN {
-                        identify(&ctx, thread, [<$symbol:upper>].id)
+                        identify(&ctx, thread, [<$symbol:upper>].id, me)
                     } else {
                         settle(thread)
                     }
@@ -324,8 +325,8 @@ macro_rules! gup {
                     Shape::Folio => 0,
                     _ => returned(&ctx, arguments([<$symbol:upper>])),
                 };
-                leave([<$symbol:upper>], returned, Some(&ctx), |thread| {
-                    identify(&ctx, thread, [<$symbol:upper>].id)
+                leave([<$symbol:upper>], returned, Some(&ctx), |thread, me| {
+                    identify(&ctx, thread, [<$symbol:upper>].id, me)
                 })
             }
         }

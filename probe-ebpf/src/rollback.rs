@@ -1,11 +1,11 @@
-//! Pin calls under way in which the kernel gives pins back itself: longterm ones,
+//! Pin calls under way in which the kernel rolls pins back itself: longterm ones,
 //! whose folios lie where they must not stay.
 //!
 //! Hardly ever is there one, and a release need not ask then which call it is in.
 //! Where the entry of a call is seen, each that may come to that counts as one;
-//! elsewhere the function that gives them back is hooked. On kernels that do not say
-//! which flag is longterm, every call may be one; they are not counted, and a release
-//! always asks.
+//! elsewhere the function that rolls back is hooked. On kernels that do not say
+//! which flag is longterm, every call may be one; they are not counted, and the agent sets
+//! the number to one for good: a release always asks.
 
 use aya_ebpf::{
     macros::{fentry, fexit, kprobe, kretprobe},
@@ -26,21 +26,21 @@ use crate::{
     kernel::read::read_word,
     verifier::{
         repeat::{repeat, steps},
-        scratch::{Kept, Raw, give_back, kept, lend, passed},
+        scratch::{Kept, Raw, hand_back, kept, lend, passed},
         unknown::unknown_zero,
     },
 };
 
-/// What a thread is inside of that gives pins back in a call whose entry was not seen.
-pub(crate) const UNDO: u32 = GUP_FUNCTIONS.len() as u32;
+/// What a thread is inside of that rolls pins back in a call whose entry was not seen.
+pub(crate) const ROLLBACK: u32 = GUP_FUNCTIONS.len() as u32;
 
-// Who says of a thread that it may give pins back, and will say that it is over.
+// Who says of a thread that it may roll pins back, and will say that it is over.
 
 /// Nobody.
 const NOBODY: u64 = 0;
 /// The pin call.
 pub(crate) const CALL: u64 = 1;
-/// The function that gives them back.
+/// The function that rolls back.
 const FUNCTION: u64 = 2;
 
 /// A number that many CPUs may change, away from what all of them read.
@@ -51,8 +51,10 @@ struct Apart {
     after: [u64; 7],
 }
 
+// Initialised data, which the agent can fill before loading.
 #[unsafe(no_mangle)]
-static mut UNDOING: Apart = Apart {
+#[unsafe(link_section = ".data.rollbacks")]
+static mut ROLLBACKS: Apart = Apart {
     before: [0; 8],
     calls: 0,
     after: [0; 7],
@@ -62,10 +64,10 @@ static mut UNDOING: Apart = Apart {
 #[inline(always)]
 fn calls() -> *mut u64 {
     // SAFETY: a static, of which nothing is read.
-    unsafe { &raw mut UNDOING.calls }
+    unsafe { &raw mut ROLLBACKS.calls }
 }
 
-/// The thread may give pins back from now on; `who` says so, unless somebody did.
+/// The thread may roll pins back from now on; `who` says so, unless somebody did.
 #[inline(always)]
 pub(crate) fn begins(thread: *mut Thread, who: u64) {
     // SAFETY: the entry is this thread's while it is inside a call.
@@ -96,11 +98,11 @@ pub(crate) fn ends(thread: *mut Thread) {
 /// Whether there may be any.
 #[inline(always)]
 pub(crate) fn may_be() -> bool {
-    layout!(foll_longterm) == ABSENT || load(calls()) != 0
+    load(calls()) != 0
 }
 
 /// How many of an array of `n` pointers are any: of an array that the kernel rolls back, it
-/// has cleared what it gave back before (since Linux 6.11).
+/// has cleared what it released before (since Linux 6.11).
 #[cfg(not(feature = "baseline"))]
 #[inline(always)]
 pub(crate) fn left_in(array: u64, n: u64) -> u64 {
@@ -113,7 +115,7 @@ pub(crate) fn left_in(array: u64, n: u64) -> u64 {
     };
     repeat(steps(n), next_pointer, pointers.raw());
     let left = pointers.left;
-    give_back(pointers);
+    hand_back(pointers);
     left
 }
 
@@ -145,11 +147,11 @@ extern "C" fn next_pointer(_index: u64, pointers: Raw) -> i64 {
     0
 }
 
-/// The kernel begins to give pins back. Where the call's entry was seen and says so too,
+/// The kernel begins to roll pins back. Where the call's entry was seen and says so too,
 /// that stands.
 #[inline(always)]
 fn enter() -> u32 {
-    match threads::enter(task::tid(), UNDO) {
+    match threads::enter(task::tid(), ROLLBACK) {
         Some((thread, _)) => begins(thread, FUNCTION),
         None => counters::lose(Lost::THREADS_FULL, 1),
     }
@@ -166,7 +168,7 @@ fn leave() -> u32 {
     if unsafe { (*thread).rolls_back } == FUNCTION {
         ends(thread);
     }
-    if Thread::is_inside(thread, tid, UNDO) {
+    if Thread::is_inside(thread, tid, ROLLBACK) {
         Thread::leave(thread, tid);
     }
     0

@@ -22,7 +22,7 @@ use crate::{
         args::{Stack, call_path},
         layout::layout,
         ring,
-        task::{self, Current},
+        task::{self, Current, Me},
     },
     verifier::{
         atomic::{load, xadd},
@@ -69,23 +69,23 @@ impl Found {
 /// Finds the owner of a call, and leaves it in the thread's entry as well.
 #[cfg(not(feature = "baseline"))]
 #[inline(always)]
-pub(crate) fn identify(ctx: &impl Stack, thread: *mut Thread, function: u32) -> Found {
-    find(ctx, thread, function)
+pub(crate) fn identify(ctx: &impl Stack, thread: *mut Thread, function: u32, me: Me) -> Found {
+    find(ctx, thread, function, me)
 }
 
 /// The same with a frame of its own: the stack of a probe is short.
 #[cfg(feature = "baseline")]
 #[inline(always)]
-pub(crate) fn identify(ctx: &impl Stack, thread: *mut Thread, function: u32) -> Found {
+pub(crate) fn identify(ctx: &impl Stack, thread: *mut Thread, function: u32, me: Me) -> Found {
     #[inline(never)]
-    fn apart(ctx: &impl Stack, thread: *mut Thread, function: u32) -> u32 {
-        find(ctx, thread, function).owner
+    fn apart(ctx: &impl Stack, thread: *mut Thread, function: u32, me: Me) -> u32 {
+        find(ctx, thread, function, me).owner
     }
-    Found::of(apart(ctx, thread, function))
+    Found::of(apart(ctx, thread, function, me))
 }
 
 #[inline(always)]
-fn find(ctx: &impl Stack, thread: *mut Thread, function: u32) -> Found {
+fn find(ctx: &impl Stack, thread: *mut Thread, function: u32, me: Me) -> Found {
     // SAFETY: the entry is this thread's while it is inside a call.
     let thread = unsafe { &mut *thread };
     // Through the entry: the stack's address becomes a number there, with which
@@ -98,7 +98,7 @@ fn find(ctx: &impl Stack, thread: *mut Thread, function: u32) -> Found {
         mm,
         uid,
         cgroup,
-    } = task::current();
+    } = task::current(me);
     if thread.start_ns != start_ns
         || thread.mm != mm
         || thread.cgroup != cgroup

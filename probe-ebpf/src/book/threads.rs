@@ -24,7 +24,7 @@ const WAYS: u32 = 4;
 /// One thread. While `call` names a function, nobody else touches the entry.
 #[repr(C)]
 pub(crate) struct Thread {
-    /// Thread id below, and above it the GUP function it is inside of (or `UNDO`), plus one;
+    /// Thread id below, and above it the GUP function it is inside of (or `ROLLBACK`), plus one;
     /// all zero while nobody has the entry.
     call: u64,
     /// The page array to be filled, or the folio itself for `folio_add_pin*()`, where

@@ -25,10 +25,26 @@ pub(crate) struct Current {
     pub(crate) cgroup: u64,
 }
 
+/// The running task itself, for what a call asks of it more than once.
+#[derive(Clone, Copy)]
+pub(crate) struct Me(Typed);
+
 #[inline(always)]
-pub(crate) fn current() -> Current {
+pub(crate) fn me() -> Me {
     // SAFETY: the helper has no precondition, and what it returns is never null.
-    let task = unsafe { Typed::known(bpf_get_current_task_btf().cast()) };
+    Me(unsafe { Typed::known(bpf_get_current_task_btf().cast()) })
+}
+
+impl Me {
+    /// The thread's id.
+    #[inline(always)]
+    pub(crate) fn tid(self) -> u32 {
+        self.0.read(at!(task_tid))
+    }
+}
+
+#[inline(always)]
+pub(crate) fn current(Me(task): Me) -> Current {
     let uid = if layout!(task_cred) == ABSENT || layout!(cred_uid) == ABSENT {
         bpf_get_current_uid_gid() as u32
     } else {
@@ -63,9 +79,7 @@ fn cgroup_of(task: Typed) -> Option<u64> {
 /// The thread's id.
 #[inline(always)]
 pub(crate) fn tid() -> u32 {
-    // SAFETY: as above.
-    let task = unsafe { Typed::known(bpf_get_current_task_btf().cast()) };
-    task.read(at!(task_tid))
+    me().tid()
 }
 
 /// When the first thread of the current process began; 0 where that cannot be read.
@@ -74,8 +88,7 @@ pub(crate) fn start_of_process() -> u64 {
     if layout!(task_leader) == ABSENT || layout!(task_start) == ABSENT {
         return 0;
     }
-    // SAFETY: as above.
-    let task = unsafe { Typed::known(bpf_get_current_task_btf().cast()) };
+    let Me(task) = me();
     task.follow_some(at!(task_leader))
         .map_or(0, |it| it.read(at!(task_start)))
 }

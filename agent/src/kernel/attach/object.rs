@@ -6,7 +6,7 @@ use aya::{
 };
 use hooks::{Facts, MAPCOUNT_DECREMENT, PTES_FOUND, Step, ZAP, calls_nest};
 use log::{info, warn};
-use probe_abi::{BUCKET_SLOTS, GUP_FUNCTIONS, Layout, ledger_shift};
+use probe_abi::{ABSENT, BUCKET_SLOTS, GUP_FUNCTIONS, Layout, ledger_shift};
 
 use super::{
     cast::{Cast, with_calls},
@@ -104,6 +104,7 @@ pub(super) fn load(wanted: &Wanted<'_>) -> Result<Object, AgentError> {
             true,
         )
         .override_global("LAYOUT", bytemuck::bytes_of(&layout), true)
+        .override_global("ROLLBACKS", bytemuck::bytes_of(&rollbacks(&layout)), true)
         .map_max_entries("COUNTERS", cpus)
         .map_max_entries("LEDGER", buckets)
         .map_max_entries("OWNERS", sizes.owners)
@@ -125,6 +126,15 @@ fn refused(error: EbpfError) -> AgentError {
         }
         other => AgentError::Load(Box::new(other)),
     }
+}
+
+/// Calls under way in which the kernel may roll pins back, at the start: one that never ends
+/// where any call may be one, because the kernel does not say which flag is longterm. Of sixteen
+/// words the ninth is the number; the others keep it apart from what all CPUs read.
+fn rollbacks(layout: &Layout) -> [u64; 16] {
+    let mut words = [0; 16];
+    words[8] = u64::from(layout.foll_longterm == ABSENT);
+    words
 }
 
 /// How many arguments each function of the GUP family has; 0 for those that the

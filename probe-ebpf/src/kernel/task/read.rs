@@ -24,8 +24,25 @@ pub(crate) struct Current {
     pub(crate) cgroup: u64,
 }
 
+/// The running task; here it is looked up at each question.
+#[derive(Clone, Copy)]
+pub(crate) struct Me;
+
 #[inline(always)]
-pub(crate) fn current() -> Current {
+pub(crate) fn me() -> Me {
+    Me
+}
+
+impl Me {
+    /// The thread's id.
+    #[inline(always)]
+    pub(crate) fn tid(self) -> u32 {
+        tid()
+    }
+}
+
+#[inline(always)]
+pub(crate) fn current(_: Me) -> Current {
     // SAFETY: the helper has no precondition.
     let task = unsafe { bpf_get_current_task() };
     let start_ns = read_kernel(task + u64::from(layout!(task_start)));
