@@ -69,7 +69,7 @@ impl Steps {
 pub struct Judgement {
     /// What it says.
     pub verdict: Verdict,
-    /// Its pin flag after the walk: give it back with the folio's next sample.
+    /// Its pin flag after the walk: hand it in with the folio's next sample.
     pub flag_after: Flag,
     /// How it came to it. Where several ways were tried, the first.
     pub steps: Steps,

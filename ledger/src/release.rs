@@ -3,7 +3,7 @@
 //! The kernel does not say whose reference it drops. A folio with one slot leaves no
 //! question. Of several slots it is the one whose owner fits the releaser best, see
 //! [`crate::Fit`]; among equals the one that was pinned last, because what is held for long is
-//! given back last. Where equals have different owners, that is a guess and is marked.
+//! released last. Where equals have different owners, that is a guess and is marked.
 
 use probe_abi::Word;
 

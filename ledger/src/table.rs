@@ -74,7 +74,7 @@ pub trait Table: Copy {
     /// Now, nanoseconds.
     fn now(self) -> u64;
 
-    /// How well an owner fits who gives references back: a [`Fit`], as a number.
+    /// How well an owner fits who releases references: a [`Fit`], as a number.
     fn fit(self, owner: u32, releaser: &Releaser) -> u64;
 
     /// An owner gave its last reference on a folio back, which it had since then.
@@ -208,7 +208,7 @@ impl References {
     }
 }
 
-/// Who gives references back, as far as that is known.
+/// Who releases references, as far as that is known.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Releaser {

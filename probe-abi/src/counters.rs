@@ -13,7 +13,7 @@ pub struct CpuCounters {
     /// Pages that calls of the `FOLL_PIN` family pinned, the zero page excepted.
     pub pages_pinned: u64,
     /// Pages that the `unpin_*` family released, the zero page excepted.
-    pub pages_unpinned: u64,
+    pub pages_released: u64,
     /// Pages that calls of the `FOLL_GET` family took a reference on.
     pub pages_referenced: u64,
     /// Of those, pages whose release a hook saw (direct I/O before Linux 6.3).
@@ -21,7 +21,7 @@ pub struct CpuCounters {
     /// Calls of the GUP family that returned at least one page.
     pub gup_calls: u64,
     /// Calls of the `unpin_*` family.
-    pub unpin_calls: u64,
+    pub release_calls: u64,
     /// Pins that the kernel rolled back inside a pin call (a longterm pin that migrated).
     pub pages_rolled_back: u64,
     /// `folio_mkclean()` / `page_mkclean()` calls, by [`WalkKind`].

@@ -22,7 +22,7 @@ use crate::{
     },
     verifier::{
         repeat::{needs, repeat},
-        scratch::{Kept, Raw, give_back, kept, lend, passed},
+        scratch::{Kept, Raw, hand_back, kept, lend, passed},
     },
 };
 
@@ -61,7 +61,7 @@ fn release(args: &impl Args) -> u32 {
         repeat(u32::from(count), next_entry, vector.raw());
     }
     counters::add(vector.pages, offset_of!(CpuCounters, pages_unreferenced));
-    give_back(vector);
+    hand_back(vector);
     0
 }
 

@@ -77,8 +77,8 @@ fn release(
     counters::add_and_count_to(
         counters,
         released,
-        offset_of!(CpuCounters, pages_unpinned),
-        offset_of!(CpuCounters, unpin_calls),
+        offset_of!(CpuCounters, pages_released),
+        offset_of!(CpuCounters, release_calls),
     );
     0
 }

@@ -17,7 +17,7 @@ use crate::kernel::vmstat::PinCounts;
 pub(crate) fn moved(totals: &CpuCounters) -> u64 {
     totals
         .pages_pinned
-        .wrapping_add(totals.pages_unpinned)
+        .wrapping_add(totals.pages_released)
         .wrapping_add(totals.pages_rolled_back)
 }
 

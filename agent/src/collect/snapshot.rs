@@ -80,12 +80,12 @@ impl Snapshot {
     pub(crate) fn rolled_back_unseen(&self) -> u64 {
         let CpuCounters {
             pages_pinned,
-            pages_unpinned,
+            pages_released,
             pages_rolled_back,
             ..
         } = self.totals;
         let untold = |kernel: u64, ours: u64| kernel.saturating_sub(ours + pages_rolled_back);
         let acquired = untold(self.kernel_since_start.acquired, pages_pinned);
-        acquired.min(untold(self.kernel_since_start.released, pages_unpinned))
+        acquired.min(untold(self.kernel_since_start.released, pages_released))
     }
 }

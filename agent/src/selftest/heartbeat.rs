@@ -117,7 +117,7 @@ impl Heartbeat {
         if let Ok(witness) = Witness::new(counters, ledger, owners, inspector)
             && !self.pins.is_empty()
         {
-            let (before, released) = (witness.taken(), counters.totals().pages_unpinned);
+            let (before, released) = (witness.taken(), counters.totals().pages_released);
             if read_across(&self.page).is_ok() {
                 if witness.taken_since(&before).is_empty() {
                     silent.extend(
@@ -127,7 +127,7 @@ impl Heartbeat {
                     );
                 }
                 // Others release too, and show by that that the hook sees.
-                if counters.totals().pages_unpinned == released {
+                if counters.totals().pages_released == released {
                     let missed = "it did not see a pin released";
                     silent.extend(self.releases.iter().map(|it| (*it, missed)));
                 }

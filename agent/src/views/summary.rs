@@ -27,7 +27,7 @@ fn text(now: &Snapshot, ran: Duration) -> String {
     line(format!(
         "  pins         {} acquired, {} released, {} rolled back, {} outstanding on {:.0} folios",
         totals.pages_pinned,
-        totals.pages_unpinned,
+        totals.pages_released,
         totals.pages_rolled_back,
         now.outstanding.pins,
         now.book.folios.value
@@ -162,7 +162,7 @@ fn as_json(now: &Snapshot, ran: Duration) -> Value {
     json!({
         "seconds": ran.as_secs_f64(),
         "pins_acquired": totals.pages_pinned,
-        "pins_released": totals.pages_unpinned,
+        "pins_released": totals.pages_released,
         "pins_rolled_back": totals.pages_rolled_back,
         "references_acquired": totals.pages_referenced,
         "references_released": totals.pages_unreferenced,

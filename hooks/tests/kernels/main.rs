@@ -216,7 +216,7 @@ fn on_a_preemptible_kernel_what_only_tasks_call_is_hooked_by_kprobes() {
     facts.preemptible = true;
     assert_eq!(first(&facts, "pin_user_pages_fast"), Method::Kprobe);
     assert_eq!(first(&facts, "unpin_user_pages"), Method::Kprobe);
-    // Completed I/O gives these back in interrupts.
+    // Completed I/O releases these in interrupts.
     assert_eq!(first(&facts, "unpin_user_folio"), Method::Fentry);
     facts.preemptible = false;
     assert_eq!(first(&facts, "pin_user_pages_fast"), Method::Fentry);

@@ -14,7 +14,7 @@ use crate::{
     },
     kernel::folio::Folio,
     verifier::{
-        scratch::{give_back, lend},
+        scratch::{hand_back, lend},
         unknown::unknown_zero,
     },
 };
@@ -70,7 +70,7 @@ pub(crate) fn acquire(references: References, head: u64) {
         return;
     };
     acquire.run(LONG);
-    give_back(acquire);
+    hand_back(acquire);
 }
 
 /// Takes out what is in the slot that the folio prefers; how many.
@@ -97,7 +97,7 @@ pub(crate) fn release(references: References) -> u64 {
             None => left,
             Some(release) => {
                 let unknown = release.run(LONG);
-                give_back(release);
+                hand_back(release);
                 unknown
             }
         }

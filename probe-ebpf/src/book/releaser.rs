@@ -1,4 +1,4 @@
-//! On whose behalf references are given back.
+//! On whose behalf references are released.
 
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated::bpf_get_current_task};
 use ledger::Releaser;

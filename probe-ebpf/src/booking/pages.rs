@@ -19,7 +19,7 @@ use crate::{
     },
     verifier::{
         repeat::{repeat, step_by, steps},
-        scratch::{Handle, Kept, give_back, lend, lent},
+        scratch::{Handle, Kept, hand_back, lend, lent},
     },
 };
 
@@ -42,11 +42,11 @@ pub(crate) fn walk_array(array: u64, n: u64, act: Act, owner: u32) -> u64 {
         (false, _) => repeat(steps(n), next_given_of_array, walk.raw()),
     }
     let counted = walk.finish(POINTER, act.takes());
-    give_back(walk);
+    hand_back(walk);
     counted
 }
 
-/// Gives back one reference on each of `n` pages that lie side by side.
+/// Releases one reference on each of `n` pages that lie side by side.
 #[inline(always)]
 pub(crate) fn walk_range(first: u64, n: u64, act: Act) -> u64 {
     let size = u64::from(layout!(page_size));
@@ -60,7 +60,7 @@ pub(crate) fn walk_range(first: u64, n: u64, act: Act) -> u64 {
         repeat(steps(n), next_given_of_range, walk.raw());
     }
     let counted = walk.finish(size, false);
-    give_back(walk);
+    hand_back(walk);
     counted
 }
 
@@ -74,7 +74,7 @@ pub(crate) fn one(page: u64, n: u64, act: Act, owner: u32) -> u64 {
     };
     start_run(walk, page, n, takes);
     let counted = walk.finish(POINTER, takes);
-    give_back(walk);
+    hand_back(walk);
     counted
 }
 
@@ -142,7 +142,7 @@ step_by!(next_taken_of_array, take_from_array);
 step_by!(next_given_of_array, give_from_array);
 step_by!(next_given_of_range, give_from_range);
 
-// Whether references are taken or given back, each program does the one or the
+// Whether references are acquired or released, each program does the one or the
 // other only, and the verifier need not look at both.
 
 #[unsafe(no_mangle)]

@@ -115,7 +115,7 @@ impl Walk {
     }
 
     /// A plain reference to anonymous memory means nothing to writeback, and most of
-    /// them are given back where no hook can see it.
+    /// them are released where no hook can see it.
     #[inline(always)]
     fn is_of_no_meaning(&self) -> bool {
         self.mapping & MAPPING_ANON != 0 && self.kind() == Word::GET

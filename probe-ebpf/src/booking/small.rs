@@ -63,7 +63,7 @@ impl Small {
         bit < 64 && self.page.read::<u64, _>(at!(flags)) >> bit & 1 == 1
     }
 
-    /// Gives back what is in the slot that it prefers, of `n` pins of it; how many.
+    /// Releases what is in the slot that it prefers, of `n` pins of it; how many.
     #[inline(always)]
     pub(crate) fn unpin(&self, n: u64) -> u64 {
         entries::release_at_preferred(&References::on(self.head, 0, n, self.mapping))

@@ -42,7 +42,7 @@ pub(crate) fn passed<'a, T: Kept>(raw: Raw) -> Option<&'a mut T> {
     Some(unsafe { &mut *raw.cast::<T>() })
 }
 
-/// Puts something where others reach it, until it is given back; `None` if there is no room.
+/// Puts something where others reach it, until it is returned; `None` if there is no room.
 #[inline(always)]
 pub(crate) fn lend<T: Kept>(it: &mut T) -> Option<&mut T> {
     Some(it)
@@ -50,7 +50,7 @@ pub(crate) fn lend<T: Kept>(it: &mut T) -> Option<&mut T> {
 
 /// It is not reached any more.
 #[inline(always)]
-pub(crate) fn give_back<T: Kept>(_it: &mut T) {}
+pub(crate) fn hand_back<T: Kept>(_it: &mut T) {}
 
 /// Says of a type that it is kept.
 macro_rules! kept {

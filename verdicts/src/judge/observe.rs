@@ -117,7 +117,7 @@ fn explained(sample: &MkcleanSample) -> u64 {
 
 /// Pins and plain references together: the mail counts every GUP.
 ///
-/// Most plain references are given back where no hook sees it. More of them
+/// Most plain references are released where no hook sees it. More of them
 /// than the reference count leaves room for are not held any more, and how
 /// many are is unknown.
 fn references(sample: &MkcleanSample, pins: u32, gets: u32) -> Seen<u32> {

@@ -18,7 +18,7 @@ pub enum Race {
     Gup,
     /// A zap decremented the mapcount between entry and exit.
     Zap,
-    /// A reference was given back between entry and exit.
+    /// A reference was released between entry and exit.
     Release,
     /// The estimator said the same, as wrongly, at the folio's walk before, and no
     /// GUP came since: the flag that it cleared then is what is missing now.

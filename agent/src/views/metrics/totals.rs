@@ -21,7 +21,7 @@ pub(super) const PINS: &[Metric] = &[
     counter(
         "pins_released_total",
         "Pins released, one for each page.",
-        |it, out| out.one(it.totals.pages_unpinned),
+        |it, out| out.one(it.totals.pages_released),
     )
     .from(&[Feeds::PinsReleased]),
     counter(
@@ -50,7 +50,7 @@ pub(super) const PINS: &[Metric] = &[
     counter(
         "release_calls_total",
         "Calls that release pins.",
-        |it, out| out.one(it.totals.unpin_calls),
+        |it, out| out.one(it.totals.release_calls),
     )
     .from(&[Feeds::PinsReleased]),
     gauge("pins", "Pins outstanding.", |it, out| {

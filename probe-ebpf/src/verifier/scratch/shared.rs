@@ -79,7 +79,7 @@ pub(crate) fn passed<'a, T: Kept>(raw: Raw) -> Option<&'a mut T> {
     lent(raw)
 }
 
-/// Puts something where others reach it, until it is given back; `None` if there is no room.
+/// Puts something where others reach it, until it is returned; `None` if there is no room.
 #[inline(always)]
 pub(crate) fn lend<T: Kept>(it: &mut T) -> Option<&mut T> {
     let place = take::<T>()?;
@@ -94,7 +94,7 @@ pub(crate) fn lend<T: Kept>(it: &mut T) -> Option<&mut T> {
 
 /// It is not reached any more.
 #[inline(always)]
-pub(crate) fn give_back<T: Kept>(it: &mut T) {
+pub(crate) fn hand_back<T: Kept>(it: &mut T) {
     let back = offset_of!(Cell<T>, it) - offset_of!(Cell<T>, taken);
     // SAFETY: only `lend` and `lent` make references, and both do so inside a cell.
     let taken = unsafe { (&raw mut *it).cast::<u8>().sub(back).cast::<u64>() };
