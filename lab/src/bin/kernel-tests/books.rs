@@ -103,14 +103,29 @@ pub(crate) struct Seen {
 }
 
 impl<'a> Books<'a> {
-    /// They are read one after the other: nothing else on the machine pins.
+    /// They are read one after the other, of one moment: the agent, which pins a page itself now and
+    /// then, had the kernel's count as it is here.
     pub(crate) fn open(bench: &'a Bench, agent: &Agent) -> Result<Self> {
-        let kernel = PinCounters::read()?;
+        let (kernel, agent) = agent.scrape_until("books of one moment", |now| {
+            let kernel = PinCounters::read()?;
+            let read = |name| now.sum(name).map(i64::cast_unsigned);
+            let acquired = read("pinscope_kernel_pins_acquired_total")?;
+            let released = read("pinscope_kernel_pins_released_total")?;
+            Ok(
+                if [kernel.acquired, kernel.released] == [acquired, released] {
+                    Look::Done((kernel, now.clone()))
+                } else {
+                    Look::NotYet(format!(
+                        "the kernel counts {kernel:?}, the agent read {acquired} and {released}"
+                    ))
+                },
+            )
+        })?;
         Ok(Self {
             bench,
             opened: Instant::now(),
             kernel,
-            agent: agent.scrape()?,
+            agent,
             witness: bench.witnessed()?,
         })
     }
