@@ -87,7 +87,7 @@ pub fn layout(facts: &Facts) -> Result<Layout, LayoutError> {
             .ok_or_else(|| LayoutError::NotInBtf(format!("struct {name}")))
     };
     let page_size = size("page")?;
-    // Before folios, a compound page kept its pin count in its third page and
+    // Before folios, a large folio kept its pincount in its third page and
     // its number of pages in its second.
     let (pincount, pincount_min_order) = match member("folio._pincount") {
         Some(offset) => (offset, 1),

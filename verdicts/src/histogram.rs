@@ -122,7 +122,7 @@ mod tests {
         for ns in [0, 1_000, 1_001, u64::MAX] {
             histogram.add(ns);
         }
-        let cumulative: Vec<u64> = histogram.cumulative().map(|(_, count)| count).collect();
+        let cumulative: Vec<u64> = histogram.cumulative().map(|it| it.1).collect();
         assert_eq!(cumulative[..3], [2, 3, 3]);
         assert_eq!(histogram.count(), 4);
     }

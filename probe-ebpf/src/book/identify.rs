@@ -1,7 +1,7 @@
 //! Whose call it is: the owner of references that a call takes.
 //!
 //! An owner is a process, its address space, cgroup and user, the function called with
-//! its flags, the call path, and the ring that a long pin is for. A thread remembers
+//! its flags, the call path, and the ring that a longterm pin is for. A thread remembers
 //! the last ones that it took references for; how it knows a call path again is
 //! `paths`' business.
 

@@ -86,7 +86,7 @@ impl Page {
         self.u64_at(layout!(memcg))
     }
 
-    /// The word that is a map count or a type.
+    /// The word that is a mapcount or a type.
     #[inline(always)]
     pub(crate) fn page_type(&self) -> u32 {
         self.u32_at(layout!(mapcount))

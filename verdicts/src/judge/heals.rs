@@ -1,6 +1,6 @@
 //! How false positives end: healed by a later walk, by a new pin, or out of sight.
 //!
-//! The seed mail: "worst case is you report a page as pin while it has just been
+//! The mail of January 2019: "worst case is you report a page as pin while it has just been
 //! release but next write back will catch that (unless page is GUPed again)".
 
 use std::collections::HashMap;

@@ -66,11 +66,11 @@ pub(super) fn inspector(ebpf: &mut Ebpf, cpus: u32) -> Inspector {
 fn question<T: Pod>(
     ebpf: &mut Ebpf,
     program: &'static str,
-    map: &'static str,
+    values: &'static str,
     count: usize,
     without: &str,
 ) -> Option<Question<T>> {
-    load(ebpf, program, map, count)
+    load(ebpf, program, values, count)
         .inspect_err(|error| warn!("{without}: {}", chain(error)))
         .ok()
 }
@@ -78,15 +78,15 @@ fn question<T: Pod>(
 fn load<T: Pod>(
     ebpf: &mut Ebpf,
     name: &'static str,
-    map: &'static str,
+    values: &'static str,
     count: usize,
 ) -> Result<Question<T>, AgentError> {
     let refused = |it: &dyn std::error::Error| AgentError::Map {
-        name: map,
+        name: values,
         reason: chain(it),
     };
     let fd = load_to_run(ebpf, name).map_err(|it| refused(&it))?;
-    Question::new(fd, array(ebpf, map)?, map, count)
+    Question::new(fd, array(ebpf, values)?, values, count)
 }
 
 /// Loads a program that is attached to nothing.
