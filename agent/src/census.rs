@@ -8,6 +8,7 @@ mod likely;
 mod mappers;
 mod pagemap;
 mod places;
+mod preexisting;
 mod report;
 mod rows;
 mod take;
@@ -15,5 +16,6 @@ mod walk;
 mod zones;
 
 pub(crate) use places::Places;
+pub(crate) use preexisting::{PinnedFolio, Preexisting, preexisting};
 pub(crate) use report::{By, Report, Row, Sum};
 pub(crate) use take::{Wanted, take};

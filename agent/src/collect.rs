@@ -9,6 +9,7 @@ mod auditor;
 mod book;
 mod calls;
 mod collector;
+mod continuity;
 mod doubts;
 #[cfg(test)]
 pub(crate) mod fixtures;
@@ -26,6 +27,7 @@ pub(crate) use audit::Cause;
 pub(crate) use book::{About, Book, Row};
 pub(crate) use calls::CallUnderWay;
 pub(crate) use collector::{Collector, Parts, Selection};
+pub(crate) use continuity::Progress;
 pub(crate) use hooks::Hook;
 pub(crate) use sampling::Estimate;
 pub(crate) use snapshot::Snapshot;

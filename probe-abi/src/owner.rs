@@ -5,6 +5,10 @@
 
 use core::hint::black_box;
 
+/// In the place of a function: the owner held its pins when the agent started, and a census found
+/// them.
+pub const PREEXISTING: u32 = u32::MAX;
+
 /// Return addresses kept of a call path, innermost first.
 pub const CALL_FRAMES: usize = 20;
 
@@ -77,7 +81,8 @@ pub struct Owner {
     pub tgid: u32,
     /// User id, as the initial namespace counts.
     pub uid: u32,
-    /// Which function of the GUP family was called: index in [`crate::GUP_FUNCTIONS`].
+    /// Which function of the GUP family was called: index in [`crate::GUP_FUNCTIONS`], or
+    /// [`PREEXISTING`].
     pub function: u32,
     /// `gup_flags` of the call, as far as they tell owners apart.
     pub flags: u32,

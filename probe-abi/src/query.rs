@@ -112,7 +112,8 @@ pub const PROCESSES_AT_ONCE: usize = 64;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "user", derive(bytemuck::Pod, bytemuck::Zeroable))]
 pub struct Process {
-    /// `start_boottime` of its first thread, nanoseconds.
+    /// `start_boottime` of its first thread, nanoseconds; asked with 0, whichever has the id now,
+    /// and the program writes it.
     pub start_ns: u64,
     /// Process id, as the initial namespace counts.
     pub tgid: u32,
@@ -135,8 +136,10 @@ pub struct Process {
     pub user_locked_vm: u64,
     /// Who made its user namespace, as the initial one counts.
     pub user_ns_owner: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// Its (real) user, as the initial one counts.
+    pub uid: u32,
+    /// Address of its `mm_struct`; 0 once its first thread has ended.
+    pub mm: u64,
 }
 
 impl Process {
@@ -150,7 +153,7 @@ impl Process {
     pub const ENDED: u32 = 3;
 }
 
-const _: () = assert!(size_of::<Process>() == 80);
+const _: () = assert!(size_of::<Process>() == 88);
 
 /// Changes that one run of `amend` makes, at most.
 pub const AMENDMENTS_AT_ONCE: usize = 256;

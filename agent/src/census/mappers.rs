@@ -14,7 +14,7 @@ const PIECE: u64 = 1 << 15;
 /// Sets of processes, each a list in order; the first one is empty.
 #[derive(Debug)]
 pub(super) struct Mappers {
-    sets: Vec<Vec<u32>>,
+    pub(super) sets: Vec<Vec<u32>>,
     numbers: HashMap<Vec<u32>, u32>,
     /// Set and process, and the set with both.
     sums: HashMap<(u32, u32), u32>,

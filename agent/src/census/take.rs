@@ -108,7 +108,7 @@ pub(crate) fn take(
 }
 
 /// Who maps what was found; `None` where that is not shown.
-fn mappers(found: &mut Found, notes: &mut Vec<String>) -> Option<Mappers> {
+pub(super) fn mappers(found: &mut Found, notes: &mut Vec<String>) -> Option<Mappers> {
     if !pagemap::are_shown() {
         notes.push(
             "which processes map the memory is not shown: reading frames in /proc/PID/pagemap takes \

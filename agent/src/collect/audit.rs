@@ -164,6 +164,24 @@ impl Audit {
     }
 }
 
+/// Pins that the kernel has of a folio and the ledger has not, and what its slots looked like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Lack {
+    pub(super) pins: u64,
+    pub(super) slots: u64,
+}
+
+/// What a folio lacks whose slots were these before and after the kernel was asked; `None` where
+/// that cannot be told now.
+pub(super) fn lack(folio: &Folio, before: &[Slot], after: &[Slot], bits: FlagBits) -> Option<Lack> {
+    let pins = after.iter().map(Slot::pins).sum::<u64>();
+    let kernel = kernels(folio, after, bits).filter(|_| before == after)?;
+    Some(Lack {
+        pins: kernel.pins.saturating_sub(pins),
+        slots: digest(after),
+    })
+}
+
 /// `None` where it cannot be told.
 fn kernels(folio: &Folio, slots: &[Slot], bits: FlagBits) -> Option<Held> {
     if folio.state == Folio::TAIL {

@@ -17,6 +17,7 @@ use super::{
 use crate::owners::{
     By,
     directory::Directory,
+    registry::OwnerInfo,
     suspects::{Reason, Suspects},
 };
 pub(crate) use about::About;
@@ -46,7 +47,10 @@ pub(crate) struct Row {
     pub(crate) folios: Estimate,
     /// Of the pins that were seen, those of which it is a guess that they are this row's.
     pub(crate) guessed: u64,
-    /// When the oldest folio was pinned, nanoseconds since boot.
+    /// Of the pins that are known, those from before the agent started.
+    pub(crate) preexisting: u64,
+    /// When the oldest folio was pinned, nanoseconds since boot; where that was before the agent
+    /// started, when it was found.
     pub(crate) since_ns: u64,
     pub(crate) suspected: BTreeSet<Reason>,
 }
@@ -92,6 +96,7 @@ struct Group {
     bytes: Share,
     folios: Share,
     guessed: u64,
+    preexisting: u64,
     since_ns: u64,
     suspected: BTreeSet<Reason>,
 }
@@ -119,6 +124,7 @@ impl Groups<'_> {
                 bytes: Share::default(),
                 folios: Share::default(),
                 guessed: 0,
+                preexisting: 0,
                 since_ns: u64::MAX,
                 suspected: BTreeSet::new(),
             });
@@ -144,6 +150,10 @@ fn table(sources: &Sources<'_>, whole: &Whole, by: By, shows: &dyn Fn(u32) -> bo
         let number = groups.of(holder);
         let group = &mut groups.groups[number];
         group.guessed += holding.guessed;
+        let owner = sources.directory.owner(holder.owner);
+        if owner.is_some_and(OwnerInfo::is_preexisting) {
+            group.preexisting += holding.pins;
+        }
         group.since_ns = group.since_ns.min(holding.since_ns);
         group.suspected.extend(sources.suspects.of(holder.owner));
         let (pins, bytes, folios) = (holding.own_pins, holding.bytes, holding.folios);
@@ -206,6 +216,7 @@ impl Group {
             bytes: self.bytes.of(whole),
             folios: self.folios.of(whole),
             guessed: self.guessed,
+            preexisting: self.preexisting,
             since_ns: self.since_ns,
             suspected: self.suspected,
         }

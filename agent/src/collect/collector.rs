@@ -23,6 +23,7 @@ use super::{
     auditor::{self, Auditor},
     book::{Book, Sources},
     calls::Calls,
+    continuity::{Continuity, World},
     doubts::{Doubts, Unseen},
     holdings::{Adder, Holdings, held_since},
     reconcile::{Balance, Look, Reconciler, moved},
@@ -68,6 +69,7 @@ pub(crate) struct Collector {
     sampling: Sampling,
     auditor: Auditor,
     reconciler: Reconciler,
+    continuity: Continuity,
     judging: Judging,
     book: Arc<Book>,
     started: PinCounts,
@@ -96,6 +98,8 @@ impl Collector {
             writeback_hooks,
             writeback_calm,
             longterm_flag,
+            walker,
+            census_share,
             old_after,
         } = parts;
         let sees = |name| hooks.iter().any(|it| it.state.name == name && it.sees());
@@ -136,6 +140,7 @@ impl Collector {
             sampling: Sampling::default(),
             auditor: Auditor::default(),
             reconciler: Reconciler::default(),
+            continuity: Continuity::begin(walker, census_share),
             book: Arc::default(),
             started,
             balance: Balance::default(),
@@ -195,6 +200,7 @@ impl Collector {
         let sees_walks = self.writeback.sees_walks();
         self.seeing
             .look(&self.fixed.hooks, evidence, sees_walks, now);
+        self.enter_preexisting();
         // Before anything is read: what is shown is no older than it says.
         let at = [sys::since_boot(), sys::since_1970()];
         let before = self.counters.totals();
@@ -238,7 +244,7 @@ impl Collector {
             kernel_age,
             moved: [moved(&before), moved(&totals)],
             unmatched: self.sampling.unmatched(),
-            entered: self.auditor.audited().of(Cause::PinMissed),
+            entered: self.auditor.audited().of(Cause::PinMissed) + self.continuity.found().pins,
             unbooked: totals.lost[Lost::TRUNCATED] + totals.lost[Lost::UNREADABLE],
             asleep: calls.pages,
         };
@@ -351,6 +357,21 @@ impl Collector {
         self.auditor.clean_hints(ledger, hints, now);
     }
 
+    fn enter_preexisting(&mut self) {
+        let calls = Calls::read(&self.calls);
+        self.continuity.tick(World {
+            ledger: auditor::Ledger {
+                view: &self.ledger,
+                inspector: &self.inspector,
+            },
+            owners: &self.owners,
+            registry: &mut self.directory.registry,
+            bits: self.bits,
+            asleep_since: calls.oldest.first().map(|it| it.since_ns),
+            now_ns: sys::since_boot().as_nanos() as u64,
+        });
+    }
+
     fn snapshot(
         &self,
         [at, at_unix]: [Duration; 2],
@@ -380,6 +401,7 @@ impl Collector {
             calls,
             armed: self.writeback.now(),
             audited: self.auditor.audited(),
+            found: self.continuity.found().clone(),
             book: Arc::clone(&self.book),
             suspects: BTreeMap::from(suspects),
             hold_times: self.directory.registry.hold_times(),

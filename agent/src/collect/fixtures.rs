@@ -23,6 +23,7 @@ pub(crate) fn row_of_cgroup(id: u64, path: Option<&str>, bytes: u64) -> Row {
         pins: exact(bytes / 4096),
         bytes: exact(bytes),
         folios: exact(bytes / 4096),
+        preexisting: 0,
         guessed: 0,
         since_ns: 0,
         suspected: BTreeSet::new(),

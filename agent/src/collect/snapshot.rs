@@ -6,7 +6,8 @@ use probe_abi::{CpuCounters, Lost};
 use verdicts::{Findings, recording::Head};
 
 use super::{
-    auditor::Audited, book::Book, calls::Calls, hooks::Hook, reconcile::Balance, seeing::Silent,
+    auditor::Audited, book::Book, calls::Calls, continuity::Found, hooks::Hook, reconcile::Balance,
+    seeing::Silent,
 };
 use crate::{
     kernel::{attach::Armed, vmstat::PinCounts},
@@ -38,6 +39,8 @@ pub(crate) struct Snapshot {
     /// Whether walks are seen.
     pub(crate) armed: Armed,
     pub(crate) audited: Audited,
+    /// What the census at the start came to.
+    pub(crate) found: Found,
     pub(crate) book: Arc<Book>,
     pub(crate) suspects: BTreeMap<Reason, usize>,
     pub(crate) hold_times: BTreeMap<&'static str, HoldTimes>,

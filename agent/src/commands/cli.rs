@@ -78,6 +78,17 @@ pub(crate) struct RunOptions {
     )]
     pub(crate) writeback_calm: Duration,
 
+    /// Percent of one CPU that the census at the start may take, which finds what is pinned already
+    /// and who maps it; 0 for none.
+    #[arg(
+        long,
+        value_name = "PERCENT",
+        env = "PINSCOPE_CENSUS_CPU_PERCENT",
+        default_value_t = 20,
+        value_parser = clap::value_parser!(u32).range(0..=100)
+    )]
+    pub(crate) census_cpu_percent: u32,
+
     /// Size of the ring that carries samples: a power of two, at least one page.
     #[arg(long, env = "PINSCOPE_RING_BYTES", default_value_t = 1 << 20, value_parser = ring_bytes)]
     pub(crate) ring_bytes: u32,

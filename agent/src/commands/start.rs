@@ -65,6 +65,7 @@ pub(super) async fn start(
         inspector,
         calls,
         arming,
+        walker,
     } = attached;
     let mut collector = Collector::new(Parts {
         hooks: Hook::all(hooks, &findings),
@@ -81,6 +82,8 @@ pub(super) async fn start(
         writeback_hooks: options.writeback_hooks,
         writeback_calm: options.writeback_calm,
         longterm_flag,
+        walker,
+        census_share: options.census_cpu_percent,
         old_after: options.suspect_after,
     })?;
     if let Some((file, path)) = recording {

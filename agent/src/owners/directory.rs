@@ -74,7 +74,9 @@ impl Directory {
         let mut cgroups = HashSet::new();
         let mut users = HashMap::new();
         for owner in &wanted.owners {
-            if let Some(named) = self.registry.owner(*owner) {
+            // Without an id it is of preexisting pins that no process maps.
+            let named = self.registry.owner(*owner);
+            if let Some(named) = named.filter(|it| it.process.tgid != 0) {
                 processes.insert(named.process, named.comm.clone());
                 cgroups.insert(named.record.cgroup);
                 users.insert(named.process, named.record.uid);

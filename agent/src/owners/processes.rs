@@ -12,7 +12,7 @@ use std::{
     path::Path,
 };
 
-use probe_abi::Process;
+use probe_abi::{Owner, Process};
 use serde::Serialize;
 use verdicts::shown;
 
@@ -37,6 +37,16 @@ pub(crate) struct ProcessId {
     pub(crate) tgid: u32,
     /// When it began, nanoseconds since boot.
     pub(crate) start_ns: u64,
+}
+
+impl ProcessId {
+    /// Of an owner.
+    pub(crate) fn of(owner: &Owner) -> Self {
+        Self {
+            tgid: owner.tgid,
+            start_ns: owner.start_ns,
+        }
+    }
 }
 
 /// Whether it is there.
@@ -224,8 +234,13 @@ fn life_from_proc(id: ProcessId) -> Option<Life> {
 
 /// Whether `/proc` here is the initial namespace's, and shows what is not this user's.
 fn shows_every_process() -> bool {
+    has_initial_ids() && Path::new("/proc/1/stat").exists()
+}
+
+/// Whether process ids in `/proc` here are the initial namespace's.
+pub(crate) fn has_initial_ids() -> bool {
     let namespace = fs::metadata("/proc/self/ns/pid").map(|it| it.ino());
-    namespace.is_ok_and(|it| it == INITIAL_PID_NAMESPACE) && Path::new("/proc/1/stat").exists()
+    namespace.is_ok_and(|it| it == INITIAL_PID_NAMESPACE)
 }
 
 /// Whether this is the line of a process that began then, and runs; `None` where it cannot be

@@ -6,7 +6,7 @@ use std::{
 };
 
 use log::debug;
-use probe_abi::{GUP_FUNCTIONS, HOLD_BUCKETS, Owner, OwnerTag};
+use probe_abi::{GUP_FUNCTIONS, HOLD_BUCKETS, Owner, OwnerTag, PREEXISTING};
 use serde::Serialize;
 use verdicts::shown;
 
@@ -45,6 +45,9 @@ impl Pace {
 /// `FOLL_WRITE`, include/linux/mm_types.h; the same on every kernel.
 const FOLL_WRITE: u32 = 1;
 
+/// The name of preexisting owners of which no process is known.
+pub(crate) const UNKNOWN_COMM: [u8; 16] = *b"(unknown)\0\0\0\0\0\0\0";
+
 /// Every owner that has a record.
 pub(crate) struct Registry {
     named: HashMap<u32, OwnerInfo>,
@@ -55,6 +58,7 @@ pub(crate) struct Registry {
     modules: subsystems::Modules,
     /// `FOLL_LONGTERM`, where its value is known.
     longterm_flag: Option<u32>,
+    likely: HashMap<ProcessId, Vec<&'static str>>,
     /// Hold times of what has no known owner.
     nobodys: HoldTimes,
 }
@@ -74,6 +78,13 @@ pub(crate) struct OwnerInfo {
     retiring: Option<u32>,
 }
 
+impl OwnerInfo {
+    /// Whether it held its pins when the agent started.
+    pub(crate) fn is_preexisting(&self) -> bool {
+        self.record.function == PREEXISTING
+    }
+}
+
 /// A call path.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub(crate) struct Stack {
@@ -86,9 +97,24 @@ pub(crate) struct Stack {
     pub(crate) write: bool,
     /// Callers, innermost first.
     pub(crate) frames: Vec<Frame>,
+    /// Of pins from before the agent: what the process has open that can hold pins.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) likely: Vec<&'static str>,
 }
 
 impl Stack {
+    /// Of pins from before the agent, of which nobody saw the call.
+    fn preexisting() -> Self {
+        Self {
+            subsystem: subsystems::PREEXISTING,
+            function: subsystems::PREEXISTING,
+            longterm: None,
+            write: false,
+            frames: Vec::new(),
+            likely: Vec::new(),
+        }
+    }
+
     /// The callers in one line.
     pub(crate) fn path(&self) -> String {
         let name = |frame: &Frame| match &frame.module {
@@ -125,6 +151,7 @@ impl Registry {
             symbols_wanted: true,
             modules: subsystems::Modules::default(),
             longterm_flag,
+            likely: HashMap::new(),
             nobodys: HoldTimes::default(),
         }
     }
@@ -160,10 +187,7 @@ impl Registry {
         let stack = self.stack(&record);
         OwnerInfo {
             record,
-            process: ProcessId {
-                tgid: record.tgid,
-                start_ns: record.start_ns,
-            },
+            process: ProcessId::of(&record),
             comm: shown(until_zero(&record.comm)),
             subsystem: stack.subsystem,
             stack: Arc::new(stack),
@@ -172,8 +196,21 @@ impl Registry {
         }
     }
 
+    /// What the process of a preexisting owner has open that can hold pins; to be said before its
+    /// record is made.
+    pub(crate) fn learn_likely(&mut self, process: ProcessId, likely: Vec<&'static str>) {
+        self.likely.insert(process, likely);
+    }
+
     /// The call path of an owner, from the function that it called outwards.
     fn stack(&mut self, record: &Owner) -> Stack {
+        if record.function == PREEXISTING {
+            let process = ProcessId::of(record);
+            return Stack {
+                likely: self.likely.get(&process).cloned().unwrap_or_default(),
+                ..Stack::preexisting()
+            };
+        }
         let count = (record.frame_count as usize).min(record.frames.len());
         let addresses = &record.frames[..count];
         let is_covered = self.symbols.cover(addresses);
@@ -192,6 +229,7 @@ impl Registry {
             longterm: self.longterm_flag.map(|flag| record.flags & flag != 0),
             write: record.flags & FOLL_WRITE != 0,
             frames,
+            likely: Vec::new(),
         }
     }
 

@@ -33,6 +33,9 @@ pub(crate) const OTHER: &str = "other";
 /// What has no call path that could be read.
 pub(crate) const UNKNOWN: &str = "unknown";
 
+/// What was pinned before the agent started, and found by a census: nobody saw the call.
+pub(crate) const PREEXISTING: &str = "preexisting";
+
 const ROWS: &[Row] = &[
     Row {
         name: "zcrx",
@@ -276,7 +279,9 @@ const ROWS: &[Row] = &[
 
 /// Names of all subsystems, for label sets that are complete from the start.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    ROWS.iter().map(|row| row.name).chain([OTHER, UNKNOWN])
+    ROWS.iter()
+        .map(|row| row.name)
+        .chain([OTHER, UNKNOWN, PREEXISTING])
 }
 
 /// What several subsystems pin by, and whose it is where no other function of the path tells.

@@ -58,9 +58,12 @@ fn state(fact: &mut Process) -> Option<u32> {
     if leader == 0 {
         return Some(Process::ENDED);
     }
-    // The id came again.
-    if member::<u64>(leader, layout!(task_start))? != fact.start_ns {
-        return Some(Process::ENDED);
+    let start = member::<u64>(leader, layout!(task_start))?;
+    match fact.start_ns {
+        0 => fact.start_ns = start,
+        // The id came again.
+        other if other != start => return Some(Process::ENDED),
+        _ => {}
     }
     let exit_state: u32 = member(leader, layout!(task_exit_state))?;
     let signal: u64 = member(leader, layout!(task_signal))?;
@@ -85,11 +88,13 @@ fn describe(fact: &mut Process, leader: u64, signal: u64, pid: u64, own: u64) {
     fact.memlock = member(signal, layout!(signal_memlock)).unwrap_or(u64::MAX);
     // Gone with the first thread, if that has ended.
     let mm: u64 = member(leader, layout!(task_mm)).unwrap_or(0);
+    fact.mm = mm;
     if mm != 0 {
         fact.pinned_vm = member(mm, layout!(mm_pinned)).unwrap_or(0);
         fact.locked_vm = member(mm, layout!(mm_locked)).unwrap_or(0);
     }
     let cred: u64 = member(leader, layout!(task_cred)).unwrap_or(0);
+    fact.uid = member(cred, layout!(cred_uid)).unwrap_or(0);
     let namespace: u64 = member(cred, layout!(cred_user_ns)).unwrap_or(0);
     fact.user_level = member(namespace, layout!(user_ns_level)).unwrap_or(0);
     fact.user_ns_owner = member(namespace, layout!(user_ns_owner)).unwrap_or(0);

@@ -112,6 +112,9 @@ pub(super) fn of(directory: &Directory, holder: &Holder, by: By) -> (Key, About)
         it if it == NOBODY => None,
         it => directory.owner(it),
     };
+    // Preexisting pins may have an owner of which no more is known.
+    let everybody = owner;
+    let owner = owner.filter(|it| it.process.tgid != 0);
     match by {
         By::Process => {
             let key = Key::Process(owner.map(|it| it.process));
@@ -136,7 +139,7 @@ pub(super) fn of(directory: &Directory, holder: &Holder, by: By) -> (Key, About)
             (Key::Cgroup(hierarchy, id), about)
         }
         By::Subsystem => {
-            let subsystem = owner.map_or(subsystems::UNKNOWN, |it| it.subsystem);
+            let subsystem = everybody.map_or(subsystems::UNKNOWN, |it| it.subsystem);
             (Key::Subsystem(subsystem), About::Subsystem(subsystem))
         }
         By::File => {
@@ -144,7 +147,7 @@ pub(super) fn of(directory: &Directory, holder: &Holder, by: By) -> (Key, About)
             (Key::File(memory.clone()), About::File(memory))
         }
         By::Stack => {
-            let path = call_path(directory, owner);
+            let path = call_path(directory, everybody);
             let key = Key::Stack(path.comm.clone(), Arc::clone(&path.stack));
             (key, About::Stack(path))
         }
@@ -213,6 +216,7 @@ fn call_path(directory: &Directory, owner: Option<&OwnerInfo>) -> CallPath {
                 longterm: None,
                 write: false,
                 frames: Vec::new(),
+                likely: Vec::new(),
             }),
         },
     }

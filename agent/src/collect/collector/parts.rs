@@ -6,8 +6,10 @@ use probe_abi::Layout;
 
 use crate::{
     collect::{arming::WritebackHooks, hooks::Hook},
+    error::AgentError,
     kernel::{
         attach::{Arming, Programs},
+        census::Walker,
         inspect::Inspector,
         maps::{CallTable, Counters, LedgerView, OwnerTable, Settings},
     },
@@ -29,6 +31,9 @@ pub(crate) struct Parts {
     pub(crate) writeback_hooks: WritebackHooks,
     pub(crate) writeback_calm: Duration,
     pub(crate) longterm_flag: Option<u32>,
+    /// What walks over all memory, and how many percent of a CPU that may take; 0 for no census.
+    pub(crate) walker: Result<Walker, AgentError>,
+    pub(crate) census_share: u32,
     /// Pins count as old after this.
     pub(crate) old_after: Duration,
 }

@@ -1,6 +1,6 @@
 //! Loads the census: its walk, and what names the files that it finds.
 
-use aya::Btf;
+use aya::{Btf, Ebpf};
 use hooks::Facts;
 use probe_abi::Layout;
 
@@ -38,11 +38,16 @@ pub(crate) fn walker(
         nested: Some(false),
     })?
     .ebpf;
-    let program = answering::load_to_run(&mut ebpf, PROGRAM).map_err(|it| AgentError::Map {
+    let walker = load(&mut ebpf, facts)?;
+    Ok((walker, answering::names(&mut ebpf)))
+}
+
+/// The walk alone, of an object that is loaded for other ends as well.
+pub(super) fn load(ebpf: &mut Ebpf, facts: &Facts) -> Result<Walker, AgentError> {
+    let program = answering::load_to_run(ebpf, PROGRAM).map_err(|it| AgentError::Map {
         name: "CENSUS",
         reason: chain(&it),
     })?;
-    let maps = [array(&ebpf, "CENSUS")?, array(&ebpf, "CENSUS_FOUND")?];
-    let walker = Walker::new(program, maps, facts)?;
-    Ok((walker, answering::names(&mut ebpf)))
+    let maps = [array(ebpf, "CENSUS")?, array(ebpf, "CENSUS_FOUND")?];
+    Walker::new(program, maps, facts)
 }

@@ -4,7 +4,7 @@
 use std::{mem::offset_of, sync::atomic::Ordering};
 
 use aya::maps::MapData;
-use probe_abi::{Owner, OwnerTag};
+use probe_abi::{Owner, OwnerTag, owner_slot};
 
 use super::mapped::Shared;
 use crate::error::AgentError;
@@ -69,13 +69,43 @@ impl OwnerTable {
         Some(record)
     }
 
+    /// Makes a record of an owner that the probes do not know; its index, and `None` if there is no
+    /// room for it where records of its kind are. `hash` tells it from all others.
+    pub(crate) fn enter(&self, hash: u64, record: &Owner) -> Option<u32> {
+        const PLACES: u32 = 16;
+        let live = OwnerTag::new(hash | 4, OwnerTag::LIVE);
+        let busy = OwnerTag::new(live.0, OwnerTag::BUSY);
+        let mask = self.count as u32 - 1;
+        let places = (0..PLACES).map(|it| owner_slot(live.0, it, mask));
+        let is_taken = |index: &u32| {
+            let tag = self.records.word(Self::tag_at(*index));
+            let (from, to) = (Ordering::AcqRel, Ordering::Acquire);
+            *index != 0 && tag.compare_exchange(0, busy.0, from, to).is_ok()
+        };
+        let index = places.into_iter().find(is_taken)?;
+        let at = index as usize * size_of::<Owner>();
+        let words: &[u64] = bytemuck::cast_slice(bytemuck::bytes_of(record));
+        // The tag last: with it the record is there.
+        for (number, word) in words.iter().enumerate().skip(1) {
+            self.records
+                .word(at + number * 8)
+                .store(*word, Ordering::Release);
+        }
+        let tag = self.records.word(Self::tag_at(index));
+        tag.store(live.0, Ordering::Release);
+        Some(index)
+    }
+
+    fn tag_at(index: u32) -> usize {
+        index as usize * size_of::<Owner>() + offset_of!(Owner, tag)
+    }
+
     fn change(&self, index: u32, from: u64, to: u64) -> bool {
         let tag = self.tag(index as usize);
-        let at = index as usize * size_of::<Owner>() + offset_of!(Owner, tag);
         tag.state() == from
             && self
                 .records
-                .word(at)
+                .word(Self::tag_at(index))
                 .compare_exchange(
                     tag.0,
                     OwnerTag::new(tag.0, to).0,

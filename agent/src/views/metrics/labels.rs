@@ -6,7 +6,7 @@ use probe_abi::Lost;
 use verdicts::{Race, WrongVerdict};
 
 use crate::{
-    collect::Cause,
+    collect::{Cause, Progress},
     owners::{subsystems, suspects::Reason},
     selftest::Tested,
 };
@@ -64,6 +64,8 @@ pub(super) const METHOD: Label = Label::one_of("method", || {
 });
 
 pub(super) const SELF_TEST: Label = Label::one_of("outcome", || Tested::OUTCOMES.to_vec());
+
+pub(super) const CENSUS: Label = Label::one_of("state", || Progress::NAMES.to_vec());
 
 pub(super) const CHANGE: Label = Label::one_of("change", || vec!["armed", "disarmed"]);
 

@@ -6,8 +6,9 @@ use hooks::Feeds;
 
 use super::{
     family::{Metric, counter, gauge},
-    labels::WALK,
+    labels::{CENSUS, WALK},
 };
+use crate::collect::Progress;
 
 const OUTSTANDING: &[Feeds] = &[Feeds::Pins, Feeds::PinsReleased];
 
@@ -135,11 +136,27 @@ pub(super) const KERNEL: &[Metric] = &[
     ),
     gauge(
         "preexisting_pins",
-        "Pins that the kernel counts and whose owners are not known: held when the agent started, \
-         or not seen. While there are any, verdicts on folios that are not in the ledger are \
+        "Pins that the kernel counts and whose owners are not known: held when the agent started \
+         and not entered by the census, or not seen. While there are any, verdicts on folios that are not in the ledger are \
          uncertain.",
         |it, out| out.one(it.balance.preexisting),
     ),
+    counter(
+        "census_pins_entered_total",
+        "Pins from before the agent started that the census at its start found and entered in the \
+         ledger.",
+        |it, out| out.one(it.found.pins),
+    ),
+    gauge(
+        "census_state",
+        "1 for how far the census at the start is, 0 for the others.",
+        |it, out| {
+            for name in Progress::NAMES {
+                out.count(&[name], u64::from(it.found.progress.name() == name));
+            }
+        },
+    )
+    .by(&[CENSUS]),
     gauge(
         "unreconciled_pins",
         "Pins that pinscope knows, preexisting ones included, less pins that the kernel counts, as \

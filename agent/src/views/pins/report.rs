@@ -6,7 +6,7 @@ use hooks::Feeds;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    collect::{About, Book, CallUnderWay, Estimate, Hook, Row, Selection, Snapshot},
+    collect::{About, Book, CallUnderWay, Estimate, Hook, Progress, Row, Selection, Snapshot},
     owners::{By, suspects::Reason},
     selftest::Tested,
 };
@@ -47,8 +47,13 @@ pub(crate) struct Report {
     pub(super) bytes: Figure,
     /// Pins that the kernel counts: acquired less released in `/proc/vmstat`.
     pub(super) kernel_pins: i64,
-    /// Of those, pins that were held when the agent started, or were not seen.
+    /// Of those, pins that were held when the agent started, or were not seen, and are in no row.
     pub(super) preexisting_pins: u64,
+    /// The census at the start, which finds those: `off`, `walking`, `entering`, `done` or `failed`.
+    pub(super) census: &'static str,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) census_failed: Option<String>,
     /// What nothing explains of the difference.
     pub(super) unreconciled_pins: i64,
     /// Hooks on pins that see nothing: what goes through them is missing here.
@@ -107,6 +112,11 @@ pub(super) struct Line {
     /// Of the pins that were seen, those of which it is a guess that they are this row's.
     #[serde(skip_serializing_if = "is_zero")]
     pub(super) guessed_pins: u64,
+    /// Of the pins that are known, those from before the agent started: who maps the memory is not
+    /// sure to have pinned it.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(super) preexisting_pins: u64,
+    /// At least so long, where there are preexisting pins.
     pub(super) oldest_seconds: f64,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) suspected: Vec<Reason>,
@@ -140,6 +150,7 @@ impl Report {
             bytes: figure(row.bytes),
             folios: figure(row.folios),
             guessed_pins: row.guessed,
+            preexisting_pins: row.preexisting,
             oldest_seconds: now.saturating_sub(row.since_ns) as f64 / 1e9,
             suspected: row.suspected.iter().copied().collect(),
         };
@@ -153,6 +164,11 @@ impl Report {
             bytes: figure(snapshot.book.bytes),
             kernel_pins: snapshot.kernel.outstanding(),
             preexisting_pins: snapshot.balance.preexisting,
+            census: snapshot.found.progress.name(),
+            census_failed: match &snapshot.found.progress {
+                Progress::Failed(why) => Some(why.to_string()),
+                _ => None,
+            },
             unreconciled_pins: snapshot.balance.difference,
             blind: blind(snapshot),
             unnamed_paths: snapshot.unnamed_paths.as_deref().map(str::to_owned),

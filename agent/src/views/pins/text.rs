@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::report::{BlindHook, Figure, Line, Report};
 use crate::{
     collect::About,
-    owners::{By, processes::Life, suspects::Reason},
+    owners::{By, processes::Life, subsystems, suspects::Reason},
     views::{
         table::{Column, number, table, text as words},
         units::{age, bytes},
@@ -45,8 +45,13 @@ fn head(report: &Report) -> Vec<String> {
         report.kernel_pins
     )];
     if report.preexisting_pins > 0 {
+        let census = match (report.census, &report.census_failed) {
+            ("walking" | "entering", _) => ": a census looks for who maps them".to_owned(),
+            (_, Some(why)) => format!(": whose they are is not known ({why})"),
+            _ => ": whose they are is not known".to_owned(),
+        };
         lines.push(format!(
-            "{} of those were pinned before the agent started: whose they are is not known",
+            "{} of those were pinned before the agent started{census}",
             report.preexisting_pins
         ));
     }
@@ -142,7 +147,10 @@ fn row(line: &Line) -> Vec<String> {
         size(line.bytes),
         count(line.pins),
         count(line.folios),
-        age(line.oldest_seconds),
+        match line.preexisting_pins {
+            0 => age(line.oldest_seconds),
+            _ => format!(">{}", age(line.oldest_seconds)),
+        },
     ];
     match &line.about {
         About::Process(it) => {
@@ -190,8 +198,14 @@ fn row(line: &Line) -> Vec<String> {
                 Some(false) | None => "",
             };
             let write = if stack.write { "write" } else { "read" };
-            cells.push(format!("{} ({write}{longterm})", stack.function));
-            cells.push(stack.path());
+            cells.push(match stack.function {
+                subsystems::PREEXISTING => "not seen".to_owned(),
+                function => format!("{function} ({write}{longterm})"),
+            });
+            cells.push(match stack.likely.as_slice() {
+                [] => stack.path(),
+                likely => format!("likely {}", likely.join(" or ")),
+            });
         }
     }
     let mut notes = Vec::new();
@@ -206,6 +220,12 @@ fn row(line: &Line) -> Vec<String> {
         notes.push(format!(
             "{} pins may be others' on the same folios",
             line.guessed_pins
+        ));
+    }
+    if line.preexisting_pins > 0 {
+        notes.push(format!(
+            "{} pins from before the agent, by who maps the memory",
+            line.preexisting_pins
         ));
     }
     if !line.suspected.is_empty() {
@@ -266,6 +286,8 @@ mod tests {
             bytes: exact(3 * 4096),
             kernel_pins: 10,
             preexisting_pins: 7,
+            census: "off",
+            census_failed: None,
             unreconciled_pins: 0,
             blind: Vec::new(),
             unnamed_paths: None,
@@ -277,6 +299,7 @@ mod tests {
                 bytes: exact(2 * 4096),
                 folios: exact(2),
                 guessed_pins: 0,
+                preexisting_pins: 0,
                 oldest_seconds: 1.5,
                 suspected: vec![Reason::Old],
             }],

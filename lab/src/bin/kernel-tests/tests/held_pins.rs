@@ -111,7 +111,8 @@ pub(super) fn a_private_mapping_misleads_two_walk_and_not_the_kernel(bench: &Ben
     Ok(())
 }
 
-/// Nobody saw who took them, so that nothing that rests on the ledger can be said.
+/// Nobody saw who took them, and no census finds them, so that nothing that rests on the ledger
+/// can be said.
 pub(super) fn pins_from_before_the_start_leave_verdicts_uncertain_until_they_are_gone(
     bench: &Bench,
 ) -> Result<()> {
@@ -120,7 +121,7 @@ pub(super) fn pins_from_before_the_start_leave_verdicts_uncertain_until_they_are
     bench.end_shared()?;
     let mut workload = Stepped::start(bench, &["hold", "--folios", "small"])?;
     let held = workload.reach("held")?;
-    let agent = bench.shared_agent(&[])?;
+    let agent = bench.shared_agent(&["--census-cpu-percent", "0"])?;
     let before = agent.scrape()?;
     ensure!(
         before.sum(BEFORE)? == held.pages_pinned,

@@ -8,6 +8,7 @@ mod arming;
 mod blocked_calls;
 mod census;
 mod clients;
+mod continuity;
 mod crowd;
 mod doctor;
 mod hardened;
@@ -123,6 +124,7 @@ fn then() -> Vec<Test> {
         either_way(census::what_was_pinned_before_is_counted_to_the_page_and_named),
         either_way(census::twelve_hundred_sleeping_processes_add_nothing_to_the_census),
         either_way(census::memory_that_its_process_has_left_pinned_is_told_as_mapped_by_nobody),
+        test(continuity::what_was_pinned_before_the_start_is_in_the_ledger_after_a_census),
         either_way(census::a_census_under_load_ends_and_agrees_with_the_kernel_at_rest),
         either_way(census::a_census_names_what_it_lacks_and_the_way_out),
         either_way(hooks::a_disk_that_does_not_answer_leaves_its_hooks_untested_and_the_agent_running),

@@ -1,0 +1,356 @@
+//! Pins from before the agent: a census at its start finds them, and they are entered in the
+//! ledger, with owners of their own. From then on their release is one like any other.
+//!
+//! The hooks are attached before the census begins, so that nothing falls between. What it found
+//! is looked at three times more, a second apart each: what the kernel has pinned of a folio all
+//! the while and the ledger has not was pinned before.
+
+mod owners;
+
+use std::{
+    sync::{Arc, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
+
+use log::{info, warn};
+use owners::Owners;
+use probe_abi::{Amendment, FOLIOS_AT_ONCE, Word};
+
+use super::{audit, auditor::Ledger};
+use crate::{
+    census::{self, PinnedFolio, Preexisting},
+    error::{AgentError, chain},
+    kernel::{
+        census::Walker,
+        judgement::FlagBits,
+        maps::{OwnerTable, Slot},
+    },
+    owners::registry::Registry,
+};
+
+/// Looks at which a folio must have been the same before its pins are entered.
+const LOOKS: u32 = 3;
+
+/// Rounds through all that is left. What changes all the while is known as a sum only.
+const ROUNDS: u32 = 30;
+
+/// What it may take of a second.
+const OF_A_SECOND: Duration = Duration::from_millis(100);
+
+/// How far it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// The census was not wanted.
+    #[default]
+    Off,
+    Walking,
+    Entering,
+    Done,
+    /// It cannot be taken here.
+    Failed(Arc<str>),
+}
+
+impl Progress {
+    /// Each that there is, by the name of its state.
+    pub(crate) const NAMES: [&str; 5] = ["off", "walking", "entering", "done", "failed"];
+
+    /// Its own.
+    pub(crate) const fn name(&self) -> &'static str {
+        Self::NAMES[match self {
+            Self::Off => 0,
+            Self::Walking => 1,
+            Self::Entering => 2,
+            Self::Done => 3,
+            Self::Failed(_) => 4,
+        }]
+    }
+}
+
+/// What came of it so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) progress: Progress,
+    /// Pins entered, and the folios that have them.
+    pub(crate) pins: u64,
+    pub(crate) folios: u64,
+}
+
+/// A folio that may have pins from before.
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    folio: PinnedFolio,
+    /// Looks in a row at which it was the same; [`DECIDED`] once nothing more is to be done.
+    looks: u32,
+    /// What the kernel has more than the ledger, and what its slots looked like.
+    lack: audit::Lack,
+    /// When the first of those looks was, nanoseconds since boot.
+    first_ns: u64,
+}
+
+const DECIDED: u32 = u32::MAX;
+
+/// Whom it asks, and whom it tells.
+pub(crate) struct World<'a> {
+    pub(crate) ledger: Ledger<'a>,
+    pub(crate) owners: &'a OwnerTable,
+    pub(crate) registry: &'a mut Registry,
+    pub(crate) bits: FlagBits,
+    /// When the oldest call began that may be asleep, nanoseconds since boot.
+    pub(crate) asleep_since: Option<u64>,
+    pub(crate) now_ns: u64,
+}
+
+/// Enters what a census finds.
+#[derive(Default)]
+pub(crate) struct Continuity {
+    census: Option<mpsc::Receiver<Result<Preexisting, AgentError>>>,
+    found: Found,
+    candidates: Vec<Candidate>,
+    next: usize,
+    rounds: u32,
+    memcgs: Vec<u64>,
+    owners: Owners,
+}
+
+impl Continuity {
+    /// Begins the census, in a thread of its own, with so many percent of one CPU; 0 for none.
+    pub(crate) fn begin(walker: Result<Walker, AgentError>, share: u32) -> Self {
+        let mut this = Self::default();
+        if share == 0 {
+            return this;
+        }
+        let begun = walker.and_then(|walker| {
+            let (give, census) = mpsc::channel();
+            let work = move || {
+                // Nobody waits for it any more if the agent is ending.
+                let _ = give.send(census::preexisting(&walker, share));
+            };
+            let thread = thread::Builder::new().name("census".to_owned());
+            let started = thread.spawn(work).map_err(|source| AgentError::System {
+                what: "cannot start the thread of the census",
+                source,
+            });
+            started.map(|_| census)
+        });
+        match begun {
+            Ok(census) => {
+                this.census = Some(census);
+                this.found.progress = Progress::Walking;
+            }
+            Err(error) => this.fail(&error),
+        }
+        this
+    }
+
+    /// What came of it so far.
+    pub(crate) fn found(&self) -> &Found {
+        &self.found
+    }
+
+    fn fail(&mut self, error: &AgentError) {
+        let why = chain(error);
+        warn!("whose the pins are from before the agent is not known: {why}");
+        self.found.progress = Progress::Failed(why.into());
+    }
+
+    /// A second has passed.
+    pub(crate) fn tick(&mut self, mut world: World<'_>) {
+        self.receive();
+        if self.found.progress != Progress::Entering {
+            return;
+        }
+        let start = Instant::now();
+        while self.next < self.candidates.len() && start.elapsed() < OF_A_SECOND {
+            let end = (self.next + FOLIOS_AT_ONCE).min(self.candidates.len());
+            self.look(self.next, end, &mut world);
+            self.next = end;
+        }
+        if self.next == self.candidates.len() {
+            self.next = 0;
+            self.rounds += 1;
+            self.candidates.retain(|it| it.looks != DECIDED);
+            if self.candidates.is_empty() || self.rounds >= ROUNDS {
+                self.end();
+            }
+        }
+    }
+
+    fn receive(&mut self) {
+        let Some(census) = &self.census else {
+            return;
+        };
+        let preexisting = match census.try_recv() {
+            Ok(Ok(it)) => it,
+            Ok(Err(error)) => {
+                self.census = None;
+                return self.fail(&error);
+            }
+            Err(mpsc::TryRecvError::Empty) => return,
+            Err(mpsc::TryRecvError::Disconnected) => {
+                self.census = None;
+                return self.fail(&AgentError::Unfit {
+                    why: Some("the census ended by itself".to_owned()),
+                });
+            }
+        };
+        self.census = None;
+        for note in &preexisting.notes {
+            info!("the census at the start: {note}");
+        }
+        if preexisting.left_out > 0 {
+            info!(
+                "the census at the start: {} folios stay nobody's: too many are pinned, or nothing \
+                 tells their pins",
+                preexisting.left_out
+            );
+        }
+        let candidate = |folio| Candidate {
+            folio,
+            looks: 0,
+            lack: audit::Lack::default(),
+            first_ns: 0,
+        };
+        self.candidates = preexisting.folios.into_iter().map(candidate).collect();
+        self.memcgs = preexisting.memcgs;
+        self.owners = Owners::new(preexisting.mappers, preexisting.likely);
+        self.found.progress = Progress::Entering;
+    }
+
+    /// All that was for this only is given up.
+    fn end(&mut self) {
+        let Found { pins, folios, .. } = self.found;
+        let left = self.candidates.len();
+        info!(
+            "the census at the start: {pins} pins on {folios} folios are from before the agent, and \
+             in the ledger now; {left} folios changed all the while"
+        );
+        *self = Self {
+            found: Found {
+                progress: Progress::Done,
+                pins,
+                folios,
+            },
+            ..Self::default()
+        };
+    }
+
+    /// Looks at some of the candidates, and enters what is ripe.
+    fn look(&mut self, first: usize, end: usize, world: &mut World<'_>) {
+        let Ledger { view, inspector } = world.ledger;
+        let keys: Vec<u64> = self.candidates[first..end]
+            .iter()
+            .map(|it| it.folio.key)
+            .collect();
+        let slots = |key: &u64| -> Vec<Slot> { view.slots_of(*key).collect() };
+        let before: Vec<Vec<Slot>> = keys.iter().map(slots).collect();
+        let Some(folios) = inspector.folios(&keys) else {
+            return;
+        };
+        let mut ripe = Vec::new();
+        for (place, (folio, before)) in folios.iter().zip(&before).enumerate() {
+            let after = slots(&folio.key);
+            let lack = audit::lack(folio, before, &after, world.bits);
+            let candidate = &mut self.candidates[first + place];
+            candidate.see(lack, world.now_ns);
+            let is_ripe = (LOOKS..DECIDED).contains(&candidate.looks)
+                && world.asleep_since.is_none_or(|it| it > candidate.first_ns);
+            if is_ripe {
+                candidate.looks = DECIDED;
+                ripe.push((*candidate, *folio));
+            }
+        }
+        let mut amendments: Vec<Amendment> = ripe
+            .iter()
+            .map(|(candidate, folio)| Amendment {
+                kind: Amendment::ENTER,
+                word: folio.key << Word::KEY_SHIFT,
+                n: candidate.lack.pins,
+                mapping: folio.mapping,
+                memcg: self
+                    .memcgs
+                    .get(candidate.folio.memcg as usize)
+                    .copied()
+                    .unwrap_or(0),
+                order: folio.pages.max(1).ilog2(),
+                owner: self.owners.of(candidate.folio.mappers, world),
+                ..Amendment::default()
+            })
+            .collect();
+        inspector.amend(&mut amendments);
+        for amendment in &amendments {
+            self.found.pins += amendment.done;
+            self.found.folios += u64::from(amendment.done > 0);
+        }
+    }
+}
+
+impl Candidate {
+    /// One look more; `None` where it moved meanwhile.
+    fn see(&mut self, lack: Option<audit::Lack>, now_ns: u64) {
+        match lack {
+            _ if self.looks == DECIDED => {}
+            None => self.looks = 0,
+            // It was released, or the ledger has it: it was pinned since.
+            Some(lack) if lack.pins == 0 => self.looks = DECIDED,
+            Some(lack) if self.looks > 0 && lack == self.lack => self.looks += 1,
+            Some(lack) => {
+                self.lack = lack;
+                self.looks = 1;
+                self.first_ns = now_ns;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidate() -> Candidate {
+        Candidate {
+            folio: PinnedFolio {
+                key: 7,
+                mappers: 0,
+                memcg: 0,
+            },
+            looks: 0,
+            lack: audit::Lack::default(),
+            first_ns: 0,
+        }
+    }
+
+    fn lack(pins: u64, slots: u64) -> Option<audit::Lack> {
+        Some(audit::Lack { pins, slots })
+    }
+
+    #[test]
+    fn what_stays_the_same_is_ripe_after_three_looks() {
+        let mut it = candidate();
+        for now in 1..=3 {
+            it.see(lack(2, 5), now);
+        }
+        assert_eq!((it.looks, it.lack.pins, it.first_ns), (LOOKS, 2, 1));
+    }
+
+    #[test]
+    fn what_changes_begins_anew() {
+        for changed in [lack(1, 5), lack(2, 6), None] {
+            let mut it = candidate();
+            it.see(lack(2, 5), 1);
+            it.see(lack(2, 5), 2);
+            it.see(changed, 3);
+            it.see(lack(2, 5), 4);
+            assert_eq!((it.looks, it.first_ns), (1, 4), "{changed:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_ledger_has_or_nobody_pins_any_more_is_left_alone() {
+        let mut it = candidate();
+        it.see(lack(2, 5), 1);
+        it.see(lack(0, 5), 2);
+        it.see(lack(2, 5), 3);
+        assert_eq!(it.looks, DECIDED);
+    }
+}
