@@ -49,13 +49,15 @@ pub(crate) enum Set {
     Programs,
     /// Those that take several GiB of memory
     Large,
+    /// Those that take minutes each
+    Long,
 }
 
 impl Set {
     /// What the lab is told of the guest.
     fn guest(self) -> &'static [&'static str] {
         match self {
-            Self::Usual => &["--memory", "2G"],
+            Self::Usual | Self::Long => &["--memory", "2G"],
             Self::Programs => &[
                 "--memory",
                 "3G",
@@ -74,6 +76,7 @@ impl fmt::Display for Set {
             Self::Usual => "usual",
             Self::Programs => "programs",
             Self::Large => "large",
+            Self::Long => "long",
         })
     }
 }

@@ -58,6 +58,8 @@ pub(crate) enum Set {
     Programs,
     /// Several GiB of memory, a part of it movable, and a pool of huge pages.
     Large,
+    /// Any guest does, for minutes.
+    Long,
 }
 
 /// All tests of a set, in the order in which they run: those that share an agent side by side.
@@ -71,6 +73,7 @@ pub(crate) fn all(set: Set) -> Vec<Test> {
         }
         Set::Programs => workloads::of_drivers().chain(programs::tests()).collect(),
         Set::Large => large(),
+        Set::Long => long(),
     }
 }
 
@@ -155,6 +158,12 @@ fn then() -> Vec<Test> {
         test(lockdown::a_kernel_locked_down_for_integrity_is_traced_without_tracefs_until_the_time_limit),
         either_way(lockdown::a_kernel_locked_down_for_confidentiality_is_refused_by_that_name),
     ]
+}
+
+fn long() -> Vec<Test> {
+    vec![test(
+        storm::five_minutes_of_direct_reads_make_nobody_a_suspect_and_leave_nothing_pinned,
+    )]
 }
 
 fn large() -> Vec<Test> {

@@ -1,6 +1,8 @@
 //! Pins that interrupts release on top of whatever runs: nobody is accused meanwhile, and nothing is
 //! left of it.
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
 
 use crate::bench::Bench;
@@ -17,15 +19,26 @@ const SUSPECTS: &str = "pinscope_leak_suspects";
 pub(super) fn a_storm_of_direct_reads_makes_nobody_a_suspect_and_leaves_nothing_pinned(
     bench: &Bench,
 ) -> Result<()> {
+    storm(bench, Duration::from_secs(8))
+}
+
+pub(super) fn five_minutes_of_direct_reads_make_nobody_a_suspect_and_leave_nothing_pinned(
+    bench: &Bench,
+) -> Result<()> {
+    storm(bench, Duration::from_secs(300))
+}
+
+fn storm(bench: &Bench, lasts: Duration) -> Result<()> {
     // Beside: pins that are taken where direct reads take references.
     bench.needs_hook("pin_user_pages_remote")?;
     let agent = bench.shared_agent(&[])?;
     let books = Books::open(bench, &agent)?;
     let before = agent.scrape()?;
-    let arguments = ["direct-storm", "--storm", "8s", "--pinners", "1"];
+    let time = format!("{}s", lasts.as_secs());
+    let arguments = ["direct-storm", "--storm", &time, "--pinners", "1"];
     let mut storm = Beside::start(bench, &arguments)?;
     let mut looks = 0;
-    until("the end of the storm", bench.patience, || {
+    until("the end of the storm", lasts + bench.patience, || {
         looks += 1;
         check_nobody_is_accused(&before, &agent.scrape()?)?;
         Ok(if storm.has_ended()? {
