@@ -44,7 +44,7 @@ complete -c pinscope -n "__fish_pinscope_using_subcommand run" -l writeback-hook
 always\t'From start to end: every walk is seen'
 never\t'For the self-test at the start only: no walk is judged'"
 complete -c pinscope -n "__fish_pinscope_using_subcommand run" -l writeback-calm -d 'With `--writeback-hooks auto`: how long they stay after the last pin of a file\'s page. Shorter than writeback takes to come to it, they would miss its first walk' -r
-complete -c pinscope -n "__fish_pinscope_using_subcommand run" -l census-cpu-percent -d 'Percent of one CPU that the census at the start may take, which finds what is pinned already and who maps it; 0 for none' -r
+complete -c pinscope -n "__fish_pinscope_using_subcommand run" -l census-cpu-percent -d 'Percent of one CPU that the census at the start may take, which finds what is pinned already and who maps it, such as 20; 0 for none' -r
 complete -c pinscope -n "__fish_pinscope_using_subcommand run" -l ring-bytes -d 'Size of the ring that carries samples: a power of two, at least one page' -r
 complete -c pinscope -n "__fish_pinscope_using_subcommand run" -l ledger-folios -d 'Folios that the ledger can hold, rounded up to a power of two; one takes 48 bytes of kernel memory. When it is full, it keeps a sample of folios' -r
 complete -c pinscope -n "__fish_pinscope_using_subcommand run" -l owners -d 'Owners that can be told apart at once, rounded up to a power of two; one takes 512 bytes of kernel memory' -r
@@ -64,7 +64,7 @@ complete -c pinscope -n "__fish_pinscope_using_subcommand record" -l writeback-h
 always\t'From start to end: every walk is seen'
 never\t'For the self-test at the start only: no walk is judged'"
 complete -c pinscope -n "__fish_pinscope_using_subcommand record" -l writeback-calm -d 'With `--writeback-hooks auto`: how long they stay after the last pin of a file\'s page. Shorter than writeback takes to come to it, they would miss its first walk' -r
-complete -c pinscope -n "__fish_pinscope_using_subcommand record" -l census-cpu-percent -d 'Percent of one CPU that the census at the start may take, which finds what is pinned already and who maps it; 0 for none' -r
+complete -c pinscope -n "__fish_pinscope_using_subcommand record" -l census-cpu-percent -d 'Percent of one CPU that the census at the start may take, which finds what is pinned already and who maps it, such as 20; 0 for none' -r
 complete -c pinscope -n "__fish_pinscope_using_subcommand record" -l ring-bytes -d 'Size of the ring that carries samples: a power of two, at least one page' -r
 complete -c pinscope -n "__fish_pinscope_using_subcommand record" -l ledger-folios -d 'Folios that the ledger can hold, rounded up to a power of two; one takes 48 bytes of kernel memory. When it is full, it keeps a sample of folios' -r
 complete -c pinscope -n "__fish_pinscope_using_subcommand record" -l owners -d 'Owners that can be told apart at once, rounded up to a power of two; one takes 512 bytes of kernel memory' -r

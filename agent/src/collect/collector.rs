@@ -367,6 +367,10 @@ impl Collector {
             owners: &self.owners,
             registry: &mut self.directory.registry,
             bits: self.bits,
+            from: self
+                .sampling
+                .from()
+                .max(sampling::passed_over_below(self.settings.level())),
             asleep_since: calls.oldest.first().map(|it| it.since_ns),
             now_ns: sys::since_boot().as_nanos() as u64,
         });

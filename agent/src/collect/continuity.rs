@@ -14,8 +14,8 @@ use std::{
 };
 
 use log::{info, warn};
-use owners::Owners;
-use probe_abi::{Amendment, FOLIOS_AT_ONCE, Word};
+use owners::{Owners, Records};
+use probe_abi::{Amendment, FOLIOS_AT_ONCE, Word, stratum};
 
 use super::{audit, auditor::Ledger};
 use crate::{
@@ -96,6 +96,8 @@ pub(crate) struct World<'a> {
     pub(crate) owners: &'a OwnerTable,
     pub(crate) registry: &'a mut Registry,
     pub(crate) bits: FlagBits,
+    /// The ledger has nothing of the strata below: what is pinned there may be known as a sum.
+    pub(crate) from: usize,
     /// When the oldest call began that may be asleep, nanoseconds since boot.
     pub(crate) asleep_since: Option<u64>,
     pub(crate) now_ns: u64,
@@ -252,6 +254,10 @@ impl Continuity {
             let after = slots(&folio.key);
             let lack = audit::lack(folio, before, &after, world.bits);
             let candidate = &mut self.candidates[first + place];
+            if (stratum(folio.key) as usize) < world.from {
+                candidate.looks = DECIDED;
+                continue;
+            }
             candidate.see(lack, world.now_ns);
             let is_ripe = (LOOKS..DECIDED).contains(&candidate.looks)
                 && world.asleep_since.is_none_or(|it| it > candidate.first_ns);
@@ -260,6 +266,12 @@ impl Continuity {
                 ripe.push((*candidate, *folio));
             }
         }
+        let mut records = Records {
+            inspector,
+            table: world.owners,
+            registry: world.registry,
+            now_ns: world.now_ns,
+        };
         let mut amendments: Vec<Amendment> = ripe
             .iter()
             .map(|(candidate, folio)| Amendment {
@@ -273,7 +285,7 @@ impl Continuity {
                     .copied()
                     .unwrap_or(0),
                 order: folio.pages.max(1).ilog2(),
-                owner: self.owners.of(candidate.folio.mappers, world),
+                owner: self.owners.of(candidate.folio.mappers, &mut records),
                 ..Amendment::default()
             })
             .collect();

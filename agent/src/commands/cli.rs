@@ -79,12 +79,12 @@ pub(crate) struct RunOptions {
     pub(crate) writeback_calm: Duration,
 
     /// Percent of one CPU that the census at the start may take, which finds what is pinned already
-    /// and who maps it; 0 for none.
+    /// and who maps it, such as 20; 0 for none.
     #[arg(
         long,
         value_name = "PERCENT",
         env = "PINSCOPE_CENSUS_CPU_PERCENT",
-        default_value_t = 20,
+        default_value_t = 0,
         value_parser = clap::value_parser!(u32).range(0..=100)
     )]
     pub(crate) census_cpu_percent: u32,

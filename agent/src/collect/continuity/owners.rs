@@ -5,14 +5,21 @@ use std::collections::{BTreeSet, HashMap};
 use bytemuck::Zeroable as _;
 use probe_abi::{NOBODY, Owner, PREEXISTING, Process};
 
-use super::World;
 use crate::{
-    kernel::inspect::Inspector,
+    kernel::{inspect::Inspector, maps::OwnerTable},
     owners::{
         processes::{self, ProcessId},
-        registry,
+        registry::{self, Registry},
     },
 };
+
+/// Whom it asks, and where owners are told.
+pub(super) struct Records<'a> {
+    pub(super) inspector: &'a Inspector,
+    pub(super) table: &'a OwnerTable,
+    pub(super) registry: &'a mut Registry,
+    pub(super) now_ns: u64,
+}
 
 /// Makes them, one for each process.
 #[derive(Default)]
@@ -39,7 +46,7 @@ impl Owners {
 
     /// The owner of what a set of processes maps: of these the one that has something open that can
     /// hold pins, or else the oldest.
-    pub(super) fn of(&mut self, set: u32, world: &mut World<'_>) -> u32 {
+    pub(super) fn of(&mut self, set: u32, records: &mut Records<'_>) -> u32 {
         if let Some(known) = self.of_set.get(&set) {
             return *known;
         }
@@ -55,7 +62,7 @@ impl Owners {
         };
         // Whichever process has the id now: one that maps it.
         let ids: Vec<(u32, u64)> = pids.iter().map(|pid| (*pid, 0)).collect();
-        let processes = world.ledger.inspector.processes(&ids).unwrap_or_default();
+        let processes = records.inspector.processes(&ids).unwrap_or_default();
         let is_there = |it: &&Process| [Process::LIVES, Process::EXITING].contains(&it.state);
         let likely = |it: &Process| self.likely.get(&it.tgid).filter(|it| !it.is_empty());
         let process = processes
@@ -68,11 +75,11 @@ impl Owners {
         };
         if let Some(likely) = process.and_then(likely) {
             let likely = likely.iter().copied().collect();
-            world.registry.learn_likely(id, likely);
+            records.registry.learn_likely(id, likely);
         }
         let made = self.of_process.get(&id).copied().or_else(|| {
-            let record = record(process, world.ledger.inspector, world.now_ns);
-            world.owners.enter(hash(id), &record)
+            let record = record(process, records.inspector, records.now_ns);
+            records.table.enter(hash(id), &record)
         });
         let owner = made.unwrap_or(NOBODY);
         self.of_process.insert(id, owner);

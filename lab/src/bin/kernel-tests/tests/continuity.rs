@@ -11,6 +11,7 @@ use crate::metrics::Metrics;
 use crate::wait::Look;
 use crate::workload::Stepped;
 
+const CENSUS: [&str; 2] = ["--census-cpu-percent", "20"];
 const BEFORE: &str = "pinscope_preexisting_pins";
 const ENTERED: &str = "pinscope_census_pins_entered_total";
 const UNKNOWN_RELEASE: [(&str, &str); 1] = [("cause", "unknown_release")];
@@ -38,14 +39,14 @@ pub(super) fn what_was_pinned_before_the_start_is_in_the_ledger_after_a_census(
     let mut shared = Stepped::start(bench, &["crowd", "--processes", "40"])?;
     let pages = ring.reach("held")?.pages_pinned;
     let all = pages + shared.reach("held")?.pages_pinned;
-    let agent = bench.shared_agent(&[])?;
+    let agent = bench.shared_agent(&CENSUS)?;
     knows(bench, &agent, &ring, [pages, all])?;
 
     // Killed at that: the next one finds the same.
     drop(agent);
     let last = bench.take_shared()?.context("the agent is gone")?;
     last.end_by(Signal::KILL)?;
-    let agent = bench.shared_agent(&[])?;
+    let agent = bench.shared_agent(&CENSUS)?;
     let census = knows(bench, &agent, &ring, [pages, all])?;
 
     // And a release is one like any other.

@@ -121,7 +121,7 @@ pub(super) fn pins_from_before_the_start_leave_verdicts_uncertain_until_they_are
     bench.end_shared()?;
     let mut workload = Stepped::start(bench, &["hold", "--folios", "small"])?;
     let held = workload.reach("held")?;
-    let agent = bench.shared_agent(&["--census-cpu-percent", "0"])?;
+    let agent = bench.shared_agent(&[])?;
     let before = agent.scrape()?;
     ensure!(
         before.sum(BEFORE)? == held.pages_pinned,
