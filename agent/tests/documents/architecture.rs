@@ -2,21 +2,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use crate::{path, read};
-
-/// Crates whose modules are on the map.
-const CRATES: [&str; 10] = [
-    "agent",
-    "estimator",
-    "hooks",
-    "lab",
-    "ledger",
-    "model",
-    "probe-abi",
-    "probe-ebpf",
-    "verdicts",
-    "xtask",
-];
+use crate::{CRATES, path, read};
 
 /// Those whose rooms are folders, with a file to an idea in them.
 const WITH_ROOMS: [&str; 2] = ["agent", "probe-ebpf"];

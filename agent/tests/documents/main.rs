@@ -17,6 +17,20 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// Every crate: its modules are on the map of the code, its source is held to the glossary.
+const CRATES: [&str; 10] = [
+    "agent",
+    "estimator",
+    "hooks",
+    "lab",
+    "ledger",
+    "model",
+    "probe-abi",
+    "probe-ebpf",
+    "verdicts",
+    "xtask",
+];
+
 /// A path in the repository.
 fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name)
