@@ -30,7 +30,9 @@ pub use ledger::{
     BUCKET_SLOTS, Bucket, Kind, NOBODY, NoteFlags, SlotNote, Word, bucket_of, folio_key, hash_of,
     ledger_shift, opened_at, page_high, preferred_slot_of, second_hash_of,
 };
-pub use owner::{CALL_FRAMES, HOLD_BUCKETS, Owner, OwnerTag, PREEXISTING, hold_bucket, owner_slot};
+pub use owner::{
+    CALL_FRAMES, HOLD_BUCKETS, Owner, OwnerTag, PREEXISTING, hold_bucket, mix, owner_slot,
+};
 pub use placeholder::{CONSTANT, MEMBER, filled};
 pub use query::{
     AMENDMENTS_AT_ONCE, Amendment, Answer, CALLS, Call, FOLIOS_AT_ONCE, Folio, NAME_BYTES, Node,

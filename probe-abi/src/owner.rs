@@ -136,6 +136,14 @@ pub const fn hold_bucket(ns: u64) -> usize {
     bucket + rest as usize
 }
 
+/// A word more in the hash of an identity.
+#[must_use]
+#[inline(always)]
+pub const fn mix(hash: u64, word: u64) -> u64 {
+    let hash = (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    hash ^ hash >> 29
+}
+
 /// Record at which the search for an identity begins; 0 is passed over.
 #[must_use]
 #[inline(always)]

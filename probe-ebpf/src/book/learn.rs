@@ -4,7 +4,7 @@
 use core::ffi::c_void;
 
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
-use probe_abi::{CALL_FRAMES, NOBODY, Owner, OwnerTag, owner_slot};
+use probe_abi::{CALL_FRAMES, NOBODY, Owner, OwnerTag, mix, owner_slot};
 
 use crate::{
     book::{
@@ -189,10 +189,4 @@ fn write(record: *mut Owner, search: &Search) {
     }
     record.mm = thread.mm;
     record.object = thread.object;
-}
-
-#[inline(always)]
-fn mix(hash: u64, word: u64) -> u64 {
-    let hash = (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    hash ^ hash >> 29
 }

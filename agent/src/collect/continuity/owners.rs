@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use bytemuck::Zeroable as _;
-use probe_abi::{NOBODY, Owner, PREEXISTING, Process};
+use probe_abi::{NOBODY, Owner, PREEXISTING, Process, mix};
 
 use crate::{
     kernel::{inspect::Inspector, maps::OwnerTable},
@@ -91,10 +91,6 @@ impl Owners {
 /// What tells a preexisting owner from all others.
 fn hash(id: ProcessId) -> u64 {
     let words = [u64::from(PREEXISTING), u64::from(id.tgid), id.start_ns];
-    let mix = |hash: u64, word: u64| {
-        let hash = (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        hash ^ hash >> 29
-    };
     words.into_iter().fold(0, mix)
 }
 
