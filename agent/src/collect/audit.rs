@@ -79,8 +79,9 @@ impl Cause {
 pub(crate) struct Around<'a> {
     /// Whether an owner's process has ended: what it holds too much is its own first.
     pub(crate) has_ended: &'a dyn Fn(u32) -> bool,
-    /// Whether a call that pins may be asleep: then what a folio lacks may be on its way.
-    pub(crate) calls_sleep: bool,
+    /// Whether what a folio lacks may come without us: from a call that may be asleep, or from the
+    /// census.
+    pub(crate) may_come: bool,
     pub(crate) bits: FlagBits,
 }
 
@@ -137,7 +138,7 @@ impl Audit {
                     slots: same,
                     ..
                 },
-            ) if slots == same && !around.calls_sleep => {
+            ) if slots == same && !around.may_come => {
                 let (pins, looks) = (pins.min(now), looks + 1);
                 if looks >= LOOKS_BEFORE_ENTERING {
                     return vec![enter(folio, after, pins)];

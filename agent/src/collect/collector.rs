@@ -98,8 +98,7 @@ impl Collector {
             writeback_hooks,
             writeback_calm,
             longterm_flag,
-            walker,
-            census_share,
+            census,
             old_after,
         } = parts;
         let sees = |name| hooks.iter().any(|it| it.state.name == name && it.sees());
@@ -140,7 +139,9 @@ impl Collector {
             sampling: Sampling::default(),
             auditor: Auditor::default(),
             reconciler: Reconciler::default(),
-            continuity: Continuity::begin(walker, census_share),
+            continuity: census.map_or_else(Continuity::default, |(walker, share)| {
+                Continuity::begin(walker, share)
+            }),
             book: Arc::default(),
             started,
             balance: Balance::default(),
@@ -255,7 +256,9 @@ impl Collector {
             &mut self.reconciler,
             now,
         );
-        self.audit(calls.count > 0, sums.hints, now);
+        // What a folio lacks may be on its way, or the census's to enter.
+        let may_come = calls.count > 0 || self.continuity.is_under_way();
+        self.audit(may_come, sums.hints, now);
         let present = self.ends.present(self.adder.holdings(), &self.auditor);
         let suspects_changed = self.suspects.observe(now, &present);
         let pins = sums.pins + passed_over;
@@ -342,11 +345,11 @@ impl Collector {
         Book::of(&sources, shows)
     }
 
-    fn audit(&mut self, calls_sleep: bool, hints: u64, now: Duration) {
+    fn audit(&mut self, may_come: bool, hints: u64, now: Duration) {
         let directory = &self.directory;
         let around = Around {
             has_ended: &|owner| directory.life(owner) == Life::Ended,
-            calls_sleep,
+            may_come,
             bits: self.bits,
         };
         let ledger = auditor::Ledger {

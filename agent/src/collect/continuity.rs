@@ -116,12 +116,9 @@ pub(crate) struct Continuity {
 }
 
 impl Continuity {
-    /// Begins the census, in a thread of its own, with so many percent of one CPU; 0 for none.
+    /// Begins the census, in a thread of its own, with so many percent of one CPU.
     pub(crate) fn begin(walker: Result<Walker, AgentError>, share: u32) -> Self {
         let mut this = Self::default();
-        if share == 0 {
-            return this;
-        }
         let begun = walker.and_then(|walker| {
             let (give, census) = mpsc::channel();
             let work = move || {
@@ -143,6 +140,11 @@ impl Continuity {
             Err(error) => this.fail(&error),
         }
         this
+    }
+
+    /// Whether it may still enter pins.
+    pub(crate) fn is_under_way(&self) -> bool {
+        matches!(self.found.progress, Progress::Walking | Progress::Entering)
     }
 
     /// What came of it so far.
@@ -225,7 +227,7 @@ impl Continuity {
         let left = self.candidates.len();
         info!(
             "the census at the start: {pins} pins on {folios} folios are from before the agent, and \
-             in the ledger now; {left} folios changed all the while"
+             in the ledger now; {left} folios changed all the while, or a call was asleep"
         );
         *self = Self {
             found: Found {

@@ -59,14 +59,15 @@ pub(super) async fn start(
         ledger,
         samples,
         logger,
-        programs,
+        mut programs,
         settings,
         owners,
         inspector,
         calls,
         arming,
-        walker,
     } = attached;
+    let share = options.census_cpu_percent;
+    let census = (share > 0).then(|| (programs.walker(&facts), share));
     let mut collector = Collector::new(Parts {
         hooks: Hook::all(hooks, &findings),
         self_test: findings.took,
@@ -82,8 +83,7 @@ pub(super) async fn start(
         writeback_hooks: options.writeback_hooks,
         writeback_calm: options.writeback_calm,
         longterm_flag,
-        walker,
-        census_share: options.census_cpu_percent,
+        census,
         old_after: options.suspect_after,
     })?;
     if let Some((file, path)) = recording {

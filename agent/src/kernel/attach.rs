@@ -39,7 +39,6 @@ pub(crate) use object::{Sizes, Wanted, kernel_btf};
 pub(crate) use verify::load_all;
 
 use super::{
-    census::Walker,
     inspect::Inspector,
     maps::{CallTable, Counters, LedgerView, OwnerTable, Settings, WalkCount},
     sys::bpf,
@@ -59,8 +58,6 @@ pub(crate) struct Attached {
     pub(crate) owners: OwnerTable,
     pub(crate) inspector: Inspector,
     pub(crate) calls: CallTable,
-    /// What walks over all memory; why not, where it cannot.
-    pub(crate) walker: Result<Walker, AgentError>,
 }
 
 /// Loads and attaches what the steps allow.
@@ -90,7 +87,6 @@ pub(crate) fn attach(wanted: &Wanted<'_>) -> Result<Attached, AgentError> {
     let owners = OwnerTable::map(array(loaded, "OWNERS")?, sizes.owners as usize)?;
     let inspector = inspector(loaded, cpus);
     let calls = CallTable::map(array(loaded, "CALLS")?)?;
-    let walker = census::load(loaded, facts);
     let walks = WalkCount::map(array(loaded, "WALKS_UNDER_WAY")?)?;
 
     let mut hooks = Vec::new();
@@ -151,7 +147,6 @@ pub(crate) fn attach(wanted: &Wanted<'_>) -> Result<Attached, AgentError> {
         owners,
         inspector,
         calls,
-        walker,
     })
 }
 

@@ -76,8 +76,8 @@ impl Walker {
             facts.sizes.get("mem_section"),
         ) else {
             return Err(no_pages(
-                "/proc/kallsyms or BTF do not show mem_section: it takes CAP_SYSLOG, and a kernel \
-                 with CONFIG_KALLSYMS_ALL and CONFIG_SPARSEMEM",
+                "/proc/kallsyms or BTF do not show mem_section: it takes CAP_SYSLOG, \
+                 kernel.kptr_restrict below 2, and a kernel with CONFIG_KALLSYMS_ALL and CONFIG_SPARSEMEM",
             ));
         };
         let mut walker = Self {

@@ -51,7 +51,7 @@ fn large(pincount: u32) -> Folio {
 fn around(has_ended: &dyn Fn(u32) -> bool) -> Around<'_> {
     Around {
         has_ended,
-        calls_sleep: false,
+        may_come: false,
         bits: BITS,
     }
 }
@@ -178,7 +178,7 @@ fn pins_on_their_way_in_are_not_entered() {
     let mut audit = Audit::default();
     let none = |_| false;
     let asleep = Around {
-        calls_sleep: true,
+        may_come: true,
         ..around(&none)
     };
     for _ in 0..9 {

@@ -31,9 +31,9 @@ pub(crate) struct Parts {
     pub(crate) writeback_hooks: WritebackHooks,
     pub(crate) writeback_calm: Duration,
     pub(crate) longterm_flag: Option<u32>,
-    /// What walks over all memory, and how many percent of a CPU that may take; 0 for no census.
-    pub(crate) walker: Result<Walker, AgentError>,
-    pub(crate) census_share: u32,
+    /// Where a census is wanted: what walks over all memory, and how many percent of a CPU that may
+    /// take.
+    pub(crate) census: Option<(Result<Walker, AgentError>, u32)>,
     /// Pins count as old after this.
     pub(crate) old_after: Duration,
 }

@@ -12,10 +12,13 @@ use std::{
 };
 
 use aya::{Ebpf, programs::ProgramFd};
-use hooks::is_fallback;
+use hooks::{Facts, is_fallback};
 
-use super::links::Links;
-use crate::kernel::sys::bpf;
+use super::{census, links::Links};
+use crate::{
+    error::AgentError,
+    kernel::{census::Walker, sys::bpf},
+};
 
 /// Runs that the kernel skipped and nothing made up for, by hook.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,7 +47,7 @@ pub(crate) struct Programs {
     /// Programs of each hook that is attached.
     of_hooks: Vec<OfHook>,
     /// Loaded for as long as this lives, and attached.
-    _ebpf: Ebpf,
+    ebpf: Ebpf,
     links: Arc<Links>,
 }
 
@@ -72,9 +75,14 @@ impl Programs {
             .collect();
         Self {
             of_hooks,
-            _ebpf: ebpf,
+            ebpf,
             links,
         }
+    }
+
+    /// What walks over all memory, loaded now: only who takes a census needs it.
+    pub(crate) fn walker(&mut self, facts: &Facts) -> Result<Walker, AgentError> {
+        census::load(&mut self.ebpf, facts)
     }
 
     /// How often each hook's programs have run while runs were counted; of two the

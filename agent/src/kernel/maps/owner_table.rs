@@ -76,13 +76,13 @@ impl OwnerTable {
         let live = OwnerTag::new(hash | 4, OwnerTag::LIVE);
         let busy = OwnerTag::new(live.0, OwnerTag::BUSY);
         let mask = self.count as u32 - 1;
-        let places = (0..PLACES).map(|it| owner_slot(live.0, it, mask));
+        let mut places = (0..PLACES).map(|it| owner_slot(live.0, it, mask));
         let is_taken = |index: &u32| {
             let tag = self.records.word(Self::tag_at(*index));
             let (from, to) = (Ordering::AcqRel, Ordering::Acquire);
             *index != 0 && tag.compare_exchange(0, busy.0, from, to).is_ok()
         };
-        let index = places.into_iter().find(is_taken)?;
+        let index = places.find(is_taken)?;
         let at = index as usize * size_of::<Owner>();
         let words: &[u64] = bytemuck::cast_slice(bytemuck::bytes_of(record));
         // The tag last: with it the record is there.
