@@ -31,7 +31,8 @@ pub use ledger::{
     ledger_shift, opened_at, page_high, preferred_slot_of, second_hash_of,
 };
 pub use owner::{
-    CALL_FRAMES, HOLD_BUCKETS, Owner, OwnerTag, PREEXISTING, hold_bucket, mix, owner_slot,
+    CALL_FRAMES, HOLD_BUCKETS, OWNER_PLACES, Owner, OwnerTag, PREEXISTING, hold_bucket, mix,
+    owner_slot,
 };
 pub use placeholder::{CONSTANT, MEMBER, filled};
 pub use query::{

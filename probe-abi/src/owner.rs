@@ -144,6 +144,9 @@ pub const fn mix(hash: u64, word: u64) -> u64 {
     hash ^ hash >> 29
 }
 
+/// Records looked at for an identity, or for room for it.
+pub const OWNER_PLACES: u32 = 16;
+
 /// Record at which the search for an identity begins; 0 is passed over.
 #[must_use]
 #[inline(always)]

@@ -4,7 +4,7 @@
 use core::ffi::c_void;
 
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
-use probe_abi::{CALL_FRAMES, NOBODY, Owner, OwnerTag, mix, owner_slot};
+use probe_abi::{CALL_FRAMES, NOBODY, OWNER_PLACES, Owner, OwnerTag, mix, owner_slot};
 
 use crate::{
     book::{
@@ -24,9 +24,6 @@ use crate::{
         unknown::{opaque, unknown_zero},
     },
 };
-
-/// Records looked at for an identity, or for room for it.
-const ATTEMPTS: u32 = 16;
 
 /// Of what tells calls apart, the function; the flags are below it.
 const FUNCTION: u64 = 0xff;
@@ -72,7 +69,7 @@ pub(crate) extern "C" fn learn(thread: *mut Thread, task: u64, what: u64) -> u64
         what,
         thread,
     };
-    repeat_here(ATTEMPTS, try_record, (&raw mut search).cast());
+    repeat_here(OWNER_PLACES, try_record, (&raw mut search).cast());
     // A record that is being written or taken away is nobody's yet, or any more.
     let found = search.owner != NOBODY && live(search.owner, search.live).is_some();
     thread.owner = if found { search.owner } else { NOBODY };

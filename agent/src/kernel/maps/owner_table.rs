@@ -4,7 +4,7 @@
 use std::{mem::offset_of, sync::atomic::Ordering};
 
 use aya::maps::MapData;
-use probe_abi::{Owner, OwnerTag, owner_slot};
+use probe_abi::{OWNER_PLACES, Owner, OwnerTag, owner_slot};
 
 use super::mapped::Shared;
 use crate::error::AgentError;
@@ -72,11 +72,10 @@ impl OwnerTable {
     /// Makes a record of an owner that the probes do not know; its index, and `None` if there is no
     /// room for it where records of its kind are. `hash` tells it from all others.
     pub(crate) fn enter(&self, hash: u64, record: &Owner) -> Option<u32> {
-        const PLACES: u32 = 16;
         let live = OwnerTag::new(hash | 4, OwnerTag::LIVE);
         let busy = OwnerTag::new(live.0, OwnerTag::BUSY);
         let mask = self.count as u32 - 1;
-        let mut places = (0..PLACES).map(|it| owner_slot(live.0, it, mask));
+        let mut places = (0..OWNER_PLACES).map(|it| owner_slot(live.0, it, mask));
         let is_taken = |index: &u32| {
             let tag = self.records.word(Self::tag_at(*index));
             let (from, to) = (Ordering::AcqRel, Ordering::Acquire);
