@@ -64,6 +64,12 @@ pub(crate) struct Ledger<'a> {
     pub(crate) inspector: &'a Inspector,
 }
 
+impl<'a> Ledger<'a> {
+    pub(crate) const fn of(view: &'a LedgerView, inspector: &'a Inspector) -> Self {
+        Self { view, inspector }
+    }
+}
+
 /// The audit under way.
 #[derive(Debug, Default)]
 pub(crate) struct Auditor {

@@ -4,14 +4,13 @@ mod ends;
 mod functions;
 mod judging;
 mod parts;
+mod reading;
 mod selection;
 
 use std::{collections::BTreeMap, fs::File, io, sync::Arc, time::Duration};
 
 use aya::maps::{MapData, RingBuf};
-use hooks::{MAPCOUNT_DECREMENT, PTES_FOUND, ZAP};
-use probe_abi::{ABSENT, CpuCounters, Lost};
-use verdicts::Inputs;
+use probe_abi::{CpuCounters, Lost};
 
 pub(crate) use parts::Parts;
 pub(crate) use selection::Selection;
@@ -26,6 +25,7 @@ use super::{
     continuity::{Continuity, World},
     doubts::{Doubts, Unseen},
     holdings::{Adder, Holdings, held_since},
+    hooks::Hook,
     reconcile::{Balance, Look, Reconciler, moved},
     recorder,
     sampling::{self, Sampling},
@@ -86,7 +86,7 @@ impl Collector {
         let Parts {
             hooks,
             self_test,
-            layout,
+            bits,
             counters,
             ledger,
             owners,
@@ -101,11 +101,7 @@ impl Collector {
             census,
             old_after,
         } = parts;
-        let sees = |name| hooks.iter().any(|it| it.state.name == name && it.sees());
-        let inputs = Inputs {
-            ptes: sees(PTES_FOUND),
-            zaps: sees(ZAP) && sees(MAPCOUNT_DECREMENT),
-        };
+        let inputs = Hook::inputs(&hooks);
         vmstat::refresh();
         let started = inspector.pins().map_or_else(PinCounts::read, Ok)?;
         let registry = Registry::new(longterm_flag);
@@ -117,14 +113,10 @@ impl Collector {
             owners_limit: owners.capacity(),
         };
         let fixed = Arc::new(fixed);
-        let bit = |it: u32| if it == ABSENT { u32::MAX } else { it };
         Ok(Self {
             fixed: Arc::clone(&fixed),
             judging: Judging::new(ledger.capacity() as usize, inputs),
-            bits: FlagBits {
-                private: bit(layout.pg_private),
-                swap_cache: bit(layout.pg_swapcache),
-            },
+            bits,
             counters,
             ledger,
             owners,
@@ -139,9 +131,7 @@ impl Collector {
             sampling: Sampling::default(),
             auditor: Auditor::default(),
             reconciler: Reconciler::default(),
-            continuity: census.map_or_else(Continuity::default, |(walker, share)| {
-                Continuity::begin(walker, share)
-            }),
+            continuity: Continuity::begin(census),
             book: Arc::default(),
             started,
             balance: Balance::default(),
@@ -205,20 +195,23 @@ impl Collector {
         // Before anything is read: what is shown is no older than it says.
         let at = [sys::since_boot(), sys::since_1970()];
         let before = self.counters.totals();
-        let (is_changed, level) = self.add_up();
-        let kernel = self.inspector.pins();
-        let kernel_age = if kernel.is_some() {
-            Duration::ZERO
-        } else {
-            vmstat::interval()
-        };
-        let kernel = kernel.map_or_else(PinCounts::read, Ok)?;
-        let totals = self.counters.totals();
+        let read = reading::read(
+            &mut self.adder,
+            reading::Sources {
+                ledger: &self.ledger,
+                counters: &self.counters,
+                inspector: &self.inspector,
+                settings: &self.settings,
+                from: self.sampling.from(),
+            },
+        )?;
+        let (kernel, totals) = (read.kernel, read.totals);
         let mut calls = Calls::read(&self.calls);
         self.sampling
-            .observe(level, &sampling::outside(&totals), &totals.unmatched);
+            .observe(read.level, &sampling::outside(&totals), &totals.unmatched);
         let sums = self.adder.holdings().sums;
         let passed_over = self.sampling.passed_over(&sampling::outside(&totals));
+        let outstanding = Outstanding::of(&sums, passed_over);
         let names_changed = self.directory.refresh(
             &wanted(self.adder.holdings(), &calls),
             &self.owners,
@@ -240,9 +233,9 @@ impl Collector {
         );
         let look = Look {
             at: now,
-            ledger: sums.pins + passed_over,
+            ledger: outstanding.pins,
             kernel,
-            kernel_age,
+            kernel_age: read.kernel_age,
             moved: [moved(&before), moved(&totals)],
             unmatched: self.sampling.unmatched(),
             entered: self.auditor.audited().of(Cause::PinMissed) + self.continuity.found().pins,
@@ -261,11 +254,13 @@ impl Collector {
         self.audit(may_come, sums.hints, now);
         let present = self.ends.present(self.adder.holdings(), &self.auditor);
         let suspects_changed = self.suspects.observe(now, &present);
-        let pins = sums.pins + passed_over;
         let one_in = 1 << self.adder.from();
         let is_scaled = one_in > 1 || self.book.one_in != one_in;
-        if is_changed || names_changed || paths_changed || suspects_changed || is_scaled {
-            self.book = Arc::new(self.make_book(self.adder.holdings(), one_in, pins, &|_| true));
+        if read.is_changed || names_changed || paths_changed || suspects_changed || is_scaled {
+            self.book =
+                Arc::new(
+                    self.make_book(self.adder.holdings(), one_in, outstanding.pins, &|_| true),
+                );
         }
         let folios = self.adder.holdings().sums.folios;
         self.sampling
@@ -273,35 +268,13 @@ impl Collector {
         self.directory
             .registry
             .retire(&self.owners, &self.adder.owners().collect());
-        let outstanding = Outstanding {
-            pins,
-            passed_over,
-            references: sums.references,
-            slots_used: sums.slots,
-        };
         Ok(self.snapshot(at, totals, kernel, outstanding, calls))
-    }
-
-    /// Reads what the ledger holds: of the strata that are complete, as far as the probes have not
-    /// begun to pass one over meanwhile. Whether it is something else than before, and their level.
-    fn add_up(&mut self) -> (bool, u64) {
-        let mut is_changed = false;
-        loop {
-            let level = self.settings.level();
-            let from = self.sampling.from().max(sampling::passed_over_below(level));
-            is_changed |= self.adder.add_up(&self.ledger, from);
-            if self.settings.level() <= level {
-                return (is_changed, level);
-            }
-        }
     }
 
     /// Rows of a selection, made when they are asked for.
     pub(crate) fn select(&self, selection: Selection) -> Book {
-        let level = sampling::passed_over_below(self.settings.level());
-        let from = self.adder.from().max(level);
-        let now = sys::since_boot();
-        let latest = now.saturating_sub(selection.min_age).as_nanos() as u64;
+        let from = self.complete_from();
+        let latest = (sys::since_boot().saturating_sub(selection.min_age)).as_nanos() as u64;
         let (read, aged);
         let everything = if from == self.adder.from() {
             self.adder.holdings()
@@ -352,31 +325,28 @@ impl Collector {
             may_come,
             bits: self.bits,
         };
-        let ledger = auditor::Ledger {
-            view: &self.ledger,
-            inspector: &self.inspector,
-        };
+        let ledger = auditor::Ledger::of(&self.ledger, &self.inspector);
         self.auditor.tick(ledger, around, now);
         self.auditor.clean_hints(ledger, hints, now);
     }
 
     fn enter_preexisting(&mut self) {
         let calls = Calls::read(&self.calls);
+        let from = self.complete_from();
         self.continuity.tick(World {
-            ledger: auditor::Ledger {
-                view: &self.ledger,
-                inspector: &self.inspector,
-            },
+            ledger: auditor::Ledger::of(&self.ledger, &self.inspector),
             owners: &self.owners,
             registry: &mut self.directory.registry,
             bits: self.bits,
-            from: self
-                .sampling
-                .from()
-                .max(sampling::passed_over_below(self.settings.level())),
+            from,
             asleep_since: calls.oldest.first().map(|it| it.since_ns),
-            now_ns: sys::since_boot().as_nanos() as u64,
         });
+    }
+
+    /// The first stratum of which the ledger has all, as far as that is known now.
+    fn complete_from(&self) -> usize {
+        let level = sampling::passed_over_below(self.settings.level());
+        self.adder.from().max(level)
     }
 
     fn snapshot(

@@ -25,6 +25,7 @@ use crate::{
         census::Walker,
         judgement::FlagBits,
         maps::{OwnerTable, Slot},
+        sys,
     },
     owners::registry::Registry,
 };
@@ -100,7 +101,6 @@ pub(crate) struct World<'a> {
     pub(crate) from: usize,
     /// When the oldest call began that may be asleep, nanoseconds since boot.
     pub(crate) asleep_since: Option<u64>,
-    pub(crate) now_ns: u64,
 }
 
 /// Enters what a census finds.
@@ -116,9 +116,13 @@ pub(crate) struct Continuity {
 }
 
 impl Continuity {
-    /// Begins the census, in a thread of its own, with so many percent of one CPU.
-    pub(crate) fn begin(walker: Result<Walker, AgentError>, share: u32) -> Self {
+    /// Begins the census, if one is wanted, in a thread of its own: what walks, and how many percent
+    /// of a CPU that may take.
+    pub(crate) fn begin(census: Option<(Result<Walker, AgentError>, u32)>) -> Self {
         let mut this = Self::default();
+        let Some((walker, share)) = census else {
+            return this;
+        };
         let begun = walker.and_then(|walker| {
             let (give, census) = mpsc::channel();
             let work = move || {
@@ -241,6 +245,7 @@ impl Continuity {
 
     /// Looks at some of the candidates, and enters what is ripe.
     fn look(&mut self, first: usize, end: usize, world: &mut World<'_>) {
+        let now_ns = sys::since_boot().as_nanos() as u64;
         let Ledger { view, inspector } = world.ledger;
         let keys: Vec<u64> = self.candidates[first..end]
             .iter()
@@ -260,7 +265,7 @@ impl Continuity {
                 candidate.looks = DECIDED;
                 continue;
             }
-            candidate.see(lack, world.now_ns);
+            candidate.see(lack, now_ns);
             let is_ripe = (LOOKS..DECIDED).contains(&candidate.looks)
                 && world.asleep_since.is_none_or(|it| it > candidate.first_ns);
             if is_ripe {
@@ -272,7 +277,7 @@ impl Continuity {
             inspector,
             table: world.owners,
             registry: world.registry,
-            now_ns: world.now_ns,
+            now_ns,
         };
         let mut amendments: Vec<Amendment> = ripe
             .iter()

@@ -1,5 +1,8 @@
 //! A hook: what it is attached to, and what the self-test says of it.
 
+use ::hooks::{MAPCOUNT_DECREMENT, PTES_FOUND, ZAP};
+use verdicts::Inputs;
+
 use crate::{
     kernel::attach::HookState,
     selftest::{Findings, Tested},
@@ -27,6 +30,15 @@ impl Hook {
                 state,
             })
             .collect()
+    }
+
+    /// What the estimators are told by these.
+    pub(crate) fn inputs(hooks: &[Self]) -> Inputs {
+        let sees = |name| hooks.iter().any(|it| it.state.name == name && it.sees());
+        Inputs {
+            ptes: sees(PTES_FOUND),
+            zaps: sees(ZAP) && sees(MAPCOUNT_DECREMENT),
+        }
     }
 
     /// Whether what it sees can be believed.

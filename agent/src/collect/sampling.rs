@@ -52,7 +52,8 @@ pub(crate) fn passed_over_below(level: u64) -> usize {
 
 impl Sampling {
     /// Takes note of the level, of what is not in the ledger, and of the releases that it
-    /// should have held and did not.
+    /// should have held and did not. The probes must not have risen above that level before the
+    /// others were read: what they pass over would be taken for pins from before the start.
     pub(crate) fn observe(&mut self, level: u64, outside: &Outside, unmatched: &[u64; STRATA]) {
         self.level = passed_over_below(level);
         for stratum in 0..STRATA {

@@ -6,8 +6,8 @@ use probe_abi::{CpuCounters, Lost};
 use verdicts::{Findings, recording::Head};
 
 use super::{
-    auditor::Audited, book::Book, calls::Calls, continuity::Found, hooks::Hook, reconcile::Balance,
-    seeing::Silent,
+    auditor::Audited, book::Book, calls::Calls, continuity::Found, holdings::Sums, hooks::Hook,
+    reconcile::Balance, seeing::Silent,
 };
 use crate::{
     kernel::{attach::Armed, vmstat::PinCounts},
@@ -75,6 +75,18 @@ pub(crate) struct Outstanding {
     pub(crate) references: u64,
     /// Slots in use, those that only remember included.
     pub(crate) slots_used: u64,
+}
+
+impl Outstanding {
+    /// What the ledger holds, and what sampling passes over.
+    pub(super) const fn of(sums: &Sums, passed_over: u64) -> Self {
+        Self {
+            pins: sums.pins + passed_over,
+            passed_over,
+            references: sums.references,
+            slots_used: sums.slots,
+        }
+    }
 }
 
 impl Snapshot {

@@ -14,6 +14,7 @@ use crate::{
     kernel::{
         attach::{self, Attached, Sizes, Wanted, kernel_btf},
         facts::{self, Privileges},
+        judgement::FlagBits,
         limits,
     },
     selftest::{self, Findings},
@@ -71,7 +72,7 @@ pub(super) async fn start(
     let mut collector = Collector::new(Parts {
         hooks: Hook::all(hooks, &findings),
         self_test: findings.took,
-        layout,
+        bits: FlagBits::of(&layout),
         counters,
         ledger,
         owners,

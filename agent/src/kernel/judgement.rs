@@ -2,7 +2,7 @@
 //! and what the census adds up. A large folio has a count of its own; of a small one it is what
 //! the reference count has beyond all that explains references.
 
-use probe_abi::Folio;
+use probe_abi::{ABSENT, Folio, Layout};
 
 /// `GUP_PIN_COUNTING_BIAS`, Linux 5.6: one pin of a small folio in its reference count.
 pub(crate) const BIAS: i64 = 1024;
@@ -15,6 +15,19 @@ pub(crate) struct FlagBits {
     pub(crate) private: u32,
     /// `PG_swapcache`, which means that of anonymous and shared memory only.
     pub(crate) swap_cache: u32,
+}
+
+impl FlagBits {
+    /// As the probes have them.
+    pub(crate) const fn of(layout: &Layout) -> Self {
+        const fn bit(it: u32) -> u32 {
+            if it == ABSENT { u32::MAX } else { it }
+        }
+        Self {
+            private: bit(layout.pg_private),
+            swap_cache: bit(layout.pg_swapcache),
+        }
+    }
 }
 
 /// What the kernel has of a folio.

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use probe_abi::Layout;
-
 use crate::{
     collect::{arming::WritebackHooks, hooks::Hook},
     error::AgentError,
@@ -11,6 +9,7 @@ use crate::{
         attach::{Arming, Programs},
         census::Walker,
         inspect::Inspector,
+        judgement::FlagBits,
         maps::{CallTable, Counters, LedgerView, OwnerTable, Settings},
     },
 };
@@ -19,7 +18,7 @@ use crate::{
 pub(crate) struct Parts {
     pub(crate) hooks: Vec<Hook>,
     pub(crate) self_test: Duration,
-    pub(crate) layout: Layout,
+    pub(crate) bits: FlagBits,
     pub(crate) counters: Counters,
     pub(crate) ledger: LedgerView,
     pub(crate) owners: OwnerTable,
