@@ -65,8 +65,11 @@ fn check_held(bench: &Bench, arguments: &[&str]) -> Result<()> {
         let counted = now.sum_with(VERDICTS, &labels) - before.sum_with(VERDICTS, &labels);
         ensure!(
             counted == synced.walks_pinned,
-            "{} walks met pinned folios, {estimator} said pinned {counted} times; {}",
+            "{} walks met pinned folios, {estimator} said pinned {counted} times; {}; {} {} {}",
             synced.walks_pinned,
+            now.show("pinscope_references"),
+            now.show("pinscope_lost_total"),
+            now.show("pinscope_writeback_hooks_changes_total"),
             now.show(VERDICTS)
         );
     }
