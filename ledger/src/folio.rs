@@ -44,7 +44,12 @@ impl Totals {
 /// Looks a folio up. `mapping` is what it is of now.
 #[inline(always)]
 pub fn totals<T: Table>(table: T, key: u64, mapping: u64, totals: &mut Totals) {
-    for bucket in table.buckets_of(key) {
+    let [first, second] = table.buckets_of(key);
+    for (which, bucket) in [first, second].into_iter().enumerate() {
+        // Of one folio in as many as there are buckets they are the same.
+        if which == 1 && table.equal(u64::from(first), u64::from(second)) {
+            return;
+        }
         let Some(bucket) = table.bucket(bucket) else {
             return;
         };
