@@ -6,10 +6,7 @@ mod common;
 use std::{collections::BTreeMap, sync::atomic::AtomicU64};
 
 use common::{Book, page};
-use ledger::{
-    References, Releaser, Table as _, Totals, clear_hint, close, doubt_hint, keeps, totals,
-    write_off,
-};
+use ledger::{References, Releaser, Table as _, clear_hint, close, doubt_hint, keeps, write_off};
 use probe_abi::{Lost, Word, folio_key};
 use proptest::prelude::*;
 
@@ -389,21 +386,4 @@ fn a_tombstone_that_is_guped_between_the_look_and_the_closing_stays() {
     assert_eq!(book.slots().find(|it| !it.2.is_empty()).unwrap().2, word);
     assert!(close(book, bucket, slot, key, gups.wrapping_add(1)));
     assert!(book.slots().all(|it| it.2 == Word(0)));
-}
-
-#[test]
-fn a_folio_whose_two_buckets_are_one_is_counted_once() {
-    const FILE: u64 = 0x1000;
-    let book = Book::<AtomicU64, 8>::new(4, &[Releaser::default(); 2]);
-    let mut same = 0;
-    for folio in 0..16 {
-        let key = folio_key(page(folio));
-        let [first, second] = (&book).buckets_of(key);
-        same += u32::from(first == second);
-        book.acquire(book.pins_of(folio, 1, 3, FILE));
-        let mut seen = Totals::none(0);
-        totals(&book, key, FILE, &mut seen);
-        assert_eq!((seen.pins, seen.slots), (3, 1), "{folio}");
-    }
-    assert!(same > 0, "no folio of these has one bucket only");
 }
