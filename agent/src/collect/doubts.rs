@@ -105,7 +105,7 @@ impl Doubts {
             0
         };
         balance.preexisting
-            + balance.difference.min(0).unsigned_abs()
+            + balance.unconfirmed.min(0).unsigned_abs()
             + (self.lost - self.settled)
             + tombstones
     }
@@ -144,6 +144,7 @@ impl Doubts {
             reconciler.settle();
             balance.preexisting += n;
             balance.difference = 0;
+            balance.unconfirmed = 0;
         }
         if balance.difference == 0 {
             self.settled = self.lost;

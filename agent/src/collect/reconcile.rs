@@ -5,7 +5,8 @@
 //! ledger; how much of it is left is known by the releases that the ledger did not have.
 //! A look at both takes a moment: what was pinned and released meanwhile may be in one and
 //! not in the other, and explains as much of a difference. So may calls that are asleep
-//! with some of their pages pinned.
+//! with some of their pages pinned. A thread that waits for a CPU in the middle of a call moves
+//! nothing during a look: unless nobody works at all, a difference is what two looks have.
 
 use std::time::Duration;
 
@@ -50,8 +51,11 @@ pub(crate) struct Look {
 pub(crate) struct Balance {
     /// Of the pages that were pinned when the agent started, those not known to be released.
     pub(crate) preexisting: u64,
-    /// The ledger's balance less the kernel's, as far as nothing explains it.
+    /// The ledger's balance less the kernel's, as far as nothing explains it: at rest, or at two
+    /// looks one after the other.
     pub(crate) difference: i64,
+    /// The same at this look alone: who waits for a CPU may explain it.
+    pub(crate) unconfirmed: i64,
     /// Of the difference, what calls explain that are asleep.
     pub(crate) in_flight: u64,
     /// Whether nothing moved meanwhile, and no call is asleep: there is no more to explain.
@@ -67,6 +71,7 @@ pub(crate) struct Reconciler {
     missed: i64,
     known: i64,
     difference: i64,
+    unconfirmed: i64,
     /// The last looks, as far back as the kernel's count may be old.
     moved: Vec<(Duration, u64)>,
     /// What had moved when the last look ended.
@@ -103,7 +108,7 @@ impl Reconciler {
         let known =
             look.unmatched.cast_signed() + look.entered.cast_signed() - look.unbooked.cast_signed();
         // What the kernel had more is what now turned up, and was not there before the start.
-        self.missed += (known - self.known).clamp(0, (-self.difference).max(0));
+        self.missed += (known - self.known).clamp(0, (-self.unconfirmed).max(0));
         self.known = known;
         let known = known - self.missed;
         let kernel = look.kernel.outstanding();
@@ -125,10 +130,17 @@ impl Reconciler {
         let beyond = beyond(difference, slack);
         let asleep = look.asleep.cast_signed();
         let in_flight = (-beyond).clamp(0, asleep);
-        self.difference = beyond + in_flight;
+        let before = self.unconfirmed;
+        self.unconfirmed = beyond + in_flight;
+        self.difference = if is_at_rest {
+            self.unconfirmed
+        } else {
+            common(before, self.unconfirmed)
+        };
         Balance {
             preexisting: preexisting.cast_unsigned(),
             difference: self.difference,
+            unconfirmed: self.unconfirmed,
             in_flight: in_flight.cast_unsigned(),
             is_exact: slack == 0 && asleep == 0,
         }
@@ -142,6 +154,7 @@ impl Reconciler {
             start.pages += more;
             start.is_certain = true;
             self.difference += more;
+            self.unconfirmed += more;
         }
     }
 
@@ -161,6 +174,15 @@ impl Reconciler {
             Some(_) | None => begun,
         };
         ended.saturating_sub(since)
+    }
+}
+
+/// What two differences have in common.
+fn common(one: i64, other: i64) -> i64 {
+    if one.signum() == other.signum() {
+        one.signum() * one.abs().min(other.abs())
+    } else {
+        0
     }
 }
 

@@ -123,7 +123,28 @@ fn what_moves_during_a_look_explains_as_much() {
         moved: [100, 130],
         ..at_rest(50, 10)
     };
+    assert_eq!(reconciler.look(&off).unconfirmed, 10);
     assert_eq!(reconciler.look(&off).difference, 10);
+}
+
+/// Seen on a host with less CPUs than it promised: seven pages are counted, and the call's CPU
+/// stands still while five others go by.
+#[test]
+fn who_waits_for_a_cpu_in_the_middle_of_a_call_makes_no_difference() {
+    let mut reconciler = Reconciler::default();
+    reconciler.look(&at_rest(0, 0));
+    let look = |ledger: u64, outstanding: u64, moved: u64| Look {
+        moved: [moved - 5, moved],
+        ..at_rest(ledger, outstanding)
+    };
+    let balance = reconciler.look(&look(0, 7, 100));
+    assert_eq!((balance.difference, balance.unconfirmed), (0, -2));
+    // At the next one it is another call's turn, which is seen released and is not yet.
+    let balance = reconciler.look(&look(0, 0, 200));
+    assert_eq!((balance.difference, balance.unconfirmed), (0, 0));
+    let balance = reconciler.look(&look(7, 0, 300));
+    assert_eq!((balance.difference, balance.unconfirmed), (0, 2));
+    assert_eq!(reconciler.look(&look(0, 7, 400)).difference, 0);
 }
 
 #[test]
@@ -135,10 +156,13 @@ fn calls_that_are_asleep_explain_what_the_kernel_has_more() {
         ..at_rest(0, 16)
     });
     assert_eq!((balance.difference, balance.in_flight), (0, 16));
-    let balance = reconciler.look(&Look {
+    // What the ledger has more they do not.
+    let more = Look {
         asleep: 64,
         ..at_rest(16, 0)
-    });
+    };
+    reconciler.look(&more);
+    let balance = reconciler.look(&more);
     assert_eq!((balance.difference, balance.in_flight), (16, 0));
 }
 
@@ -178,7 +202,8 @@ fn who_waits_for_a_cpu_at_the_start_had_nothing_pinned_before() {
     // At rest it is certain: what the ledger has more from then on was never there.
     assert_eq!(reconciler.look(&look(0, 64, 31)).difference, 0);
     assert_eq!(reconciler.look(&look(0, 64, 31)).difference, 0);
-    let balance = reconciler.look(&look(18, 64, 67));
+    reconciler.look(&look(18, 64, 67));
+    let balance = reconciler.look(&look(18, 64, 70));
     assert_eq!((balance.preexisting, balance.difference), (64, 18));
 }
 
