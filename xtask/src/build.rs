@@ -3,6 +3,7 @@
 
 pub(crate) mod ebpf;
 pub(crate) mod guest;
+pub(crate) mod objcopy;
 
 use std::{env, path::PathBuf, process::Command};
 

@@ -3,18 +3,15 @@
 
 mod pages;
 
-use std::{
-    env,
-    ffi::OsString,
-    fs,
-    os::unix::fs::symlink,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{env, ffi::OsString, fs, os::unix::fs::symlink, path::PathBuf, process::Command};
 
 use anyhow::{Context as _, ensure};
 
-use crate::{arch::Arch, build, paths, process, say, setup};
+use crate::{
+    arch::Arch,
+    build::{self, objcopy::Objcopy},
+    paths, process, say, setup,
+};
 
 /// How `debian/changelog` begins, to its entry.
 const DISTRIBUTION: &str = "unstable; urgency=medium";
@@ -79,25 +76,19 @@ pub(crate) fn make(arch: Arch, revision: u32) -> anyhow::Result<PathBuf> {
 /// `PATH` with a `strip` that knows every architecture and is of one version everywhere, and where
 /// its libraries are. LLVM's, which comes with the compiler, goes by the name that it is called by.
 fn with_the_compilers_strip() -> anyhow::Result<(OsString, PathBuf)> {
-    let sysroot = process::text(Command::new("rustc").args(["--print", "sysroot"]))?;
-    let sysroot = Path::new(sysroot.trim());
-    let objcopy = sysroot
-        .join("lib/rustlib")
-        .join(Arch::HOST.target())
-        .join("bin/rust-objcopy");
-    ensure!(objcopy.exists(), "there is no {}", objcopy.display());
+    let Objcopy { program, libraries } = Objcopy::of_the_compiler()?;
     let folder = paths::target().join("package/bin");
     let strip = folder.join("strip");
     fs::create_dir_all(&folder)?;
-    if fs::read_link(&strip).is_ok_and(|to| to != objcopy) {
+    if fs::read_link(&strip).is_ok_and(|to| to != program) {
         fs::remove_file(&strip)?;
     }
     if !strip.exists() {
-        symlink(&objcopy, &strip)?;
+        symlink(&program, &strip)?;
     }
     let others = env::var_os("PATH").unwrap_or_default();
     let path = env::join_paths([folder].into_iter().chain(env::split_paths(&others)))?;
-    Ok((path, sysroot.join("lib")))
+    Ok((path, libraries))
 }
 
 /// When the source is from, in seconds since 1970: so is everything in the package.

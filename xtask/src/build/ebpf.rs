@@ -5,6 +5,7 @@ use std::{fs, path::PathBuf, process::Command};
 
 use anyhow::{Context as _, ensure};
 
+use super::objcopy::Objcopy;
 use crate::{arch::Arch, paths, process};
 
 const TARGET: &str = "bpfel-unknown-none";
@@ -57,7 +58,11 @@ fn object(arch: Arch, flavour: &Flavour) -> anyhow::Result<()> {
         paths::target()
             .join("ebpf")
             .join(format!("pinscope-{}-{}.o", arch.name(), flavour.name));
-    let object = fs::read(&built).with_context(|| format!("cannot read {}", built.display()))?;
+    // What the agent carries is every host's to read at its start; the rest stays where it was built.
+    let stripped = built.with_extension("stripped");
+    Objcopy::of_the_compiler()?.without_debug_sections(&built, &stripped)?;
+    let object =
+        fs::read(&stripped).with_context(|| format!("cannot read {}", stripped.display()))?;
     ensure!(
         object.starts_with(b"\x7fELF"),
         "{} is no object",
