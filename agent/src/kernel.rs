@@ -11,6 +11,7 @@ mod jit;
 pub(crate) mod judgement;
 pub(crate) mod kallsyms;
 pub(crate) mod limits;
+mod lines;
 pub(crate) mod maps;
 pub(crate) mod process;
 mod symbol_list;

@@ -92,6 +92,7 @@ impl Collector {
             owners,
             calls,
             inspector,
+            function_names,
             settings,
             programs,
             arming,
@@ -139,7 +140,7 @@ impl Collector {
             arming: Arming::new(writeback_hooks, writeback_calm),
             seeing: Seeing::new(&fixed.hooks, sys::awake()),
             ends: Ends::default(),
-            functions: Functions::default(),
+            functions: Functions::named_by(function_names),
         })
     }
 

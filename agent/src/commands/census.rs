@@ -13,8 +13,8 @@ use crate::{
     census::{self, Places, Wanted},
     error::AgentError,
     kernel::{
-        attach::{self, kernel_btf},
-        facts::{self, Privileges, lockdown},
+        attach,
+        facts::{self, KernelBtf, Privileges, lockdown},
     },
     views::{self, output},
 };
@@ -37,9 +37,11 @@ pub(super) fn census(options: &CensusOptions) -> Done {
         Some(block) => Some(places.block(block).ok_or_else(|| start(no_block(block)))?),
         None => options.range.clone(),
     };
-    let facts = facts::gather().map_err(start)?;
+    let types = KernelBtf::read().map_err(start)?;
+    let facts = facts::gather(&types).map_err(start)?;
     let layout = layout(&facts).map_err(|it| start(it.into()))?;
-    let btf = kernel_btf().map_err(start)?;
+    let btf = attach::outline(&types, &facts).map_err(start)?;
+    drop(types);
     let (walker, inspector) = attach::walker(&facts, &layout, &btf).map_err(start)?;
     drop(btf);
     let wanted = Wanted {

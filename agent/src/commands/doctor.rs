@@ -14,8 +14,8 @@ use super::{
 use crate::{
     error::AgentError,
     kernel::{
-        facts::{self, Lockdown, Privileges},
-        function_names::FunctionNames,
+        facts::{self, KernelBtf, Lockdown, Privileges},
+        function_names::{FunctionNames, MapIterator},
         kallsyms, limits,
         vmstat::PinCounts,
     },
@@ -58,10 +58,14 @@ fn examine(options: &DoctorOptions) -> Report {
     let assumed = complaint.is_some();
     let mut problem = complaint;
     let mut asks_the_kernel = false;
-    match facts::gather() {
+    let gathered = KernelBtf::read().and_then(|types| {
+        let names = MapIterator::find(&types);
+        facts::gather(&types).map(|facts| (facts, names))
+    });
+    match gathered {
         Err(error) => problem = problem.or_else(|| Some(reason(error))),
-        Ok(facts) => {
-            checks.push(addresses(&facts));
+        Ok((facts, names)) => {
+            checks.push(addresses(&facts, names));
             checks.extend(methods(&facts));
             let real = plan(&facts, options.attach);
             let layout = layout(&facts);
@@ -119,7 +123,7 @@ fn lockdown() -> Check {
 fn btf() -> Check {
     let missing =
         "missing: the kernel was built without CONFIG_DEBUG_INFO_BTF, or /sys is not mounted";
-    let missing = (!Path::new(facts::BTF).exists()).then_some(missing);
+    let missing = (!Path::new(KernelBtf::PLACE).exists()).then_some(missing);
     Check::either("btf", "present", missing, State::Missing)
 }
 
@@ -140,12 +144,12 @@ fn tracefs() -> Check {
     Check::either("tracefs", "readable", missing.as_deref(), State::Degraded)
 }
 
-fn addresses(facts: &Facts) -> Check {
+fn addresses(facts: &Facts, names: MapIterator) -> Check {
     let is_known = facts.symbols.values().any(|it| it.start != 0);
     if is_known && kallsyms::shows_addresses().is_ok_and(|it| it) {
         return Check::new("addresses", State::Ok, "shown");
     }
-    let paths = match FunctionNames::new() {
+    let paths = match FunctionNames::by(names) {
         Ok(_) => {
             "call paths have names all the same, the kernel tells them when it is asked".into()
         }

@@ -22,6 +22,7 @@ use super::{
 use crate::{
     collect::Snapshots,
     error::AgentError,
+    kernel::sys,
     views::{http, output, status, summary},
 };
 
@@ -44,6 +45,7 @@ async fn run_async(options: &RunOptions, record_to: Option<&Path>) -> Done {
     // Before anything is attached: a signal during start must end it cleanly.
     let mut signals = Signals::catch().map_err(Failure::Start)?;
     let agent = start(options, record_to).await.map_err(Failure::Start)?;
+    sys::free_unused_memory();
     let collected = collect(agent, &mut signals, options, record_to).await;
     collected.map_err(Failure::Running)
 }

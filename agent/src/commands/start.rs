@@ -2,6 +2,7 @@
 
 use std::{fs::File, io, path::Path};
 
+use aya::Btf;
 use hooks::{Facts, layout, most_programs, obstacle, plan};
 use log::{info, warn};
 use probe_abi::Layout;
@@ -12,8 +13,9 @@ use crate::{
     collect::{self, Collecting, Collector, Hook, Parts, Source},
     error::AgentError,
     kernel::{
-        attach::{self, Attached, Sizes, Wanted, kernel_btf},
-        facts::{self, Privileges},
+        attach::{self, Attached, Sizes, Wanted},
+        facts::{self, KernelBtf, Privileges},
+        function_names::MapIterator,
         judgement::FlagBits,
         limits,
     },
@@ -47,9 +49,13 @@ pub(super) async fn start(
             Some((file, path))
         }
     };
-    let facts = facts::gather()?;
+    let types = KernelBtf::read()?;
+    let facts = facts::gather(&types)?;
+    let btf = attach::outline(&types, &facts)?;
+    let function_names = MapIterator::find(&types);
+    drop(types);
     let layout = layout(&facts)?;
-    let (attached, findings) = attach(&facts, layout, options)?;
+    let (attached, findings) = attach(&facts, layout, &btf, options)?;
     let longterm_flag = longterm_flag(&facts, &findings);
     if let Some(flag) = longterm_flag {
         attached.settings.learn_longterm_flag(flag);
@@ -78,6 +84,7 @@ pub(super) async fn start(
         owners,
         calls,
         inspector,
+        function_names,
         settings,
         programs,
         arming,
@@ -113,6 +120,7 @@ fn longterm_flag(facts: &Facts, findings: &Findings) -> Option<u32> {
 fn attach(
     facts: &Facts,
     layout: Layout,
+    btf: &Btf,
     options: &RunOptions,
 ) -> Result<(Attached, Findings), AgentError> {
     for (name, method) in [
@@ -133,14 +141,13 @@ fn attach(
         ledger_slots: options.ledger_folios,
         owners: options.owners,
     };
-    let btf = kernel_btf()?;
     let mut attached = attach::attach(&Wanted {
         facts,
         steps: &steps,
         layout: &layout,
         sizes,
-        btf: &btf,
-        nested: selftest::calls_nest(facts, &btf),
+        btf,
+        nested: selftest::calls_nest(facts, btf),
     })?;
     let findings = selftest::run(&mut attached);
     if let Some(key) = findings.uncounted_zero_page {

@@ -9,8 +9,8 @@ use super::failure::{Done, Failure};
 use crate::{
     error::AgentError,
     kernel::{
-        attach::{self, Sizes, Wanted, kernel_btf},
-        facts,
+        attach::{self, Sizes, Wanted},
+        facts::{self, KernelBtf},
     },
     selftest::calls_nest,
     views::output,
@@ -23,7 +23,8 @@ pub(super) fn verify() -> Done {
 }
 
 fn load_all() -> Result<(), AgentError> {
-    let mut facts = facts::gather()?;
+    let types = KernelBtf::read()?;
+    let mut facts = facts::gather(&types)?;
     output::print(&json!({ "facts": facts }));
     // A kernel may load programs that it would not attach: that is enough here.
     facts.methods = Methods {
@@ -38,7 +39,7 @@ fn load_all() -> Result<(), AgentError> {
         ledger_slots: 1024,
         owners: 1024,
     };
-    let btf = kernel_btf()?;
+    let btf = attach::outline(&types, &facts)?;
     let wanted = Wanted {
         facts: &facts,
         steps: &steps,

@@ -13,6 +13,7 @@ mod links;
 mod loading;
 mod misses;
 mod object;
+mod outline;
 mod placeholders;
 mod verify;
 
@@ -35,7 +36,8 @@ use links::Links;
 use loading::Loader;
 pub(crate) use misses::{CountedRuns, Misses, Programs};
 use object::{Object, array, missing, unusable};
-pub(crate) use object::{Sizes, Wanted, kernel_btf};
+pub(crate) use object::{Sizes, Wanted};
+pub(crate) use outline::outline;
 pub(crate) use verify::load_all;
 
 use super::{

@@ -8,7 +8,7 @@ mod preemption;
 mod symbols;
 mod trial;
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fs};
 
 use hooks::{ENUMERATORS, Facts, Function, HOOKS, MEMBERS, SIZES, SURE_ARGUMENTS, SYMBOLS};
 
@@ -19,22 +19,18 @@ pub(crate) use symbols::{tracefs, untraceable};
 use super::sys;
 use crate::error::AgentError;
 
-/// Where the kernel shows its BTF.
-pub(crate) const BTF: &str = "/sys/kernel/btf/vmlinux";
-
 /// Asks the running kernel. Loads trial programs and opens a kprobe to learn
 /// which ways to attach there are, and removes them.
-pub(crate) fn gather() -> Result<Facts, AgentError> {
+pub(crate) fn gather(btf: &KernelBtf) -> Result<Facts, AgentError> {
     let names: Vec<&str> = HOOKS
         .iter()
         .flat_map(|hook| hook.candidates)
         .map(|candidate| candidate.symbol)
         .collect();
-    let btf = KernelBtf::open(Path::new(BTF))?;
     let data = [SYMBOLS, &[preemption::MODE]].concat();
-    let mut symbols = symbols::addresses(&names, &data, &btf)?;
+    let mut symbols = symbols::addresses(&names, &data, btf)?;
     let mode = symbols.remove(preemption::MODE);
-    let traceable = symbols::traceable();
+    let traceable = symbols::traceable(&names);
     let forbidden = symbols::kprobe_blacklist();
     let mut functions = BTreeMap::new();
     for name in names {
@@ -68,7 +64,7 @@ pub(crate) fn gather() -> Result<Facts, AgentError> {
         methods,
         ..Facts::default()
     };
-    try_long_functions(&mut facts, &btf);
+    try_long_functions(&mut facts, btf);
     for (structure, member) in MEMBERS {
         if let Some(offset) = btf.offset(structure, member)? {
             facts

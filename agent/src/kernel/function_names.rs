@@ -6,20 +6,22 @@ use std::{
     fs::File,
     io::{self, Read as _},
     os::fd::OwnedFd,
-    path::Path,
 };
 
-use super::{
-    facts::{BTF, KernelBtf},
-    maps::Shared,
-    sys::bpf,
-};
+use super::{facts::KernelBtf, maps::Shared, sys::bpf};
 
 /// Addresses that are printed at once.
 const AT_ONCE: usize = 256;
 
-/// The iterator over the elements of a map.
-const ITERATOR: &str = "bpf_iter_bpf_map_elem";
+/// The kernel's iterator over the elements of a map, if it has one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MapIterator(Option<u32>);
+
+impl MapIterator {
+    pub(crate) fn find(btf: &KernelBtf) -> Self {
+        Self(btf.function_id("bpf_iter_bpf_map_elem"))
+    }
+}
 
 /// `seq_printf(context->meta->seq, "%pB\n", *context->value)`
 const PRINT: [u64; 14] = [
@@ -57,10 +59,10 @@ pub(crate) struct FunctionNames {
 }
 
 impl FunctionNames {
-    /// Prepares to ask. Fails where the kernel has no such iterator, or refuses the program.
-    pub(crate) fn new() -> io::Result<Self> {
-        let btf = KernelBtf::open(Path::new(BTF)).map_err(io::Error::other)?;
-        let iterator = btf.function_id(ITERATOR);
+    /// Prepares to ask by an iterator of the kernel. Fails where there is none, or the program is
+    /// refused.
+    pub(crate) fn by(iterator: MapIterator) -> io::Result<Self> {
+        let iterator = iterator.0;
         let iterator = iterator.ok_or_else(|| io::Error::other("it has no iterator over maps"))?;
         let map = bpf::create_words(AT_ONCE as u32)?;
         let program = bpf::load_iterator(&PRINT, iterator)?;

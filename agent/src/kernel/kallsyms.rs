@@ -1,9 +1,11 @@
 //! The kernel's list of its functions and data, with their addresses.
 
 use std::{
-    fs::{self, File},
-    io::{self, Read as _},
+    fs::File,
+    io::{self, Read},
 };
+
+use super::lines;
 
 pub(crate) const PATH: &str = "/proc/kallsyms";
 
@@ -18,10 +20,18 @@ pub(crate) struct Symbol<'a> {
     pub(crate) module: Option<&'a str>,
 }
 
-/// The list. Takes some tens of milliseconds.
-pub(crate) fn read() -> io::Result<String> {
-    let bytes = fs::read(PATH)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+/// The list, as the kernel shows it to this process. Reading it takes some tens of milliseconds.
+pub(crate) fn open() -> io::Result<File> {
+    File::open(PATH)
+}
+
+/// Tells of each symbol of a list; a line that is none is left out.
+pub(crate) fn for_each(list: impl Read, mut tell: impl FnMut(Symbol<'_>)) -> io::Result<()> {
+    lines::for_each(list, |line| {
+        if let Some(symbol) = symbol(&String::from_utf8_lossy(line)) {
+            tell(symbol);
+        }
+    })
 }
 
 /// Whether the kernel shows this process addresses, going by the list's beginning: the same goes
@@ -29,26 +39,18 @@ pub(crate) fn read() -> io::Result<String> {
 pub(crate) fn shows_addresses() -> io::Result<bool> {
     /// Some of a kernel's first symbols are at address 0 in truth.
     const ENOUGH: u64 = 64 << 10;
-    let mut beginning = Vec::new();
-    File::open(PATH)?.take(ENOUGH).read_to_end(&mut beginning)?;
-    Ok(has_addresses(&String::from_utf8_lossy(&beginning)))
+    let mut is_shown = false;
+    for_each(open()?.take(ENOUGH), |it| is_shown |= it.address != 0)?;
+    Ok(is_shown)
 }
 
-/// Whether any address of a list is shown.
-pub(crate) fn has_addresses(list: &str) -> bool {
-    symbols(list).any(|it| it.address != 0)
-}
-
-/// The symbols in it; a line that is none is left out.
-pub(crate) fn symbols(list: &str) -> impl Iterator<Item = Symbol<'_>> {
-    list.lines().filter_map(|line| {
-        let mut words = line.split_whitespace();
-        Some(Symbol {
-            address: u64::from_str_radix(words.next()?, 16).ok()?,
-            kind: words.next()?,
-            name: words.next()?,
-            module: words.next().map(|it| it.trim_matches(['[', ']'])),
-        })
+fn symbol(line: &str) -> Option<Symbol<'_>> {
+    let mut words = line.split_ascii_whitespace();
+    Some(Symbol {
+        address: u64::from_str_radix(words.next()?, 16).ok()?,
+        kind: words.next()?,
+        name: words.next()?,
+        module: words.next().map(|it| it.trim_matches(['[', ']'])),
     })
 }
 
@@ -57,12 +59,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_that_are_all_zero_are_hidden() {
-        let hidden = "0000000000000000 A fixed\n0000000000000000 T first\n";
-        assert!(!has_addresses(hidden));
-        assert!(!has_addresses(""));
-        assert!(has_addresses(&format!(
-            "{hidden}ffffffff81000000 T second\n"
-        )));
+    fn a_line_is_a_symbol_or_nothing() {
+        let list = "0000000000000000 A fixed\n\nnothing\nffffffffc0000000 t in_module\t[mod]\n";
+        let mut found = Vec::new();
+        for_each(list.as_bytes(), |it| {
+            found.push((it.address, it.name.to_owned(), it.module.map(str::to_owned)));
+        })
+        .unwrap();
+        assert_eq!(
+            found,
+            [
+                (0, "fixed".to_owned(), None),
+                (
+                    0xffff_ffff_c000_0000,
+                    "in_module".to_owned(),
+                    Some("mod".to_owned())
+                ),
+            ]
+        );
     }
 }

@@ -1,10 +1,7 @@
 //! The kernel's list of symbols where `/proc/kallsyms` hides addresses (`kernel.kptr_restrict`): printed
 //! by a program for the iterator over symbols (Linux 6.0), in the form of that list.
 
-use std::{
-    fs::File,
-    io::{self, Read as _},
-};
+use std::{fs::File, io};
 
 use super::{facts::KernelBtf, sys::bpf};
 
@@ -13,8 +10,8 @@ const ITERATOR: &str = "bpf_iter_ksym";
 /// What the iterator hands to the program.
 const SYMBOL: &str = "kallsym_iter";
 
-/// Prints the list.
-pub(crate) fn read(btf: &KernelBtf) -> io::Result<String> {
+/// Has the list printed as it is read.
+pub(crate) fn print(btf: &KernelBtf) -> io::Result<File> {
     let member = |name| {
         let offset = btf.offset(SYMBOL, name).map_err(io::Error::other)?;
         offset.ok_or_else(|| io::Error::other(format!("its {SYMBOL} has no {name}")))
@@ -29,9 +26,7 @@ pub(crate) fn read(btf: &KernelBtf) -> io::Result<String> {
     ];
     let program = bpf::load_iterator(&printing(members), iterator)?;
     let link = bpf::link_iterator(&program)?;
-    let mut list = Vec::new();
-    File::from(bpf::iterate(&link)?).read_to_end(&mut list)?;
-    Ok(String::from_utf8_lossy(&list).into_owned())
+    bpf::iterate(&link).map(File::from)
 }
 
 /// `seq_printf(context->meta->seq, "%lx %c %s %s\n", symbol->value, symbol->type, symbol->name,

@@ -14,6 +14,16 @@ pub(crate) fn page_bytes() -> u64 {
     rustix::param::page_size() as u64
 }
 
+/// Frees for others what was allocated and is free again: the C library keeps it, and the start
+/// takes many times what comes after it.
+pub(crate) fn free_unused_memory() {
+    // SAFETY: it touches only what is free.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// Time since boot, what the machine slept included: `bpf_ktime_get_boot_ns` reads it too. For
 /// how long something is held.
 pub(crate) fn since_boot() -> Duration {

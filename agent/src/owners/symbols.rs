@@ -1,6 +1,9 @@
 //! Which function an address of the kernel belongs to.
 
-use std::{collections::HashMap, io};
+use std::{
+    collections::HashMap,
+    io::{self, Read},
+};
 
 use serde::Serialize;
 
@@ -32,7 +35,7 @@ pub(crate) struct Symbols {
 impl Symbols {
     /// Reads the kernel's list. Takes some tens of milliseconds.
     pub(crate) fn read() -> io::Result<Self> {
-        kallsyms::read().map(|text| Self::parse(&text))
+        Self::of(kallsyms::open()?)
     }
 
     /// Has the kernel name these, without its list.
@@ -49,33 +52,30 @@ impl Symbols {
         })
     }
 
-    fn parse(text: &str) -> Self {
+    fn of(list: impl Read) -> io::Result<Self> {
         let mut symbols = Self::default();
-        for symbol in kallsyms::symbols(text) {
-            let Symbol {
-                address,
-                kind,
-                name,
-                module,
-            } = symbol;
-            // Code only; where addresses are hidden they read as zero.
-            if !["t", "T", "w", "W"].contains(&kind) || address == 0 {
-                continue;
-            }
-            let Ok(at) = u32::try_from(symbols.names.len()) else {
-                break;
-            };
-            symbols.functions.push((address, at));
-            symbols.names.push_str(name);
-            if let Some(module) = module {
-                symbols.names.push('\t');
-                symbols.names.push_str(module);
-            }
-            symbols.names.push('\n');
-        }
+        kallsyms::for_each(list, |symbol| symbols.add(&symbol))?;
         symbols.functions.sort_unstable();
+        symbols.functions.shrink_to_fit();
         symbols.names.shrink_to_fit();
-        symbols
+        Ok(symbols)
+    }
+
+    fn add(&mut self, symbol: &Symbol<'_>) {
+        // Code only; where addresses are hidden they read as zero.
+        if !["t", "T", "w", "W"].contains(&symbol.kind) || symbol.address == 0 {
+            return;
+        }
+        let Ok(at) = u32::try_from(self.names.len()) else {
+            return;
+        };
+        self.functions.push((symbol.address, at));
+        self.names.push_str(symbol.name);
+        if let Some(module) = symbol.module {
+            self.names.push('\t');
+            self.names.push_str(module);
+        }
+        self.names.push('\n');
     }
 
     /// Whether it can be told what all of these are, be it nothing. Of a path of which only the outer
@@ -146,7 +146,7 @@ ffffffffc0000000 t in_module\t[mod]
 
     #[test]
     fn an_address_belongs_to_the_function_before_it() {
-        let symbols = Symbols::parse(TEXT);
+        let symbols = Symbols::of(TEXT.as_bytes()).unwrap();
         let name = |address| symbols.frame(address).map(|it| it.function);
         assert_eq!(name(0xffff_ffff_8100_0000).as_deref(), Some("first"));
         assert_eq!(name(0xffff_ffff_8100_00ff).as_deref(), Some("first"));
@@ -165,13 +165,16 @@ ffffffffc0000000 t in_module\t[mod]
             ..Symbols::default()
         };
         assert!(symbols.cover(&[1, 2]) && !symbols.cover(&[1, 3]));
-        assert!(Symbols::parse(TEXT).cover(&[1, 3]));
+        assert!(Symbols::of(TEXT.as_bytes()).unwrap().cover(&[1, 3]));
         assert!(!Symbols::default().cover(&[1]));
     }
 
     #[test]
     fn a_module_is_named() {
-        let frame = Symbols::parse(TEXT).frame(0xffff_ffff_c000_0010).unwrap();
+        let frame = Symbols::of(TEXT.as_bytes())
+            .unwrap()
+            .frame(0xffff_ffff_c000_0010)
+            .unwrap();
         assert_eq!(frame.module.as_deref(), Some("mod"));
     }
 
@@ -197,7 +200,7 @@ ffffffffc0000000 t in_module\t[mod]
 
     #[test]
     fn hidden_addresses_name_nothing() {
-        let symbols = Symbols::parse("0000000000000000 T first\n");
+        let symbols = Symbols::of(&b"0000000000000000 T first\n"[..]).unwrap();
         assert_eq!(symbols.frame(0), None);
     }
 }

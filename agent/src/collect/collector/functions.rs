@@ -1,28 +1,33 @@
-//! Names of the kernel's functions, read again when there are addresses without one.
+//! Names of the kernel's functions, for addresses that have none yet.
 
 use std::{io, sync::Arc, thread::JoinHandle};
 
-use log::{info, warn};
+use log::warn;
 
 use crate::{
-    kernel::{function_names::FunctionNames, kallsyms},
+    kernel::{
+        function_names::{FunctionNames, MapIterator},
+        kallsyms,
+    },
     owners::{registry::Registry, symbols::Symbols},
 };
 
-/// A module's functions get their names so many seconds later at most.
-const EVERY: u32 = 10;
+/// Asking costs little, and is needed for each new path.
+const EVERY: u32 = 1;
 
-/// The same where the kernel is asked for each, which costs little and is needed for each new path.
-const EVERY_ASKED: u32 = 1;
+/// The kernel's list takes a while: a module's functions get their names so many seconds later at
+/// most.
+const EVERY_LIST: u32 = 10;
 
-/// Reads the kernel's list on a thread of its own, which takes a while. Where that hides
-/// addresses, the kernel is asked for each.
+/// Asks the kernel for the names, on a thread of its own. Where it does not tell them, its
+/// list is read.
 pub(super) struct Functions {
     reading: Option<JoinHandle<Read>>,
     since: u32,
+    by: MapIterator,
     /// Kept once it was needed.
     asking: Option<FunctionNames>,
-    is_told: bool,
+    has_list: bool,
     unnamed: Option<Arc<str>>,
 }
 
@@ -31,19 +36,18 @@ struct Read {
     asking: Option<FunctionNames>,
 }
 
-impl Default for Functions {
-    fn default() -> Self {
+impl Functions {
+    pub(super) fn named_by(by: MapIterator) -> Self {
         Self {
             reading: None,
             since: EVERY,
+            by,
             asking: None,
-            is_told: false,
+            has_list: false,
             unnamed: None,
         }
     }
-}
 
-impl Functions {
     /// A second has passed. Whether call paths have other names than before.
     pub(super) fn learn(&mut self, registry: &mut Registry) -> bool {
         let mut has_learned = false;
@@ -53,13 +57,7 @@ impl Functions {
                 symbols: Err("reading them failed".to_owned()),
                 asking: None,
             });
-            if read.asking.is_some() && !self.is_told {
-                self.is_told = true;
-                info!(
-                    "the kernel hides the addresses of its functions: it is asked which ones call \
-                     paths are of"
-                );
-            }
+            self.has_list = read.asking.is_none();
             self.asking = read.asking;
             match read.symbols {
                 Ok(symbols) => {
@@ -76,12 +74,12 @@ impl Functions {
                 }
             }
         }
-        let every = if self.is_told { EVERY_ASKED } else { EVERY };
+        let every = if self.has_list { EVERY_LIST } else { EVERY };
         let is_due = self.since >= every && self.reading.is_none();
         if is_due && registry.take_wish_for_symbols() {
             self.since = 0;
-            let (addresses, asking) = (registry.addresses(), self.asking.take());
-            self.reading = Some(std::thread::spawn(move || read(&addresses, asking)));
+            let (addresses, by, asking) = (registry.addresses(), self.by, self.asking.take());
+            self.reading = Some(std::thread::spawn(move || read(&addresses, by, asking)));
         }
         has_learned
     }
@@ -92,25 +90,35 @@ impl Functions {
     }
 }
 
-fn read(addresses: &[u64], mut asking: Option<FunctionNames>) -> Read {
+fn read(addresses: &[u64], by: MapIterator, asking: Option<FunctionNames>) -> Read {
+    let asked = match asking {
+        Some(kernel) => ask(addresses, kernel),
+        None => FunctionNames::by(by).and_then(|kernel| ask(addresses, kernel)),
+    };
+    let refused = match asked {
+        Ok((symbols, kernel)) => {
+            return Read {
+                symbols: Ok(symbols),
+                asking: Some(kernel),
+            };
+        }
+        Err(error) => error,
+    };
     let list = |error: io::Error| format!("{}: {error}", kallsyms::PATH);
     let symbols = match kallsyms::shows_addresses() {
         Err(error) => Err(list(error)),
         Ok(true) => Symbols::read().map_err(list),
-        Ok(false) => ask(addresses, &mut asking).map_err(|error| {
-            format!(
-                "the kernel hides the addresses of its functions (kernel.kptr_restrict, or \
-                 CAP_SYSLOG is missing), and does not name them when it is asked: {error}"
-            )
-        }),
+        Ok(false) => Err(format!(
+            "the kernel hides the addresses of its functions (kernel.kptr_restrict, or CAP_SYSLOG is \
+             missing), and does not name them when it is asked: {refused}"
+        )),
     };
-    Read { symbols, asking }
+    Read {
+        symbols,
+        asking: None,
+    }
 }
 
-fn ask(addresses: &[u64], asking: &mut Option<FunctionNames>) -> io::Result<Symbols> {
-    let kernel = match asking.take() {
-        Some(kernel) => kernel,
-        None => FunctionNames::new()?,
-    };
-    Symbols::ask(addresses, asking.insert(kernel))
+fn ask(addresses: &[u64], kernel: FunctionNames) -> io::Result<(Symbols, FunctionNames)> {
+    Symbols::ask(addresses, &kernel).map(|symbols| (symbols, kernel))
 }

@@ -8,6 +8,7 @@ use crate::{
     kernel::{
         attach::{Arming, Programs},
         census::Walker,
+        function_names::MapIterator,
         inspect::Inspector,
         judgement::FlagBits,
         maps::{CallTable, Counters, LedgerView, OwnerTable, Settings},
@@ -24,6 +25,7 @@ pub(crate) struct Parts {
     pub(crate) owners: OwnerTable,
     pub(crate) calls: CallTable,
     pub(crate) inspector: Inspector,
+    pub(crate) function_names: MapIterator,
     pub(crate) settings: Settings,
     pub(crate) programs: Programs,
     pub(crate) arming: Arming,

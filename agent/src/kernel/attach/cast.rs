@@ -5,6 +5,7 @@ use aya::Btf;
 use aya_obj::btf::BtfKind;
 use probe_abi::{CAST_CALL, CAST_CALL_CODE};
 
+use super::outline;
 use crate::kernel::sys::bpf;
 
 /// What the call and its answer are known by, in BTF.
@@ -19,8 +20,8 @@ impl Cast {
     pub(super) fn find(btf: &Btf) -> Option<Self> {
         let id = |name, kind| btf.id_by_type_name_kind(name, kind).ok();
         let cast = Self {
-            function: id("bpf_rdonly_cast", BtfKind::Func)?,
-            page: id("page", BtfKind::Struct)?,
+            function: id(outline::CAST, BtfKind::Func)?,
+            page: id(outline::PAGE, BtfKind::Struct)?,
         };
         bpf::load_kprobe(&cast.program()).is_ok().then_some(cast)
     }

@@ -147,11 +147,6 @@ fn gup_arguments(facts: &Facts) -> [u32; GUP_FUNCTIONS.len()] {
     })
 }
 
-/// The kernel's types, by which programs are loaded.
-pub(crate) fn kernel_btf() -> Result<Btf, AgentError> {
-    Btf::from_sys_fs().map_err(|it| AgentError::NotTraceable(it.to_string()))
-}
-
 fn planned(steps: &[Step], hook: &str) -> bool {
     steps
         .iter()

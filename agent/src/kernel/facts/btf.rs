@@ -1,15 +1,26 @@
 //! Questions to the kernel's BTF: where a member lies, what an enumerator is
 //! worth, what a function takes.
 
-use std::{collections::HashMap, path::Path};
+use std::{
+    collections::HashMap,
+    fs::File,
+    io,
+    os::fd::{AsRawFd as _, OwnedFd},
+    path::Path,
+};
 
 use btf_rs::{Backend, Btf, BtfType, Struct, Type};
+use hooks::ENUMERATORS;
+use rustix::fs::{MemfdFlags, memfd_create};
 
 use crate::error::AgentError;
 
-/// The running kernel's types.
+/// The running kernel's types. Some megabytes: for the start, and not to be kept.
 pub(crate) struct KernelBtf {
     btf: Btf,
+    /// Functions, structures and unions.
+    named: HashMap<String, Vec<u32>>,
+    /// Those that are asked for.
     enumerators: HashMap<String, u64>,
 }
 
@@ -17,17 +28,79 @@ pub(crate) struct KernelBtf {
 const MAX_NESTING: u32 = 8;
 
 impl KernelBtf {
-    pub(crate) fn open(path: &Path) -> Result<Self, AgentError> {
+    /// Where the kernel shows it.
+    pub(crate) const PLACE: &str = "/sys/kernel/btf/vmlinux";
+
+    /// Reads it.
+    pub(crate) fn read() -> Result<Self, AgentError> {
+        let path = Path::new(Self::PLACE);
         if !path.exists() {
             return Err(AgentError::NotTraceable(format!(
-                "it shows no BTF at {}; boot a kernel built with CONFIG_DEBUG_INFO_BTF=y, \
-                 and see that /sys is mounted",
-                path.display()
+                "it shows no BTF at {}; boot a kernel built with CONFIG_DEBUG_INFO_BTF=y, and \
+                 see that /sys is mounted",
+                Self::PLACE
             )));
         }
-        let btf = Btf::from_file_with_backend(path, Backend::Cache)?;
-        let enumerators = enumerators(&btf)?;
-        Ok(Self { btf, enumerators })
+        // Only a mapped one is read piece by piece, and the kernel's own cannot be mapped
+        // (before Linux 6.16).
+        let copy = copy(path).map_err(|source| AgentError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        let copied = format!("/proc/self/fd/{}", copy.as_raw_fd());
+        let btf = Btf::from_file_with_backend(copied, Backend::Mmap)?;
+        let mut types = Self {
+            btf,
+            named: HashMap::new(),
+            enumerators: HashMap::new(),
+        };
+        types.index()?;
+        Ok(types)
+    }
+
+    /// One look at each type. Many enumerators are in anonymous enumerations, which cannot be asked
+    /// for by name.
+    fn index(&mut self) -> Result<(), AgentError> {
+        let (first, last) = self.btf.base().type_id_range();
+        for id in first..=last {
+            match self.btf.resolve_type_by_id(id)? {
+                Type::Struct(it) | Type::Union(it) => self.name(&it, id)?,
+                Type::Func(it) => self.name(&it, id)?,
+                Type::Enum(it) => {
+                    for member in &it.members {
+                        self.enumerator_is(member, u64::from(member.val()))?;
+                    }
+                }
+                Type::Enum64(it) => {
+                    for member in &it.members {
+                        self.enumerator_is(member, member.val())?;
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn name(&mut self, named: &dyn BtfType, id: u32) -> Result<(), AgentError> {
+        let name = self.btf.resolve_name(named)?;
+        if !name.is_empty() {
+            self.named.entry(name).or_default().push(id);
+        }
+        Ok(())
+    }
+
+    fn enumerator_is(&mut self, member: &dyn BtfType, value: u64) -> Result<(), AgentError> {
+        let name = self.btf.resolve_name(member)?;
+        if ENUMERATORS.contains(&name.as_str()) {
+            self.enumerators.insert(name, value);
+        }
+        Ok(())
+    }
+
+    /// Types of this name, in their order.
+    fn ids(&self, name: &str) -> impl Iterator<Item = u32> {
+        self.named.get(name).into_iter().flatten().copied()
     }
 
     /// Byte offset of a member, looked for through anonymous members too.
@@ -49,7 +122,7 @@ impl KernelBtf {
 
     /// Types of a function's arguments; `None` if BTF has no such function.
     pub(crate) fn arguments(&self, function: &str) -> Result<Option<Vec<String>>, AgentError> {
-        for id in self.btf.resolve_ids_by_name(function).unwrap_or_default() {
+        for id in self.ids(function) {
             let Type::Func(function) = self.btf.resolve_type_by_id(id)? else {
                 continue;
             };
@@ -67,13 +140,18 @@ impl KernelBtf {
 
     /// By which a program names the function that it is attached to.
     pub(crate) fn function_id(&self, name: &str) -> Option<u32> {
-        let ids = self.btf.resolve_ids_by_name(name).unwrap_or_default();
-        ids.into_iter()
+        self.ids(name)
             .find(|id| matches!(self.btf.resolve_type_by_id(*id), Ok(Type::Func(_))))
     }
 
+    /// By which a program names a structure.
+    pub(crate) fn structure_id(&self, name: &str) -> Option<u32> {
+        self.ids(name)
+            .find(|id| matches!(self.btf.resolve_type_by_id(*id), Ok(Type::Struct(_))))
+    }
+
     fn structure(&self, name: &str) -> Result<Option<Struct>, AgentError> {
-        for id in self.btf.resolve_ids_by_name(name).unwrap_or_default() {
+        for id in self.ids(name) {
             if let Type::Struct(it) | Type::Union(it) = self.btf.resolve_type_by_id(id)? {
                 return Ok(Some(it));
             }
@@ -149,25 +227,10 @@ fn canonical(name: String) -> String {
     }
 }
 
-/// Every enumerator of the kernel. Many sit in anonymous enumerations, which
-/// cannot be asked for by name.
-fn enumerators(btf: &Btf) -> Result<HashMap<String, u64>, AgentError> {
-    let mut found = HashMap::new();
-    let (first, last) = btf.base().type_id_range();
-    for id in first..=last {
-        match btf.resolve_type_by_id(id)? {
-            Type::Enum(it) => {
-                for member in &it.members {
-                    found.insert(btf.resolve_name(member)?, u64::from(member.val()));
-                }
-            }
-            Type::Enum64(it) => {
-                for member in &it.members {
-                    found.insert(btf.resolve_name(member)?, member.val());
-                }
-            }
-            _ => {}
-        }
-    }
-    Ok(found)
+/// A copy in memory.
+fn copy(path: &Path) -> io::Result<OwnedFd> {
+    let copy = memfd_create("pinscope-btf", MemfdFlags::CLOEXEC)?;
+    let mut copy = File::from(copy);
+    io::copy(&mut File::open(path)?, &mut copy)?;
+    Ok(copy.into())
 }

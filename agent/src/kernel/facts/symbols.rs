@@ -1,8 +1,9 @@
 //! Symbols and their addresses, and which functions ftrace can hook.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs, io,
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    fs::{self, File},
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
@@ -13,10 +14,7 @@ use log::debug;
 use super::btf::KernelBtf;
 use crate::{
     error::AgentError,
-    kernel::{
-        kallsyms::{self, Symbol},
-        symbol_list,
-    },
+    kernel::{kallsyms, lines, symbol_list},
 };
 
 /// Where tracefs may be mounted.
@@ -31,43 +29,64 @@ pub(crate) fn addresses(
     data: &[&str],
     btf: &KernelBtf,
 ) -> Result<BTreeMap<String, Range>, AgentError> {
-    let mut text = kallsyms::read().map_err(|source| AgentError::Read {
+    let wanted = || functions.iter().chain(data).copied();
+    let shown = kallsyms::open().and_then(|list| Addresses::read(list, wanted()));
+    let shown = shown.map_err(|source| AgentError::Read {
         path: PathBuf::from(kallsyms::PATH),
         source,
     })?;
-    if !kallsyms::has_addresses(&text) {
-        match symbol_list::read(btf) {
-            Ok(list) => text = list,
-            Err(error) => debug!("addresses are hidden, and not printed either: {error}"),
-        }
+    if !shown.are_hidden() {
+        return Ok(shown.ranges());
     }
-    Ok(ranges(&text, functions, data))
+    let printed = symbol_list::print(btf).and_then(|list| Addresses::read(list, wanted()));
+    let list = printed.unwrap_or_else(|error| {
+        debug!("addresses are hidden, and not printed either: {error}");
+        shown
+    });
+    Ok(list.ranges())
 }
 
-fn ranges(text: &str, functions: &[&str], data: &[&str]) -> BTreeMap<String, Range> {
-    let wanted: BTreeSet<&str> = functions.iter().chain(data).copied().collect();
-    let mut addresses = Vec::new();
-    let mut found = BTreeMap::new();
-    // A module's symbol may bear the name of one of the kernel's own.
-    for symbol in kallsyms::symbols(text).filter(|it| it.module.is_none()) {
-        let Symbol { address, name, .. } = symbol;
-        addresses.push(address);
-        if wanted.contains(name) {
-            found.insert(
-                name.to_owned(),
-                Range {
-                    start: address,
-                    end: address,
-                },
-            );
-        }
+/// What a list of symbols says.
+struct Addresses {
+    /// Of all symbols: one ends where the next begins.
+    all: Vec<u64>,
+    /// Of those that are wanted.
+    found: BTreeMap<String, u64>,
+}
+
+impl Addresses {
+    fn read<'a>(list: impl Read, wanted: impl Iterator<Item = &'a str>) -> io::Result<Self> {
+        let wanted: HashSet<_, foldhash::fast::RandomState> = wanted.collect();
+        let (mut all, mut found) = (Vec::new(), BTreeMap::new());
+        kallsyms::for_each(list, |symbol| {
+            // A module's symbol may bear the name of one of the kernel's own.
+            if symbol.module.is_some() {
+                return;
+            }
+            all.push(symbol.address);
+            if wanted.contains(symbol.name) {
+                found.insert(symbol.name.to_owned(), symbol.address);
+            }
+        })?;
+        all.sort_unstable();
+        Ok(Self { all, found })
     }
-    addresses.sort_unstable();
-    for range in found.values_mut() {
-        let next = addresses.partition_point(|it| *it <= range.start);
-        range.end = addresses.get(next).copied().unwrap_or(range.start);
+
+    fn are_hidden(&self) -> bool {
+        self.all.last().is_none_or(|it| *it == 0)
     }
-    found
+
+    fn ranges(&self) -> BTreeMap<String, Range> {
+        let range = |start: u64| {
+            let next = self.all.partition_point(|it| *it <= start);
+            let end = self.all.get(next).copied().unwrap_or(start);
+            Range { start, end }
+        };
+        self.found
+            .iter()
+            .map(|(name, start)| (name.clone(), range(*start)))
+            .collect()
+    }
 }
 
 /// The function that this is a part of, going by its name. The compiler splits one
@@ -99,18 +118,17 @@ fn list_at(tracefs: &str) -> String {
     format!("{tracefs}/available_filter_functions")
 }
 
-/// Functions that ftrace can hook, `None` where the list cannot be read.
-pub(crate) fn traceable() -> Option<BTreeSet<String>> {
-    let text = TRACEFS
-        .iter()
-        .find_map(|at| fs::read_to_string(list_at(at)).ok())?;
+/// Which of these functions ftrace can hook, `None` where its list cannot be read.
+pub(crate) fn traceable<'a>(functions: &[&'a str]) -> Option<BTreeSet<&'a str>> {
+    let list = TRACEFS.iter().find_map(|at| File::open(list_at(at)).ok())?;
+    let wanted: HashMap<_, _> = functions.iter().map(|it| (it.as_bytes(), *it)).collect();
+    let mut traceable = BTreeSet::new();
     // `name [module]`: those of modules are not ours.
-    Some(
-        text.lines()
-            .filter(|line| !line.contains(' '))
-            .map(str::to_owned)
-            .collect(),
-    )
+    lines::for_each(list, |line| {
+        traceable.extend(wanted.get(line));
+    })
+    .ok()?;
+    Some(traceable)
 }
 
 /// Functions that the kernel forbids kprobes on; empty where the list cannot be read.
@@ -127,10 +145,14 @@ pub(crate) fn kprobe_blacklist() -> BTreeSet<String> {
 mod tests {
     use super::*;
 
+    fn read(list: &str, wanted: &[&'static str]) -> Addresses {
+        Addresses::read(list.as_bytes(), wanted.iter().copied()).unwrap()
+    }
+
     #[test]
     fn a_function_ends_where_the_next_symbol_begins() {
         let text = "ffff000000000010 T late\nffff000000000000 T early\nffff000000000008 t mid\n";
-        let found = ranges(text, &["early", "late"], &[]);
+        let found = read(text, &["early", "late"]).ranges();
         assert_eq!(
             found["early"],
             Range {
@@ -139,6 +161,15 @@ mod tests {
             }
         );
         assert_eq!(found["late"].start, found["late"].end);
+    }
+
+    #[test]
+    fn addresses_that_are_all_zero_are_hidden() {
+        let hidden = "0000000000000000 A fixed\n0000000000000000 T first\n";
+        assert!(read(hidden, &[]).are_hidden());
+        assert!(read("", &[]).are_hidden());
+        let shown = format!("{hidden}ffffffff81000000 T second\n");
+        assert!(!read(&shown, &[]).are_hidden());
     }
 
     #[test]
@@ -151,6 +182,7 @@ mod tests {
 
     #[test]
     fn a_symbol_of_a_module_is_not_the_kernels() {
-        assert!(ranges("ffff000000000010 t early\t[mod]\n", &["early"], &[]).is_empty());
+        let found = read("ffff000000000010 t early\t[mod]\n", &["early"]);
+        assert!(found.ranges().is_empty());
     }
 }
