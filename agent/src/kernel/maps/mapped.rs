@@ -58,6 +58,12 @@ impl Mapped {
         self.word(offset).load(Ordering::Acquire)
     }
 
+    /// Words side by side, each read by itself.
+    pub(super) fn words<const N: usize>(&self, offset: usize) -> [u64; N] {
+        assert!(offset + N * 8 <= self.0.len());
+        std::array::from_fn(|index| self.read(offset + index * 8))
+    }
+
     /// A value of the array, each of its words read by itself.
     pub(crate) fn copy<T: Pod>(&self, offset: usize) -> T {
         let mut value = T::zeroed();
