@@ -60,8 +60,13 @@ impl Mapped {
 
     /// Words side by side, each read by itself.
     pub(super) fn words<const N: usize>(&self, offset: usize) -> [u64; N] {
-        assert!(offset + N * 8 <= self.0.len());
-        std::array::from_fn(|index| self.read(offset + index * 8))
+        assert!(offset.is_multiple_of(8) && offset + N * 8 <= self.0.len());
+        let first = self.0.as_mut_ptr().wrapping_add(offset).cast::<u64>();
+        std::array::from_fn(|index| {
+            // SAFETY: as in `word`, for each of them.
+            let word = unsafe { AtomicU64::from_ptr(first.wrapping_add(index)) };
+            word.load(Ordering::Acquire)
+        })
     }
 
     /// A value of the array, each of its words read by itself.
