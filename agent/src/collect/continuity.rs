@@ -3,8 +3,10 @@
 //!
 //! The hooks are attached before the census begins, so that nothing falls between. What it found
 //! is looked at three times more, a second apart each: what the kernel has pinned of a folio all
-//! the while and the ledger has not was pinned before.
+//! the while and the ledger has not was pinned before. A folio that is pinned and released
+//! meanwhile takes more looks, and the least of them counts.
 
+mod candidate;
 mod owners;
 
 use std::{
@@ -13,13 +15,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use candidate::Candidate;
 use log::{info, warn};
 use owners::{Owners, Records};
 use probe_abi::{Amendment, FOLIOS_AT_ONCE, Word, stratum};
 
 use super::{audit, auditor::Ledger};
 use crate::{
-    census::{self, PinnedFolio, Preexisting},
+    census::{self, Preexisting},
     error::{AgentError, chain},
     kernel::{
         census::Walker,
@@ -30,11 +33,11 @@ use crate::{
     owners::registry::Registry,
 };
 
-/// Looks at which a folio must have been the same before its pins are entered.
-const LOOKS: u32 = 3;
-
-/// Rounds through all that is left. What changes all the while is known as a sum only.
+/// Rounds through all that is left. What moves at each look is known as a sum only.
 const ROUNDS: u32 = 30;
+
+/// Seconds between rounds while a call is asleep that may have pinned what is left.
+const WAIT: u32 = 10;
 
 /// What it may take of a second.
 const OF_A_SECOND: Duration = Duration::from_millis(100);
@@ -77,20 +80,6 @@ pub(crate) struct Found {
     pub(crate) folios: u64,
 }
 
-/// A folio that may have pins from before.
-#[derive(Clone, Copy, Debug)]
-struct Candidate {
-    folio: PinnedFolio,
-    /// Looks in a row at which it was the same; [`DECIDED`] once nothing more is to be done.
-    looks: u32,
-    /// What the kernel has more than the ledger, and what its slots looked like.
-    lack: audit::Lack,
-    /// When the first of those looks was, nanoseconds since boot.
-    first_ns: u64,
-}
-
-const DECIDED: u32 = u32::MAX;
-
 /// Whom it asks, and whom it tells.
 pub(crate) struct World<'a> {
     pub(crate) ledger: Ledger<'a>,
@@ -111,6 +100,8 @@ pub(crate) struct Continuity {
     candidates: Vec<Candidate>,
     next: usize,
     rounds: u32,
+    /// Seconds to the next round.
+    wait: u32,
     memcgs: Vec<u64>,
     owners: Owners,
 }
@@ -168,6 +159,10 @@ impl Continuity {
         if self.found.progress != Progress::Entering {
             return;
         }
+        if self.wait > 0 {
+            self.wait -= 1;
+            return;
+        }
         let start = Instant::now();
         while self.next < self.candidates.len() && start.elapsed() < OF_A_SECOND {
             let end = (self.next + FOLIOS_AT_ONCE).min(self.candidates.len());
@@ -177,8 +172,13 @@ impl Continuity {
         if self.next == self.candidates.len() {
             self.next = 0;
             self.rounds += 1;
-            self.candidates.retain(|it| it.looks != DECIDED);
-            if self.candidates.is_empty() || self.rounds >= ROUNDS {
+            self.candidates.retain(|it| !it.is_decided);
+            let waits = |it: &Candidate| it.is_ripe() && it.may_be_of(world.asleep_since);
+            if self.candidates.is_empty() {
+                self.end();
+            } else if self.candidates.iter().any(waits) {
+                self.wait = WAIT;
+            } else if self.rounds >= ROUNDS {
                 self.end();
             }
         }
@@ -213,13 +213,8 @@ impl Continuity {
                 preexisting.left_out
             );
         }
-        let candidate = |folio| Candidate {
-            folio,
-            looks: 0,
-            lack: audit::Lack::default(),
-            first_ns: 0,
-        };
-        self.candidates = preexisting.folios.into_iter().map(candidate).collect();
+        let folios = preexisting.folios.into_iter();
+        self.candidates = folios.map(Candidate::new).collect();
         self.memcgs = preexisting.memcgs;
         self.owners = Owners::new(preexisting.mappers, preexisting.likely);
         self.found.progress = Progress::Entering;
@@ -231,7 +226,7 @@ impl Continuity {
         let left = self.candidates.len();
         info!(
             "the census at the start: {pins} pins on {folios} folios are from before the agent, and \
-             in the ledger now; {left} folios changed all the while, or a call was asleep"
+             in the ledger now; {left} folios changed all the while"
         );
         *self = Self {
             found: Found {
@@ -262,14 +257,12 @@ impl Continuity {
             let lack = audit::lack(folio, before, &after, world.bits);
             let candidate = &mut self.candidates[first + place];
             if (stratum(folio.key) as usize) < world.from {
-                candidate.looks = DECIDED;
+                candidate.is_decided = true;
                 continue;
             }
             candidate.see(lack, now_ns);
-            let is_ripe = (LOOKS..DECIDED).contains(&candidate.looks)
-                && world.asleep_since.is_none_or(|it| it > candidate.first_ns);
-            if is_ripe {
-                candidate.looks = DECIDED;
+            if candidate.is_ripe() && !candidate.may_be_of(world.asleep_since) {
+                candidate.is_decided = true;
                 ripe.push((*candidate, *folio));
             }
         }
@@ -284,7 +277,7 @@ impl Continuity {
             .map(|(candidate, folio)| Amendment {
                 kind: Amendment::ENTER,
                 word: folio.key << Word::KEY_SHIFT,
-                n: candidate.lack.pins,
+                n: candidate.pins,
                 mapping: folio.mapping,
                 memcg: self
                     .memcgs
@@ -301,75 +294,5 @@ impl Continuity {
             self.found.pins += amendment.done;
             self.found.folios += u64::from(amendment.done > 0);
         }
-    }
-}
-
-impl Candidate {
-    /// One look more; `None` where it moved meanwhile.
-    fn see(&mut self, lack: Option<audit::Lack>, now_ns: u64) {
-        match lack {
-            _ if self.looks == DECIDED => {}
-            None => self.looks = 0,
-            // It was released, or the ledger has it: it was pinned since.
-            Some(lack) if lack.pins == 0 => self.looks = DECIDED,
-            Some(lack) if self.looks > 0 && lack == self.lack => self.looks += 1,
-            Some(lack) => {
-                self.lack = lack;
-                self.looks = 1;
-                self.first_ns = now_ns;
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn candidate() -> Candidate {
-        Candidate {
-            folio: PinnedFolio {
-                key: 7,
-                mappers: 0,
-                memcg: 0,
-            },
-            looks: 0,
-            lack: audit::Lack::default(),
-            first_ns: 0,
-        }
-    }
-
-    fn lack(pins: u64, slots: u64) -> Option<audit::Lack> {
-        Some(audit::Lack { pins, slots })
-    }
-
-    #[test]
-    fn what_stays_the_same_is_ripe_after_three_looks() {
-        let mut it = candidate();
-        for now in 1..=3 {
-            it.see(lack(2, 5), now);
-        }
-        assert_eq!((it.looks, it.lack.pins, it.first_ns), (LOOKS, 2, 1));
-    }
-
-    #[test]
-    fn what_changes_begins_anew() {
-        for changed in [lack(1, 5), lack(2, 6), None] {
-            let mut it = candidate();
-            it.see(lack(2, 5), 1);
-            it.see(lack(2, 5), 2);
-            it.see(changed, 3);
-            it.see(lack(2, 5), 4);
-            assert_eq!((it.looks, it.first_ns), (1, 4), "{changed:?}");
-        }
-    }
-
-    #[test]
-    fn what_the_ledger_has_or_nobody_pins_any_more_is_left_alone() {
-        let mut it = candidate();
-        it.see(lack(2, 5), 1);
-        it.see(lack(0, 5), 2);
-        it.see(lack(2, 5), 3);
-        assert_eq!(it.looks, DECIDED);
     }
 }
