@@ -21,7 +21,7 @@ const OTHER: u32 = 2;
 
 /// One bucket, which is both buckets of every folio.
 fn book() -> Book {
-    let owners: Vec<_> = (0..16).map(|it| owner(it)).collect();
+    let owners: Vec<_> = (0..16).map(owner).collect();
     Any::new(1, &owners)
 }
 
