@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use common::{Book as Any, page};
 use ledger::{
-    References, Releaser, Table as _, Totals, acquire_at_preferred, clear_hint, close, doubt_hint,
-    forget, is_nowhere, note_zaps, raise_hint, release_at_preferred, totals, write_off,
+    Attempt, References, Release, Releaser, Table as _, Totals, acquire_at_preferred, clear_hint,
+    close, doubt_hint, forget, is_nowhere, note_zaps, raise_hint, release_at_preferred, totals,
+    write_off,
 };
 use probe_abi::{Lost, NOBODY, Word, folio_key};
 
@@ -350,4 +351,31 @@ fn a_release_is_served_at_the_preferred_place_if_nothing_can_be_elsewhere() {
     assert_eq!(release_at_preferred(book, &pins), 3);
     assert_eq!(release_at_preferred(book, &pins), 0);
     assert!(is_nowhere(book, &pins));
+}
+
+#[test]
+fn a_release_that_finds_nothing_looks_three_times() {
+    let book = &book();
+    let mut release = Release::of(book, book.pins_of(0, WE, 1, FILE), owner(1));
+    let mut look = || {
+        for which in 0..2 {
+            release.look(book, which);
+        }
+        release.take_best(book)
+    };
+    let outcomes = [look(), look(), look()];
+    assert_eq!(outcomes, [Attempt::GoOn, Attempt::GoOn, Attempt::Done]);
+}
+
+#[test]
+fn a_release_that_takes_nothing_guesses_nothing() {
+    let book = &book();
+    for owner in [WE, OTHER] {
+        book.acquire(book.pins_of(0, owner, 1, FILE));
+    }
+    for (n, is_a_guess) in [(0, false), (1, true)] {
+        let mut release = Release::of(book, book.pins_of(0, NOBODY, n, FILE), Releaser::default());
+        assert_eq!(release.run(book), 0);
+        assert_eq!(book.is_a_guess(0), is_a_guess);
+    }
 }
