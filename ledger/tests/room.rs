@@ -5,7 +5,7 @@ mod common;
 use std::sync::atomic::AtomicU64;
 
 use common::{Book as Any, page};
-use ledger::{References, Releaser, keeps};
+use ledger::{Acquire, References, Releaser, Table as _, keeps};
 use probe_abi::{Lost, Word, folio_key, stratum};
 
 type Book = Any<AtomicU64, 8>;
@@ -109,6 +109,23 @@ fn for_a_pin_the_sample_is_halved_until_one_of_them_is_not_in_it() {
         assert_eq!(book.pins().cast_signed() + book.outside(), 9);
         assert_eq!(lost(&book), [0, 0, 0]);
     }
+}
+
+#[test]
+fn a_slot_whose_note_is_being_written_is_not_cleared() {
+    let book = &book();
+    let folio = (0..).find(|it| stratum(key(*it)) == 0).unwrap();
+    book.acquire(pins(folio));
+    let (bucket, slot, word) = book.slots().find(|it| !it.2.is_empty()).unwrap();
+    let mut acquire = Acquire::of(book, pins(folio + 1), 1);
+    let mut clear = || (0..16).for_each(|index| acquire.clear_slot(book, index));
+    let busy = word.0 | Word::BUSY;
+    assert!(book.swap(bucket, slot, word.0, busy));
+    clear();
+    assert_eq!(book.word(bucket, slot).0, busy);
+    assert!(book.swap(bucket, slot, busy, word.0));
+    clear();
+    assert!(book.word(bucket, slot).is_empty());
 }
 
 #[test]
