@@ -6,8 +6,8 @@ use probe_abi::{CpuCounters, Lost};
 use verdicts::{Findings, recording::Head};
 
 use super::{
-    auditor::Audited, book::Book, calls::Calls, continuity::Found, holdings::Sums, hooks::Hook,
-    reconcile::Balance, seeing::Silent,
+    audit::Cause, auditor::Audited, book::Book, calls::Calls, continuity::Found, holdings::Sums,
+    hooks::Hook, reconcile::Balance, seeing::Silent,
 };
 use crate::{
     kernel::{attach::Armed, vmstat::PinCounts},
@@ -93,14 +93,57 @@ impl Snapshot {
     /// What the kernel counts as pinned and as released since the start, and no call told of: it
     /// took them back inside one. What is under way shows, too.
     pub(crate) fn rolled_back_unseen(&self) -> u64 {
-        let CpuCounters {
-            pages_pinned,
-            pages_released,
-            pages_rolled_back,
-            ..
-        } = self.totals;
-        let untold = |kernel: u64, ours: u64| kernel.saturating_sub(ours + pages_rolled_back);
-        let acquired = untold(self.kernel_since_start.acquired, pages_pinned);
-        acquired.min(untold(self.kernel_since_start.released, pages_released))
+        untold_of(self.kernel_since_start, &self.totals, &self.audited)
+    }
+}
+
+/// A pin and its release that nobody told of. What was missed and is put right is one of them only.
+fn untold_of(kernel: PinCounts, totals: &CpuCounters, audited: &Audited) -> u64 {
+    let untold = |kernel: u64, told: u64, missed: Cause| {
+        kernel.saturating_sub(told + totals.pages_rolled_back + audited.of(missed))
+    };
+    let acquired = untold(kernel.acquired, totals.pages_pinned, Cause::PinMissed);
+    acquired.min(untold(
+        kernel.released,
+        totals.pages_released,
+        Cause::ReleaseMissed,
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn untold(acquired: u64, released: u64, repaired: Option<(Cause, u64)>) -> u64 {
+        let kernel = PinCounts {
+            acquired: 1000,
+            released: 1000,
+        };
+        let totals = CpuCounters {
+            pages_pinned: 1000 - acquired - 10,
+            pages_released: 1000 - released - 10,
+            pages_rolled_back: 10,
+            ..CpuCounters::default()
+        };
+        let mut audited = Audited::default();
+        if let Some((cause, n)) = repaired {
+            audited.repaired[cause as usize] = n;
+        }
+        untold_of(kernel, &totals, &audited)
+    }
+
+    #[test]
+    fn what_no_call_told_of_was_rolled_back() {
+        assert_eq!(untold(7, 7, None), 7);
+        assert_eq!(untold(7, 0, None), 0);
+        assert_eq!(untold(0, 7, None), 0);
+    }
+
+    /// Seen on a kernel that skips some runs of both: releases at one time, pins at another.
+    #[test]
+    fn what_was_missed_and_put_right_was_not_rolled_back() {
+        assert_eq!(untold(5, 44, Some((Cause::ReleaseMissed, 44))), 0);
+        assert_eq!(untold(44, 5, Some((Cause::PinMissed, 44))), 0);
+        assert_eq!(untold(5, 49, Some((Cause::ReleaseMissed, 44))), 5);
     }
 }
