@@ -5,7 +5,7 @@ pub(crate) mod ebpf;
 pub(crate) mod guest;
 pub(crate) mod objcopy;
 
-use std::{env, path::PathBuf, process::Command};
+use std::{env, path::PathBuf};
 
 use anyhow::Context as _;
 
@@ -33,7 +33,7 @@ pub(crate) fn all(arch: Arch) -> anyhow::Result<Vec<guest::Binary>> {
 
 /// Flags of the compiler by which the same source makes the same bytes wherever it lies.
 pub(crate) fn same_everywhere() -> anyhow::Result<Vec<String>> {
-    let sysroot = process::text(Command::new("rustc").args(["--print", "sysroot"]))?;
+    let sysroot = process::sysroot()?;
     let cargo = env::var_os("CARGO_HOME")
         .map(PathBuf::from)
         .or_else(|| Some(env::home_dir()?.join(".cargo")))
@@ -41,7 +41,7 @@ pub(crate) fn same_everywhere() -> anyhow::Result<Vec<String>> {
     let places = [
         (paths::root().to_owned(), "."),
         (cargo, "/cargo"),
-        (PathBuf::from(sysroot.trim()), "/rust"),
+        (sysroot, "/rust"),
     ];
     Ok(places
         .iter()

@@ -8,6 +8,8 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
+use crate::paths;
+
 /// Runs the command with the person's own terminal and fails unless it succeeded.
 pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
     let status = command
@@ -41,6 +43,16 @@ pub(crate) fn output(command: &mut Command) -> anyhow::Result<Vec<u8>> {
 pub(crate) fn text(command: &mut Command) -> anyhow::Result<String> {
     let bytes = output(command)?;
     String::from_utf8(bytes).with_context(|| format!("{} printed no text", shown(command)))
+}
+
+/// Where the compiler that builds everything has its own things.
+pub(crate) fn sysroot() -> anyhow::Result<PathBuf> {
+    let mut asked = Command::new("rustc");
+    // Which compiler that is, the repository says.
+    asked
+        .args(["--print", "sysroot"])
+        .current_dir(paths::root());
+    Ok(PathBuf::from(text(&mut asked)?.trim()))
 }
 
 /// The program as `PATH` and the system folders, which not everyone's `PATH` names, have it.

@@ -19,8 +19,7 @@ pub(crate) struct Objcopy {
 
 impl Objcopy {
     pub(crate) fn of_the_compiler() -> anyhow::Result<Self> {
-        let sysroot = process::text(Command::new("rustc").args(["--print", "sysroot"]))?;
-        let sysroot = Path::new(sysroot.trim());
+        let sysroot = process::sysroot()?;
         let program = sysroot
             .join("lib/rustlib")
             .join(Arch::HOST.target())

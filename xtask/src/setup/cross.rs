@@ -56,7 +56,7 @@ pub(crate) fn linker(arch: Arch) -> PathBuf {
 
 /// Whether the compiler has its standard library; if not, it can be built from its sources.
 pub(crate) fn has_standard_library(arch: Arch) -> anyhow::Result<bool> {
-    Ok(sysroot()?
+    Ok(process::sysroot()?
         .join("lib/rustlib")
         .join(arch.target())
         .join("lib")
@@ -85,19 +85,10 @@ fn folder(arch: Arch) -> PathBuf {
     paths::tools().join(arch.name())
 }
 
-fn sysroot() -> anyhow::Result<PathBuf> {
-    let printed = process::text(
-        Command::new("rustc")
-            .args(["--print", "sysroot"])
-            .current_dir(paths::root()),
-    )?;
-    Ok(PathBuf::from(printed.trim()))
-}
-
 /// The linker that comes with Rust, told what a C compiler would tell it: where libraries are, and what
 /// a program begins and ends with.
 fn write_linker(arch: Arch, folder: &Path) -> anyhow::Result<()> {
-    let lld = sysroot()?
+    let lld = process::sysroot()?
         .join("lib/rustlib")
         .join(Arch::HOST.target())
         .join("bin/rust-lld");

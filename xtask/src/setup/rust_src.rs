@@ -13,8 +13,7 @@ use crate::{arch::Arch, debian::apt::Apt, process, refused, say};
 
 /// Brings the sources from rustup, or where that cannot be reached from Debian's package.
 pub(crate) fn bring() -> anyhow::Result<()> {
-    let sysroot = process::text(Command::new("rustc").args(["--print", "sysroot"]))?;
-    let sources = Path::new(sysroot.trim()).join("lib/rustlib/src/rust");
+    let sources = process::sysroot()?.join("lib/rustlib/src/rust");
     if is_there(&sources) {
         return Ok(());
     }
