@@ -25,9 +25,8 @@ pub(super) struct Functions {
     reading: Option<JoinHandle<Read>>,
     since: u32,
     by: MapIterator,
-    /// Kept once it was needed.
+    /// Kept once it was needed; none where the list is read.
     asking: Option<FunctionNames>,
-    has_list: bool,
     unnamed: Option<Arc<str>>,
 }
 
@@ -40,10 +39,9 @@ impl Functions {
     pub(super) fn named_by(by: MapIterator) -> Self {
         Self {
             reading: None,
-            since: EVERY,
+            since: EVERY_LIST,
             by,
             asking: None,
-            has_list: false,
             unnamed: None,
         }
     }
@@ -57,7 +55,6 @@ impl Functions {
                 symbols: Err("reading them failed".to_owned()),
                 asking: None,
             });
-            self.has_list = read.asking.is_none();
             self.asking = read.asking;
             match read.symbols {
                 Ok(symbols) => {
@@ -74,7 +71,11 @@ impl Functions {
                 }
             }
         }
-        let every = if self.has_list { EVERY_LIST } else { EVERY };
+        let every = if self.asking.is_some() {
+            EVERY
+        } else {
+            EVERY_LIST
+        };
         let is_due = self.since >= every && self.reading.is_none();
         if is_due && registry.take_wish_for_symbols() {
             self.since = 0;
