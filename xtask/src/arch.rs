@@ -19,6 +19,8 @@ pub(crate) struct Machine {
     pub(crate) program: &'static str,
     /// Debian's package that has it.
     pub(crate) package: &'static str,
+    /// Its CPU, where that is emulated and instructions are not counted.
+    pub(crate) emulated_cpu: &'static str,
     /// What the machine is, and its three serial lines: console, command, forward.
     pub(crate) arguments: &'static [&'static str],
     /// What the kernel is told of it.
@@ -30,6 +32,9 @@ pub(crate) struct Machine {
 const PC: Machine = Machine {
     program: "qemu-system-x86_64",
     package: "qemu-system-x86",
+    // Emulated string instructions go byte by byte. Without these two features the kernel copies
+    // by words, and a start of the agent takes a fifth less of the host's CPU.
+    emulated_cpu: "max,-erms,-fsrm",
     arguments: &[
         "-serial",
         "chardev:console",
@@ -47,6 +52,7 @@ const PC: Machine = Machine {
 const VIRT: Machine = Machine {
     program: "qemu-system-aarch64",
     package: "qemu-system-arm",
+    emulated_cpu: "max",
     arguments: &[
         "-machine",
         "virt",

@@ -37,6 +37,8 @@ pub(crate) struct Machine(Child);
 impl Machine {
     /// Starts it.
     pub(crate) fn start(guest: &Guest, parts: Parts<'_>) -> anyhow::Result<Self> {
+        let arch = guest.kernel.arch();
+        let machine = arch.machine();
         let accelerator: &[&str] = if guest.kvm {
             &["-accel", "kvm", "-cpu", "host"]
         } else if guest.icount {
@@ -50,11 +52,9 @@ impl Machine {
             ]
         } else {
             // A /dev/kvm that opens is no proof that it works, so it is never tried unasked.
-            &["-accel", "tcg", "-cpu", "max"]
+            &["-accel", "tcg", "-cpu", machine.emulated_cpu]
         };
         let cpus = if guest.icount { 1 } else { guest.cpus };
-        let arch = guest.kernel.arch();
-        let machine = arch.machine();
         let mut command = guard::command(&setup::qemu::program(arch)?)?;
         command
             .args([
