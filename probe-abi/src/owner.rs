@@ -117,23 +117,24 @@ const _: () = assert!(size_of::<Owner>() == 576 && align_of::<Owner>() == 64);
 #[must_use]
 #[inline(always)]
 pub const fn hold_bucket(ns: u64) -> usize {
-    // By halves: the kernel's machine has no instruction that counts zeros.
-    let rest = ns >> FIRST_HOLD_BITS;
+    // By halves, the last four bits by a table: the kernel's machine has no instruction that
+    // counts zeros.
+    const BITS: u64 = 0x4444_4444_3333_2210;
+    let mut rest = ns >> FIRST_HOLD_BITS;
     if rest >> (HOLD_BUCKETS - 2) != 0 {
         return HOLD_BUCKETS - 1;
     }
-    let mut rest = rest as u32;
     let mut bucket = 0;
     let mut width = 16;
-    while width > 0 {
-        if rest >= 1 << width {
+    while width >= 4 {
+        if rest >> width != 0 {
             // Opaque, or the compiler reckons both outcomes of each before the first.
             rest = black_box(rest >> width);
             bucket += width;
         }
         width /= 2;
     }
-    bucket + rest as usize
+    bucket + (BITS >> (rest << 2) & 15) as usize
 }
 
 /// A word more in the hash of an identity.
