@@ -61,8 +61,6 @@ impl Trials<'_> {
         let faults = sure(Exercise::SampledFaults);
         self.transient(&faults, || faults::sampled(&mut pages));
         self.file = Some(pages);
-        // No other memory was worked on yet.
-        self.keys_of_file.clone_from(&self.keys);
         self.directly();
     }
 

@@ -14,6 +14,7 @@ use crate::kernel::{
     inspect::Inspector,
     maps::{Counters, LedgerView, OwnerTable, Slot},
     process::{Stat, TICKS_A_SECOND},
+    vmstat::{self, PinCounts},
 };
 
 /// Nanoseconds of a clock tick.
@@ -21,6 +22,14 @@ const TICK_NS: u64 = 1_000_000_000 / TICKS_A_SECOND;
 
 /// Pages taken, by function and flags.
 pub(super) type Taken = BTreeMap<(&'static str, u32), u64>;
+
+/// The kernel's own count of pins acquired.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Acquired {
+    pub(super) pins: u64,
+    /// Whether it has what each CPU keeps back for a while.
+    pub(super) is_exact: bool,
+}
 
 /// How an owner's record is known to be ours. Not by its process id, which is
 /// another one in a namespace.
@@ -80,6 +89,15 @@ impl<'a> Witness<'a> {
     /// Ledger keys of what we hold, or held and the ledger remembers. Looks through
     /// all of the ledger, or as far as it comes until then.
     pub(super) fn keys(&self, until: Instant) -> HashSet<u64> {
+        self.keys_of(until, |_| true)
+    }
+
+    /// Those of what we hold.
+    pub(super) fn keys_held(&self, until: Instant) -> HashSet<u64> {
+        self.keys_of(until, |it| it.word.count() > 0)
+    }
+
+    fn keys_of(&self, until: Instant, is_wanted: impl Fn(&Slot) -> bool) -> HashSet<u64> {
         const BETWEEN_LOOKS_AT_THE_CLOCK: usize = 1024;
         let numbers = self.numbers();
         let mut keys = HashSet::new();
@@ -88,7 +106,7 @@ impl<'a> Witness<'a> {
                 break;
             }
             let ours = self.ledger.slots_in(bucket);
-            let ours = ours.filter(|it| numbers.contains(&it.owner()));
+            let ours = ours.filter(|it| numbers.contains(&it.owner()) && is_wanted(it));
             keys.extend(ours.map(|it| it.key()));
         }
         keys
@@ -128,6 +146,22 @@ impl<'a> Witness<'a> {
         let numbers = self.numbers();
         let slots = keys.iter().flat_map(|key| self.ledger.slots_of(*key));
         slots.filter(move |it| numbers.contains(&it.owner()))
+    }
+
+    /// Pins that the kernel counts as acquired, ever.
+    pub(super) fn acquired(&self) -> io::Result<Acquired> {
+        if let Some(counts) = self.inspector.pins() {
+            return Ok(Acquired {
+                pins: counts.acquired,
+                is_exact: true,
+            });
+        }
+        let is_exact = vmstat::refresh();
+        let counts = PinCounts::read().map_err(Error::other)?;
+        Ok(Acquired {
+            pins: counts.acquired,
+            is_exact,
+        })
     }
 
     /// Samples of walks that the ring had no room for, whoever's.

@@ -8,7 +8,7 @@ use std::{
     fs::{File, OpenOptions},
     io::{self, Error},
     os::{
-        fd::{AsFd, AsRawFd},
+        fd::{AsFd, AsRawFd, OwnedFd},
         unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     },
     path::PathBuf,
@@ -135,7 +135,12 @@ pub(super) fn ask_for_nodes(pages: &[u8]) -> io::Result<()> {
 
 /// Puts plain references on the pages into a pipe, which is gone after that.
 pub(super) fn splice(pages: &[u8]) -> io::Result<()> {
-    let (_reader, writer) = io::pipe()?;
+    spliced(pages).map(drop)
+}
+
+/// The same, and the pipe holds the references.
+pub(super) fn spliced(pages: &[u8]) -> io::Result<[OwnedFd; 2]> {
+    let (reader, writer) = io::pipe()?;
     let part = vector(pages.as_ptr().cast_mut().cast(), pages.len());
     // SAFETY: the range is ours and live; a pipe only ever reads it.
     let taken = unsafe {
@@ -146,7 +151,8 @@ pub(super) fn splice(pages: &[u8]) -> io::Result<()> {
             libc::SPLICE_F_NONBLOCK,
         )
     };
-    whole(taken, pages.len())
+    whole(taken, pages.len())?;
+    Ok([reader.into(), writer.into()])
 }
 
 /// Reads as many bytes from the beginning of a file that is open for direct I/O.
@@ -245,12 +251,13 @@ pub(super) fn write_back(file: &File) -> io::Result<()> {
     }
 }
 
-/// Anonymous pages that were only ever read: the zero page, many times.
-pub(super) fn zero_pages() -> io::Result<Mmap> {
+/// So many anonymous pages that were only ever read: the zero page, many times.
+pub(super) fn zero_pages(number: usize) -> io::Result<Mmap> {
     let pages = MmapOptions::new()
-        .len(bytes())
+        .len(number * page_bytes() as usize)
         .map_anon()?
         .make_read_only()?;
+    let _no_larger_pages = pages.advise(Advice::NoHugePage);
     for page in pages.chunks(page_bytes() as usize) {
         std::hint::black_box(page[0]);
     }

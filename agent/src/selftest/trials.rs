@@ -12,11 +12,10 @@ use memmap2::MmapMut;
 
 use super::{
     deadline::{Deadline, OUT_OF_TIME},
-    evidence::{Taken, Witness},
+    evidence::{Acquired, Taken, Witness},
     memory::{OnDisk, PAGES, file_pages},
     outcome::Observation,
     trial::Trial,
-    zero_page::acquired,
 };
 use crate::kernel::attach::{CountedRuns, HookState, Programs};
 
@@ -42,8 +41,6 @@ pub(super) struct Trials<'a> {
     /// since other memory is.
     pub(super) keys: HashSet<u64>,
     looked_for_keys: bool,
-    /// Those of the pages of `file`.
-    pub(super) keys_of_file: HashSet<u64>,
     /// Flags of a call for writing and of one for long, as the hooks saw them.
     pub(super) write: Option<u32>,
     pub(super) long: Option<u32>,
@@ -71,7 +68,6 @@ impl<'a> Trials<'a> {
             file: Some(file_pages()?),
             keys: HashSet::new(),
             looked_for_keys: false,
-            keys_of_file: HashSet::new(),
             write: None,
             long: None,
             disk: deadline.act(OnDisk::make),
@@ -157,7 +153,9 @@ impl<'a> Trials<'a> {
         give: &mut impl FnMut(T) -> io::Result<()>,
     ) -> io::Result<(Taken, Vec<Observation>)> {
         let before = self.witness.taken();
-        let counted = (!trial.is_sure).then(|| acquired().ok()).flatten();
+        let counted = (!trial.is_sure)
+            .then(|| self.witness.acquired().ok())
+            .flatten();
         let ran_before = self.runs();
         let holding = take()?;
         let taken = self.witness.taken_since(&before);
@@ -175,7 +173,7 @@ impl<'a> Trials<'a> {
         let about = self.attached_of(&trial.takes);
         let names: Vec<_> = taken.keys().map(|(function, _)| *function).collect();
         let all = PAGES as u64;
-        if pages == 0 && !trial.is_sure && !kernel_pinned(counted) {
+        if pages == 0 && !trial.is_sure && !self.kernel_pinned(counted) {
             self.untested(
                 &trial.takes,
                 "the kernel did otherwise than was meant".to_owned(),
@@ -237,6 +235,14 @@ impl<'a> Trials<'a> {
             }
             sleep(Duration::from_millis(1));
         }
+    }
+
+    /// Whether the kernel counted as many pins since; others' count as well.
+    fn kernel_pinned(&self, before: Option<Acquired>) -> bool {
+        let (Some(before), Ok(after)) = (before, self.witness.acquired()) else {
+            return false;
+        };
+        after.pins.saturating_sub(before.pins) >= PAGES as u64
     }
 
     fn attached_of(&self, hooks: &[&'static str]) -> Vec<&'static str> {
@@ -304,12 +310,4 @@ fn sum(taken: &Taken, meant: &[&str]) -> u64 {
     } else {
         taken.values().sum()
     }
-}
-
-/// Whether the kernel counted as many pins since; others' count as well.
-fn kernel_pinned(before: Option<u64>) -> bool {
-    let (Some(before), Ok(after)) = (before, acquired()) else {
-        return false;
-    };
-    after.saturating_sub(before) >= PAGES as u64
 }

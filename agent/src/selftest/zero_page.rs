@@ -1,89 +1,96 @@
-//! Which page is the zero page, and whether this kernel takes pins on it.
+//! Which page is the zero page, and whether this kernel takes pins on it. Until both are known
+//! the totals are not, so this has more time than the trials have.
 
-use std::{collections::HashSet, fs::File, io, os::unix::fs::FileExt};
-
-use super::memory::{PAGES, read_across, zero_pages};
-use crate::kernel::{
-    sys::page_bytes,
-    vmstat::{self, PinCounts},
+use std::{
+    collections::HashSet,
+    io::{self, Error},
+    time::{Duration, Instant},
 };
 
-/// Keys of the ledger have as many bits, see [`probe_abi::folio_key`].
-const KEY_MASK: u64 = (1 << 36) - 1;
+use super::{
+    evidence::Witness,
+    memory::{read_across, spliced, zero_pages},
+};
+use crate::kernel::sys::page_bytes;
 
-/// Ledger key of the zero page, on a kernel that takes no pin on it. `keys` are those
-/// of `file` and of nothing else.
-pub(super) fn uncounted(keys: &HashSet<u64>, file: &[u8]) -> io::Result<Option<u64>> {
-    let zero = zero_pages()?;
-    match key(keys, file, &zero) {
-        Some(key) if !counts(&zero)? => Ok(Some(key)),
-        Some(_) | None => Ok(None),
+/// How long it may take. Quiet hosts take a few milliseconds.
+const TIME: Duration = Duration::from_secs(5);
+
+/// Pins of one try: more than all that others pin meanwhile, hopefully, and than a CPU keeps back.
+const PINS: usize = 256;
+
+/// What a CPU keeps back at most of its count, where it cannot be asked (`vm_stat_threshold`).
+const KEPT_BACK: u64 = 125;
+
+/// So many tries have to say that pins count: one may be others' doing.
+const TRIES: u32 = 3;
+
+/// Ledger key of the zero page, on a kernel that takes no pin on it. No hook needs to have been
+/// tested, but that plain references are seen.
+pub(super) fn uncounted(witness: &Witness<'_>) -> io::Result<Option<u64>> {
+    let until = Instant::now() + TIME;
+    let pages = zero_pages(PINS)?;
+    if counts(witness, &pages, until)? {
+        return Ok(None);
     }
+    key(witness, &pages[..page_bytes() as usize], until).map(Some)
 }
 
-/// The key under which the ledger would keep the zero page. Frame numbers and
-/// keys differ by a constant, which the pages just pinned give away.
-fn key(keys: &HashSet<u64>, file: &[u8], zero: &[u8]) -> Option<u64> {
-    let shift = shift(keys, &frames(file)?)?;
-    let zero_frames = frames(zero)?;
-    let frame = *zero_frames.first()?;
-    zero_frames
-        .iter()
-        .all(|it| *it == frame)
-        .then_some(frame.wrapping_add(shift) & KEY_MASK)
-}
-
-/// By how much keys are above frame numbers. `None` where it may be more than one number: a row of
-/// frames fits into any longer row of keys.
-fn shift(keys: &HashSet<u64>, frames: &[u64]) -> Option<u64> {
-    let first = *frames.first()?;
-    let of_all = |shift: &u64| {
-        let key = |frame: &u64| frame.wrapping_add(*shift) & KEY_MASK;
-        frames.iter().all(|frame| keys.contains(&key(frame)))
-    };
-    let mut shifts = keys
-        .iter()
-        .map(|key| key.wrapping_sub(first))
-        .filter(of_all);
-    let found = shifts.next()?;
-    shifts.next().is_none().then_some(found)
-}
-
-/// Frame number of each page; `None` where the kernel hides them from us.
-fn frames(pages: &[u8]) -> Option<Vec<u64>> {
-    const PRESENT: u64 = 1 << 63;
-    const FRAME: u64 = (1 << 55) - 1;
-    let pagemap = File::open("/proc/self/pagemap").ok()?;
-    let first = pages.as_ptr() as u64 / page_bytes();
-    (0..PAGES as u64)
-        .map(|page| {
-            let mut entry = [0; 8];
-            pagemap.read_exact_at(&mut entry, (first + page) * 8).ok()?;
-            let entry = u64::from_ne_bytes(entry);
-            (entry & PRESENT != 0 && entry & FRAME != 0).then_some(entry & FRAME)
-        })
-        .collect()
-}
-
-/// Whether the kernel's own counters see pins of these pages. Others may pin
-/// meanwhile, so the smallest growth of several tries counts.
-fn counts(pages: &[u8]) -> io::Result<bool> {
-    for _ in 0..3 {
-        let before = acquired()?;
-        read_across(pages)?;
-        if acquired()?.saturating_sub(before) < PAGES as u64 {
-            return Ok(false);
+/// The key under which the ledger has the zero page: no other folio is held by us more while a pipe
+/// has a plain reference on it, which every kernel takes.
+fn key(witness: &Witness<'_>, zero: &[u8], until: Instant) -> io::Result<u64> {
+    loop {
+        let before = witness.keys_held(until);
+        let pipe = spliced(zero)?;
+        let after = witness.keys_held(until);
+        drop(pipe);
+        let fresh: HashSet<u64> = after.difference(&before).copied().collect();
+        // No hook sees that the pipe is gone.
+        witness.forget(&fresh);
+        if fresh.len() == 1
+            && let Some(key) = fresh.into_iter().next()
+        {
+            return Ok(key);
+        }
+        if Instant::now() >= until {
+            return Err(Error::other(
+                "pins on it do not count, and it did not show in the ledger",
+            ));
         }
     }
-    Ok(true)
 }
 
-/// Pages that the kernel counts as pinned, ever.
-pub(super) fn acquired() -> io::Result<u64> {
-    vmstat::refresh();
-    PinCounts::read()
-        .map(|it| it.acquired)
-        .map_err(io::Error::other)
+/// Whether the kernel's own counters see pins of these pages. Others may pin meanwhile.
+fn counts(witness: &Witness<'_>, pages: &[u8], until: Instant) -> io::Result<bool> {
+    let mut counted = 0;
+    loop {
+        let before = witness.acquired()?;
+        read_across(pages)?;
+        let after = witness.acquired()?;
+        let kept_back = if after.is_exact { 0 } else { KEPT_BACK };
+        match was_counted(after.pins.saturating_sub(before.pins), kept_back) {
+            Some(true) if counted + 1 == TRIES => return Ok(true),
+            Some(true) => counted += 1,
+            Some(false) => return Ok(false),
+            None if Instant::now() >= until => {
+                return Err(Error::other("others pin too much meanwhile"));
+            }
+            None => {}
+        }
+    }
+}
+
+/// What a growth of the kernel's count by so much says of [`PINS`] pins; `None` if others pinned
+/// more.
+fn was_counted(growth: u64, kept_back: u64) -> Option<bool> {
+    let pins = PINS as u64;
+    if growth < pins - kept_back {
+        Some(false)
+    } else if growth <= pins + kept_back {
+        Some(true)
+    } else {
+        None
+    }
 }
 
 #[cfg(test)]
@@ -91,23 +98,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_told_from_frames_where_nothing_else_fits() {
-        let frames = [7, 9, 8, 100];
-        let keys = HashSet::from([1_007, 1_008, 1_009, 1_100]);
-        assert_eq!(shift(&keys, &frames), Some(1_000));
-        // Keys wrap.
-        let keys = frames.map(|it: u64| it.wrapping_sub(50) & KEY_MASK);
-        let found = shift(&HashSet::from(keys), &frames).unwrap();
-        assert_eq!(found.wrapping_add(100) & KEY_MASK, 50);
+    fn what_others_pin_meanwhile_is_no_proof_that_pins_count() {
+        assert_eq!(was_counted(0, 0), Some(false));
+        assert_eq!(was_counted(255, 0), Some(false));
+        assert_eq!(was_counted(256, 0), Some(true));
+        assert_eq!(was_counted(257, 0), None);
     }
 
     #[test]
-    fn a_row_of_frames_that_fits_in_two_places_tells_nothing() {
-        let keys: HashSet<u64> = (1_000..1_003).chain(2_000..2_002).collect();
-        assert_eq!(shift(&keys, &[10, 11]), None);
-        assert_eq!(shift(&keys, &[10, 11, 12]), Some(990));
-        assert_eq!(shift(&keys, &[5, 7]), Some(995));
-        assert_eq!(shift(&HashSet::new(), &[5]), None);
-        assert_eq!(shift(&keys, &[]), None);
+    fn what_a_cpu_keeps_back_is_allowed_for() {
+        for counted in [256 - 125, 256, 256 + 125] {
+            assert_eq!(was_counted(counted, KEPT_BACK), Some(true), "{counted}");
+        }
+        // Those that it kept back before.
+        assert_eq!(was_counted(125, KEPT_BACK), Some(false));
+        assert_eq!(was_counted(400, KEPT_BACK), None);
     }
 }

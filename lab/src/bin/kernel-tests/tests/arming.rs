@@ -1,5 +1,5 @@
 //! The hooks that serve verdicts alone: there while there is something to judge, and not otherwise,
-//! by the kernel's own list of what is traced.
+//! by the kernel's own lists of what is traced.
 
 use std::fs;
 
@@ -20,6 +20,9 @@ const CHANGES: &str = "pinscope_writeback_hooks_changes_total";
 
 /// What the kernel traces, a function a line.
 const TRACED: &str = "/sys/kernel/tracing/enabled_functions";
+
+/// Where it has kprobes, which it traces as well where they are ftrace's: on arm64 they are not.
+const PROBED: &str = "/sys/kernel/debug/kprobes/list";
 
 /// What writeback's hooks are attached to, on any kernel.
 const FUNCTIONS: [&str; 5] = [
@@ -110,9 +113,15 @@ fn until_armed(agent: &Agent, armed: bool) -> Result<Metrics> {
 }
 
 fn traced() -> Result<Vec<String>> {
-    let list = fs::read_to_string(TRACED).with_context(|| format!("cannot read {TRACED}"))?;
-    let functions = list.lines().filter_map(|it| it.split_whitespace().next());
-    Ok(functions
+    let read = |list| fs::read_to_string(list).with_context(|| format!("cannot read {list}"));
+    let (traced, probed) = (read(TRACED)?, read(PROBED)?);
+    let traced = traced.lines().filter_map(|it| it.split_whitespace().next());
+    // `ADDRESS k FUNCTION+0x0`
+    let probed = probed
+        .lines()
+        .filter_map(|it| it.split_whitespace().nth(2)?.split('+').next());
+    Ok(traced
+        .chain(probed)
         .filter(|it| FUNCTIONS.contains(it))
         .map(str::to_owned)
         .collect())

@@ -1,11 +1,12 @@
 //! Calls that have pinned some pages and wait for others: told as calls under way, with who waits and
 //! for how long, and as no difference.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::bench::Bench;
 use crate::books::{Books, Rollbacks};
 use crate::holders::ask;
+use crate::tests::identities::as_service;
 use crate::wait::{Look, until};
 use crate::workload::Stepped;
 
@@ -65,4 +66,21 @@ pub(super) fn a_call_that_waits_for_a_page_is_told_with_its_owner_and_makes_no_d
         "the call has come back: {after:?}"
     );
     workload.finish()
+}
+
+/// The pages that the call waits for are the zero page, of which most kernels count no pin. A service
+/// is not shown where it is.
+pub(super) fn pins_on_the_zero_page_are_in_no_total_of_a_service(bench: &Bench) -> Result<()> {
+    bench.needs_hook("pin_user_pages_remote")?;
+    let socket = std::env::temp_dir().join("kernel-tests-zero.sock");
+    let socket = socket.to_str().context("a path of another alphabet")?;
+    let (agent, _open) = as_service(bench, socket)?;
+    let mut workload = Stepped::start(bench, &["blocked-pin", "--pages", "64", "--there", "32"])?;
+    workload.reach("ready")?;
+    let books = Books::open(bench, &agent)?;
+    workload.reach("blocked")?;
+    let own = workload.reach("released")?;
+    books.check(&agent, Some(own), Rollbacks::Nothing)?;
+    workload.finish()?;
+    agent.end()
 }

@@ -10,6 +10,13 @@ use crate::caller::Setting;
 use crate::holders::{ask, by_subsystem, until_pinned};
 use crate::workload::Stepped;
 
+/// What every system call goes through.
+const SYSTEM_CALL: &str = if cfg!(target_arch = "aarch64") {
+    "do_el0_svc"
+} else {
+    "do_syscall_64"
+};
+
 pub(super) fn where_addresses_are_hidden_from_everybody_call_paths_have_their_names(
     bench: &Bench,
 ) -> Result<()> {
@@ -33,7 +40,7 @@ pub(super) fn where_addresses_are_hidden_from_everybody_call_paths_have_their_na
         .collect();
     let first = functions.first().context("no function")?;
     ensure!(
-        first.starts_with("io_") && functions.iter().any(|it| it.contains("do_syscall_64")),
+        first.starts_with("io_") && functions.iter().any(|it| it.contains(SYSTEM_CALL)),
         "from io_uring to the system call: {functions:?}"
     );
     let text = run_to_end(bench, &["pins", "--by", "subsystem"], |_command| {})?;

@@ -64,21 +64,26 @@ pub(super) fn who_execs_renames_itself_or_loses_its_first_thread_is_alive_and_ke
     until_pinned(bench, 0)
 }
 
-/// The agent runs as a service does, and `/proc` shows it no process but its own.
-pub(super) fn an_owner_that_proc_hides_is_never_said_to_have_ended(bench: &Bench) -> Result<()> {
-    let hidden = Hidden::mount()?;
+/// The agent with what a service may, and kprobes open to it while the setting lives.
+pub(super) fn as_service(bench: &Bench, socket: &str) -> Result<(Agent, Option<Setting>)> {
     // Maps of old kernels are charged to it, and root is not held to it.
     let unlimited = Rlimit {
         current: None,
         maximum: None,
     };
     setrlimit(Resource::Memlock, unlimited)?;
-    let _open = Setting::set("/proc/sys/kernel/perf_event_paranoid", "2")?;
+    let open = Setting::set("/proc/sys/kernel/perf_event_paranoid", "2")?;
     let handed = HandedOn::new(SERVICE)?;
+    let agent = Agent::start_by(bench, &["--socket", socket], |it| handed.to(it))?;
+    Ok((agent, open))
+}
+
+/// The agent runs as a service does, and `/proc` shows it no process but its own.
+pub(super) fn an_owner_that_proc_hides_is_never_said_to_have_ended(bench: &Bench) -> Result<()> {
+    let hidden = Hidden::mount()?;
     let socket = std::env::temp_dir().join("kernel-tests-service.sock");
     let socket = socket.to_str().context("a path of another alphabet")?;
-    let agent = Agent::start_by(bench, &["--socket", socket], |it| handed.to(it))?;
-    drop(handed);
+    let (agent, _open) = as_service(bench, socket)?;
     let pages = PAGES.to_string();
     let mut workload = Stepped::start(bench, &["uring-fixed", "--pages", &pages])?;
     workload.reach("held")?;

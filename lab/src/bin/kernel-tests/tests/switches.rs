@@ -16,6 +16,8 @@ use crate::wait::Look;
 
 const FTRACE: &str = "/proc/sys/kernel/ftrace_enabled";
 const JIT: &str = "/proc/sys/net/core/bpf_jit_enable";
+/// `CONFIG_KPROBES_ON_FTRACE`, which arm64 has not: there they serve while function tracing is off.
+const KPROBES_ARE_FTRACES: bool = cfg!(target_arch = "x86_64");
 const NO_SWITCH: &str = "this kernel refuses to switch function tracing off";
 
 pub(super) fn function_tracing_switched_off_is_refused_before_anything_is_attached(
@@ -25,11 +27,20 @@ pub(super) fn function_tracing_switched_off_is_refused_before_anything_is_attach
     let Ok(Some(off)) = Setting::set(FTRACE, "0") else {
         return Err(absent(NO_SWITCH));
     };
+    let way: &[&str] = if KPROBES_ARE_FTRACES {
+        &[]
+    } else {
+        &["--attach", "fentry"]
+    };
     check_refused(
-        &refused_run(bench, &[], |_command| {})?,
+        &refused_run(bench, way, |_command| {})?,
         "sysctl kernel.ftrace_enabled=1",
     )?;
-    check_doctor(bench, "kernel.ftrace_enabled is 0")?;
+    if KPROBES_ARE_FTRACES {
+        check_doctor(bench, "kernel.ftrace_enabled is 0")?;
+    } else {
+        Agent::start(bench, &[])?.end()?;
+    }
     drop(off);
     others_can_trace()
 }
