@@ -39,7 +39,8 @@ pub(super) fn function_tracing_switched_off_is_refused_before_anything_is_attach
     if KPROBES_ARE_FTRACES {
         check_doctor(bench, "kernel.ftrace_enabled is 0")?;
     } else {
-        Agent::start(bench, &[])?.end()?;
+        let ended = Agent::start(bench, &[])?.end_by(Signal::TERM)?;
+        ensure!(ended.status.success(), "{}: {}", ended.status, ended.log);
     }
     drop(off);
     others_can_trace()
