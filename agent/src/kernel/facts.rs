@@ -4,6 +4,7 @@
 
 mod btf;
 mod methods;
+mod pid_namespace;
 mod preemption;
 mod symbols;
 mod trial;
@@ -27,9 +28,10 @@ pub(crate) fn gather(btf: &KernelBtf) -> Result<Facts, AgentError> {
         .flat_map(|hook| hook.candidates)
         .map(|candidate| candidate.symbol)
         .collect();
-    let data = [SYMBOLS, &[preemption::MODE]].concat();
+    let data = [SYMBOLS, &[preemption::MODE, pid_namespace::LOCK]].concat();
     let mut symbols = symbols::addresses(&names, &data, btf)?;
     let mode = symbols.remove(preemption::MODE);
+    let no_trampolines = pid_namespace::obstacle(symbols.remove(pid_namespace::LOCK).is_some());
     let traceable = symbols::traceable(&names);
     let forbidden = symbols::kprobe_blacklist();
     let mut functions = BTreeMap::new();
@@ -55,7 +57,8 @@ pub(crate) fn gather(btf: &KernelBtf) -> Result<Facts, AgentError> {
         .iter()
         .find(|(_, it): &(_, &Function)| it.is_ordinary())
         .map(|(name, _)| name.as_str());
-    let methods = methods::probe(probed, probed.and_then(|it| btf.function_id(it)));
+    let id = probed.and_then(|it| btf.function_id(it));
+    let methods = methods::probe(probed, id, no_trampolines);
     let mut facts = Facts {
         release: release(),
         page_bytes: sys::page_bytes(),

@@ -24,8 +24,12 @@ use crate::{
 const PARANOID: &str = "/proc/sys/kernel/perf_event_paranoid";
 
 /// Loads one trial program per way and drops it; attaches one to the function with this name and
-/// BTF id, and lets go of it.
-pub(super) fn probe(function: Option<&str>, id: Option<u32>) -> Methods {
+/// BTF id, and lets go of it. `no_trampolines`: why there are to be none, whatever the kernel says.
+pub(super) fn probe(
+    function: Option<&str>,
+    id: Option<u32>,
+    no_trampolines: Option<String>,
+) -> Methods {
     // Before anything is tried: what is attached while tracing is off harms whoever traces later.
     if ftrace::is_off() && ftrace::HAS_KPROBES {
         let off = || Support::No(ftrace::OFF.to_owned());
@@ -46,7 +50,7 @@ pub(super) fn probe(function: Option<&str>, id: Option<u32>) -> Methods {
         fentry: if ftrace::is_off() {
             Support::No(ftrace::OFF.to_owned())
         } else {
-            fentry(id)
+            no_trampolines.map_or_else(|| fentry(id), Support::No)
         },
         kprobe: kprobe(function),
     }

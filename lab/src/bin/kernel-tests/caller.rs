@@ -91,6 +91,13 @@ pub(crate) fn after_mounts(command: &Command, script: &str) -> Command {
     handed_over(changed, command)
 }
 
+/// The program and arguments in a pid namespace of its own, as in most containers.
+pub(crate) fn in_pid_namespace(command: &Command) -> Command {
+    let mut changed = Command::new("unshare");
+    changed.args(["-m", "-p", "-f", "--mount-proc"]);
+    handed_over(changed, command)
+}
+
 /// The program and arguments after `script`, by a shell that becomes the program.
 pub(crate) fn after(command: &Command, script: &str) -> Command {
     let mut changed = Command::new("sh");

@@ -1,5 +1,6 @@
 //! The doctor: right about this kernel for whoever asks, and the same as text and as JSON.
 
+use std::fs;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
@@ -8,7 +9,7 @@ use serde_json::Value;
 
 use crate::agent::run_to_end;
 use crate::bench::Bench;
-use crate::caller::{HandedOn, NOBODY, SERVICE, Setting, after_mounts};
+use crate::caller::{HandedOn, NOBODY, SERVICE, Setting, after_mounts, in_pid_namespace};
 
 pub(super) fn the_doctor_tells_root_whether_the_agent_can_run(bench: &Bench) -> Result<()> {
     let report = ask(bench, |_command| {})?;
@@ -84,6 +85,38 @@ pub(super) fn the_doctor_tells_that_tracefs_is_not_mounted(bench: &Bench) -> Res
         report["problem"].as_str() == bench.outlook.cannot_run.as_deref(),
         "{report}"
     );
+    Ok(())
+}
+
+/// The kernel is known by its symbol: some before 6.9 have what mends it, others have never had it.
+pub(super) fn trampolines_that_may_hang_in_a_pid_namespace_are_not_used_there(
+    bench: &Bench,
+) -> Result<()> {
+    bench.needs_an_agent()?;
+    let symbols = fs::read_to_string("/proc/kallsyms")?;
+    let may_hang = symbols
+        .lines()
+        .any(|it| it.split(' ').nth(2) == Some("tasks_rcu_exit_srcu"));
+    let report = ask(bench, |command| *command = in_pid_namespace(command))?;
+    let serves = state_of(&report, "fentry") == "ok";
+    ensure!(
+        serves != may_hang,
+        "it may hang is {may_hang}, and doctor says: {report}"
+    );
+    if may_hang {
+        ensure!(report.to_string().contains("--pid=host"), "{report}");
+    }
+    let arguments = [
+        "run",
+        "--log",
+        "error",
+        "--duration",
+        "100ms",
+        "--attach",
+        "auto",
+    ];
+    let ended = run_to_end(bench, &arguments, |it| *it = in_pid_namespace(it))?;
+    ensure!(ended.status.success(), "{}: {}", ended.status, ended.log);
     Ok(())
 }
 

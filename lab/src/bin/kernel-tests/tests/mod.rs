@@ -151,6 +151,7 @@ fn then() -> Vec<Test> {
         test(doctor::the_doctor_tells_root_whether_the_agent_can_run),
         either_way(doctor::the_doctor_tells_nobody_what_is_missing),
         test(doctor::the_doctor_tells_a_service_what_settings_keep_from_it),
+        test(doctor::trampolines_that_may_hang_in_a_pid_namespace_are_not_used_there),
         either_way(doctor::the_doctor_tells_that_tracefs_is_not_mounted),
         test(hardened::where_addresses_are_hidden_from_everybody_call_paths_have_their_names),
         either_way(suspend::the_time_asleep_counts_in_ages_and_hold_times),
