@@ -1,6 +1,6 @@
 //! Which owners look as if they had forgotten what they pinned.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, iter, time::Duration};
 
 use serde::Serialize;
 
@@ -12,8 +12,8 @@ pub(crate) enum Reason {
     OwnerDead,
     /// It has held a folio for longer than the operator finds usual.
     Old,
-    /// Its pins were more at the end of each of the last few minutes, and at no
-    /// moment of one fewer than at any of the one before.
+    /// It grows steadily: in each of the last few windows it had at no moment as few pins as at
+    /// some moment of the one before, be they minutes, or longer for what grows by bursts.
     Grows,
 }
 
@@ -32,9 +32,13 @@ impl Reason {
 /// The pins of a process that ends are released a moment later, in a worker.
 const DEAD_FOR: Duration = Duration::from_secs(3);
 
-/// Length of a window of growth, and how many have to grow in a row.
-const WINDOW: Duration = Duration::from_secs(60);
-const WINDOWS: u32 = 5;
+/// Lengths of the windows of growth, and how many of one length have to grow in a row.
+const WINDOWS: [Duration; 3] = [
+    Duration::from_secs(60),
+    Duration::from_secs(600),
+    Duration::from_secs(3600),
+];
+const IN_A_ROW: u32 = 5;
 
 /// What is known of an owner now.
 #[derive(Clone, Copy, Debug)]
@@ -56,13 +60,43 @@ pub(crate) struct Suspects {
 #[derive(Debug)]
 struct History {
     dead_since: Option<Duration>,
+    /// By windows of each length.
+    growth: [Growth; WINDOWS.len()],
+    reasons: Vec<Reason>,
+}
+
+/// Growth, by windows of one length.
+#[derive(Clone, Copy, Debug)]
+struct Growth {
     window_since: Duration,
     /// Fewest pins in this window, and in the one before.
     fewest: u64,
     fewest_before: u64,
     /// Windows in a row that grew.
     grown: u32,
-    reasons: Vec<Reason>,
+}
+
+impl Growth {
+    fn begin(now: Duration, pins: u64) -> Self {
+        Self {
+            window_since: now,
+            fewest: pins,
+            fewest_before: pins,
+            grown: 0,
+        }
+    }
+
+    fn observe(&mut self, now: Duration, pins: u64, window: Duration) {
+        self.fewest = self.fewest.min(pins);
+        if now.saturating_sub(self.window_since) < window {
+            return;
+        }
+        let grew = self.fewest > self.fewest_before;
+        self.grown = if grew { self.grown + 1 } else { 0 };
+        self.fewest_before = self.fewest;
+        self.fewest = pins;
+        self.window_since = now;
+    }
 }
 
 impl Suspects {
@@ -83,10 +117,7 @@ impl Suspects {
         for (owner, present) in owners {
             let history = self.owners.entry(*owner).or_insert_with(|| History {
                 dead_since: None,
-                window_since: now,
-                fewest: present.pins,
-                fewest_before: present.pins,
-                grown: 0,
+                growth: [Growth::begin(now, present.pins); WINDOWS.len()],
                 reasons: Vec::new(),
             });
             let reasons = history.reasons.clone();
@@ -119,13 +150,8 @@ impl History {
             (true, None) => Some(now),
             (true, since) => since,
         };
-        self.fewest = self.fewest.min(present.pins);
-        if now.saturating_sub(self.window_since) >= WINDOW {
-            let grew = self.fewest > self.fewest_before;
-            self.grown = if grew { self.grown + 1 } else { 0 };
-            self.fewest_before = self.fewest;
-            self.fewest = present.pins;
-            self.window_since = now;
+        for (growth, window) in iter::zip(&mut self.growth, WINDOWS) {
+            growth.observe(now, present.pins, window);
         }
         let dead = self
             .dead_since
@@ -134,7 +160,10 @@ impl History {
         for (reason, holds) in [
             (Reason::OwnerDead, dead),
             (Reason::Old, present.oldest >= old_after),
-            (Reason::Grows, self.grown >= WINDOWS),
+            (
+                Reason::Grows,
+                self.growth.iter().any(|it| it.grown >= IN_A_ROW),
+            ),
         ] {
             if holds {
                 self.reasons.push(reason);
@@ -191,9 +220,35 @@ mod tests {
             suspects.observe(seconds(60 * minute), &present(10 + minute, 1, true));
         }
         assert_eq!(suspects.of(7), [Reason::Grows]);
-        // One release below what was held before ends it.
+        // One moment with fewer than were held before ends it.
         suspects.observe(seconds(60 * 8 - 1), &present(1, 1, true));
         suspects.observe(seconds(60 * 8), &present(100, 1, true));
+        assert!(suspects.of(7).is_empty());
+    }
+
+    #[test]
+    fn pins_that_grow_by_bursts_are_suspected_within_the_hour() {
+        let mut suspects = Suspects::new(seconds(100_000));
+        let mut since = None;
+        for second in 0..4_000 {
+            // 1 MiB more every two minutes, and nothing between.
+            let pages = 256 * (1 + second / 120);
+            suspects.observe(seconds(second), &present(pages, 1, true));
+            if !suspects.of(7).is_empty() {
+                since.get_or_insert(second);
+            }
+        }
+        assert_eq!(since, Some(3_600));
+        assert_eq!(suspects.of(7), [Reason::Grows]);
+    }
+
+    #[test]
+    fn pins_that_grew_once_are_not() {
+        let mut suspects = Suspects::new(seconds(1_000_000));
+        for minute in 0..3_000 {
+            let pages = if minute < 30 { 256 * minute } else { 256 * 30 };
+            suspects.observe(seconds(60 * minute), &present(pages, 1, true));
+        }
         assert!(suspects.of(7).is_empty());
     }
 
