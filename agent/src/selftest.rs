@@ -50,6 +50,8 @@ pub(crate) struct Findings {
     pub(crate) uncounted_zero_page: Option<u64>,
     /// The value of `FOLL_LONGTERM`.
     pub(crate) longterm_flag: Option<u32>,
+    /// Pins of its own that no hook saw released, and that it took out of the ledger.
+    pub(crate) forgotten_pins: u64,
     pub(crate) took: Duration,
 }
 
@@ -108,7 +110,8 @@ pub(crate) fn run(attached: &mut Attached) -> Findings {
             ),
         }
     }
-    let (mut observations, reasons) = trials.end();
+    let (mut observations, reasons, forgotten) = trials.end();
+    findings.forgotten_pins = forgotten;
     observations.extend(walked);
     observations.extend(raced);
     findings.tested = resolve(&observations);

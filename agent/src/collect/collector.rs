@@ -105,6 +105,7 @@ impl Collector {
         let inputs = Hook::inputs(&hooks);
         vmstat::refresh();
         let started = inspector.pins().map_or_else(PinCounts::read, Ok)?;
+        let started = started.before(counters.held_at_begin());
         let registry = Registry::new(longterm_flag);
         let fixed = Fixed {
             head: recorder::head(&hooks, inputs, ledger.capacity()),

@@ -153,7 +153,7 @@ fn attach(
     if let Some(key) = findings.uncounted_zero_page {
         attached.settings.leave_out(key);
     }
-    attached.counters.begin();
+    attached.counters.begin(findings.forgotten_pins);
     Ok((attached, findings))
 }
 

@@ -43,6 +43,14 @@ impl PinCounts {
         self.acquired.wrapping_sub(self.released).cast_signed()
     }
 
+    /// The same before so many pins were acquired.
+    pub(crate) fn before(self, acquired: u64) -> Self {
+        Self {
+            acquired: self.acquired.wrapping_sub(acquired),
+            ..self
+        }
+    }
+
     /// Growth since `start`.
     pub(crate) fn since(self, start: Self) -> Self {
         Self {

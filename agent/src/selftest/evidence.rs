@@ -2,13 +2,14 @@
 //! and what it has not released. Others may pin as they like meanwhile.
 
 use std::{
+    cell::Cell,
     collections::{BTreeMap, HashSet},
     fs,
     io::{self, Error},
     time::Instant,
 };
 
-use probe_abi::{Amendment, GUP_FUNCTIONS, Lost, Owner};
+use probe_abi::{Amendment, GUP_FUNCTIONS, Lost, Owner, Word};
 
 use crate::kernel::{
     inspect::Inspector,
@@ -42,6 +43,8 @@ pub(super) struct Witness<'a> {
     comms: [Vec<u8>; 2],
     /// Clock ticks from boot to our start.
     start: u64,
+    /// Pins that [`Self::forget`] took out.
+    forgotten: Cell<u64>,
 }
 
 impl<'a> Witness<'a> {
@@ -60,6 +63,7 @@ impl<'a> Witness<'a> {
             start: Stat::parse(&fs::read("/proc/self/stat")?)
                 .map(|it| it.start_ticks)
                 .ok_or_else(|| Error::other("/proc/self/stat has another form"))?,
+            forgotten: Cell::new(0),
         })
     }
 
@@ -139,6 +143,16 @@ impl<'a> Witness<'a> {
             })
             .collect();
         self.inspector.amend(&mut amendments);
+        let pins = amendments
+            .iter()
+            .filter(|it| it.word & Word::GET == 0)
+            .map(|it| it.done.saturating_sub(1));
+        self.forgotten.set(self.forgotten.get() + pins.sum::<u64>());
+    }
+
+    /// Pins that were taken out, whose release no hook saw.
+    pub(super) fn forgotten(&self) -> u64 {
+        self.forgotten.get()
     }
 
     /// Slots in our name on the folios of these keys.

@@ -288,10 +288,10 @@ impl<'a> Trials<'a> {
         flag.is_power_of_two().then_some(flag)
     }
 
-    /// What was seen, and why the rest was not.
-    pub(super) fn end(self) -> (Vec<Observation>, BTreeMap<&'static str, String>) {
+    /// What was seen, and why the rest was not; and how many pins had to be taken out of the ledger.
+    pub(super) fn end(self) -> (Vec<Observation>, BTreeMap<&'static str, String>, u64) {
         self.witness.forget(&self.keys);
-        (self.observations, self.reasons)
+        (self.observations, self.reasons, self.witness.forgotten())
     }
 }
 

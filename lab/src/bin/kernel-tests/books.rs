@@ -100,6 +100,8 @@ pub(crate) struct Seen {
     pub(crate) missed: i64,
     /// Pins that may be the agent's own, at most.
     beats: i64,
+    /// Pins that the agent has since its start more than its totals explain.
+    unaccounted: i64,
 }
 
 impl<'a> Books<'a> {
@@ -180,9 +182,26 @@ impl<'a> Books<'a> {
             put_right: repaired("pin_missed") - repaired("release_missed"),
             unknown: lost("unknown_release"),
             missed: MISSED.into_iter().map(lost).sum(),
+            unaccounted: unaccounted(&now)?,
             beats: (self.opened.elapsed().as_secs() / BEAT.as_secs() + 1).cast_signed(),
         })
     }
+}
+
+/// By the rule of docs/operating.md, "When the figures agree".
+fn unaccounted(now: &Metrics) -> Result<i64> {
+    let lost = |cause| now.sum_with("pinscope_lost_total", &[("cause", cause)]);
+    let repaired = |cause| now.sum_with("pinscope_repaired_total", &[("cause", cause)]);
+    Ok(
+        now.sum("pinscope_pins")? - now.sum("pinscope_pins_acquired_total")?
+            + now.sum("pinscope_pins_released_total")?
+            - repaired("pin_missed")
+            + repaired("release_missed")
+            - lost("unknown_release")
+            + lost("truncated")
+            + lost("unreadable")
+            - now.sum("pinscope_census_pins_entered_total")?,
+    )
 }
 
 fn grown_with(before: &Metrics, now: &Metrics, name: &str, cause: &str) -> i64 {
@@ -222,6 +241,10 @@ impl Seen {
             (
                 self.held.pins == balance,
                 "pins are there, or are not, that nothing counted",
+            ),
+            (
+                self.unaccounted == 0,
+                "there are pins that the totals do not explain",
             ),
             (lacks(acquired) && lacks(released), "the totals differ"),
             (rolled_back, "pins were rolled back that were not to be"),
@@ -272,6 +295,7 @@ impl fmt::Display for Seen {
             (self.missed, "runs missed"),
             (self.put_right, "pins put right"),
             (self.unknown, "unknown releases"),
+            (self.unaccounted, "pins not accounted for since the start"),
         ] {
             if count != 0 {
                 write!(f, ", {count} {what}")?;

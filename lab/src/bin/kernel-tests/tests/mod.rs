@@ -118,6 +118,7 @@ fn then() -> Vec<Test> {
         test(arming::writeback_hooks_are_attached_while_pages_of_a_file_are_pinned),
         test(identities::an_owner_that_proc_hides_is_never_said_to_have_ended),
         test(blocked_calls::pins_on_the_zero_page_are_in_no_total_of_a_service),
+        test(storm::an_agent_that_starts_in_a_storm_accounts_for_every_pin),
         test(sampling::eight_thousand_pages_in_a_ledger_of_1024_slots_are_estimated_and_exact_again_after),
         // Finds its ledger empty, and leaves it so.
         test(sampling::more_folios_than_the_ledger_holds_are_estimated_and_exact_again_after),

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
+use crate::agent::Agent;
 use crate::bench::Bench;
 use crate::books::{Books, Rollbacks};
 use crate::metrics::Metrics;
 use crate::wait::{Look, until};
-use crate::workload::Beside;
+use crate::workload::{Beside, Stepped};
 
 const WRONG: &str = "pinscope_wrong_verdicts_total";
 const REPAIRED: &str = "pinscope_repaired_total";
@@ -26,6 +27,24 @@ pub(super) fn five_minutes_of_direct_reads_make_nobody_a_suspect_and_leave_nothi
     bench: &Bench,
 ) -> Result<()> {
     storm(bench, Duration::from_secs(300))
+}
+
+/// Calls are under way when the hooks come, and the zero page is looked for between others' pins.
+pub(super) fn an_agent_that_starts_in_a_storm_accounts_for_every_pin(bench: &Bench) -> Result<()> {
+    bench.needs_hook("pin_user_pages_remote")?;
+    bench.end_shared()?;
+    let storm = ["direct-storm", "--storm", "20s", "--pinners", "1"];
+    let storm = Beside::start(bench, &storm)?;
+    let agent = Agent::start(bench, &[])?;
+    storm.finish()?;
+    let mut workload = Stepped::start(bench, &["blocked-pin", "--pages", "64", "--there", "32"])?;
+    workload.reach("ready")?;
+    let books = Books::open(bench, &agent)?;
+    workload.reach("blocked")?;
+    let own = workload.reach("released")?;
+    books.check(&agent, Some(own), Rollbacks::Nothing)?;
+    workload.finish()?;
+    agent.end()
 }
 
 fn storm(bench: &Bench, lasts: Duration) -> Result<()> {
