@@ -3,6 +3,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 
+use crate::agent::Agent;
 use crate::bench::Bench;
 use crate::books::{Books, Rollbacks};
 use crate::holders::ask;
@@ -75,12 +76,17 @@ pub(super) fn pins_on_the_zero_page_are_in_no_total_of_a_service(bench: &Bench) 
     let socket = std::env::temp_dir().join("kernel-tests-zero.sock");
     let socket = socket.to_str().context("a path of another alphabet")?;
     let (agent, _open) = as_service(bench, socket)?;
+    check_pins_on_the_zero_page(bench, &agent)?;
+    agent.end()
+}
+
+/// Half of the pages of a call are the zero page.
+pub(super) fn check_pins_on_the_zero_page(bench: &Bench, agent: &Agent) -> Result<()> {
     let mut workload = Stepped::start(bench, &["blocked-pin", "--pages", "64", "--there", "32"])?;
     workload.reach("ready")?;
-    let books = Books::open(bench, &agent)?;
+    let books = Books::open(bench, agent)?;
     workload.reach("blocked")?;
     let own = workload.reach("released")?;
-    books.check(&agent, Some(own), Rollbacks::Nothing)?;
-    workload.finish()?;
-    agent.end()
+    books.check(agent, Some(own), Rollbacks::Nothing)?;
+    workload.finish()
 }

@@ -10,7 +10,9 @@ use crate::bench::Bench;
 use crate::books::{Books, Rollbacks};
 use crate::metrics::Metrics;
 use crate::wait::{Look, until};
-use crate::workload::{Beside, Stepped};
+use crate::workload::Beside;
+
+use super::blocked_calls::check_pins_on_the_zero_page;
 
 const WRONG: &str = "pinscope_wrong_verdicts_total";
 const REPAIRED: &str = "pinscope_repaired_total";
@@ -37,13 +39,7 @@ pub(super) fn an_agent_that_starts_in_a_storm_accounts_for_every_pin(bench: &Ben
     let storm = Beside::start(bench, &storm)?;
     let agent = Agent::start(bench, &[])?;
     storm.finish()?;
-    let mut workload = Stepped::start(bench, &["blocked-pin", "--pages", "64", "--there", "32"])?;
-    workload.reach("ready")?;
-    let books = Books::open(bench, &agent)?;
-    workload.reach("blocked")?;
-    let own = workload.reach("released")?;
-    books.check(&agent, Some(own), Rollbacks::Nothing)?;
-    workload.finish()?;
+    check_pins_on_the_zero_page(bench, &agent)?;
     agent.end()
 }
 
