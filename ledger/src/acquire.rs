@@ -130,10 +130,9 @@ impl Acquire {
         !found
     }
 
-    /// Looks for a slot of the kind that is next best: its place, or 0 if there is none and the
-    /// kind after it is next, if there is one.
+    /// Looks for a slot of the kind that is next best: its place, if there is one.
     #[inline(always)]
-    pub fn look<T: Table>(&mut self, table: T) -> Place {
+    pub fn look<T: Table>(&self, table: T) -> Place {
         let pattern = self.rank.pattern(table, self.references.want);
         for (which, bucket) in self.buckets.into_iter().enumerate() {
             let Some(bucket) = table.bucket(bucket) else {
@@ -144,15 +143,15 @@ impl Acquire {
                 return Place::of::<T>(which, slot);
             }
         }
-        self.rank = self.rank.next(table, self.references.want);
         Place::NONE
     }
 
-    /// Opens the slot that was found, or ends if there is none left to look for. False to go
-    /// on.
+    /// Opens the slot that was found, or goes over to the kind after it, if there is one. False to
+    /// go on.
     #[inline(always)]
     pub fn open<T: Table>(&mut self, table: T, place: Place) -> bool {
         let Some((which, slot)) = place.get::<T>() else {
+            self.rank = self.rank.next(table, self.references.want);
             return self.rank.is_an_end();
         };
         let Some(bucket) = table.bucket(self.buckets[which & 1]) else {
@@ -171,6 +170,48 @@ impl Acquire {
             self.references.left = 0;
         }
         done
+    }
+
+    /// Looks through one of the two buckets for [`Rank::SIBLING`]: whether a slot is of that kind,
+    /// its word alone does not tell.
+    #[inline(always)]
+    pub fn look_for_sibling<T: Table>(&self, table: T, which: u64) -> Place {
+        let which = (which & 1) as usize;
+        let References { want, owner, .. } = self.references;
+        let Some(bucket) = table.bucket(self.buckets[which]) else {
+            return Place::NONE;
+        };
+        let slot = table.find(bucket, |word, slot| {
+            table.equal(word.0 & Word::IDENTITY, want)
+                && table.are_siblings(table.owner(bucket, slot), owner)
+        });
+        if slot < T::SLOTS {
+            Place::of::<T>(which, slot)
+        } else {
+            Place::NONE
+        }
+    }
+
+    /// Adds to the sibling's slot that was found, which keeps its owner's name, or goes over to the
+    /// kind after it. False to go on.
+    #[inline(always)]
+    pub fn join<T: Table>(&mut self, table: T, place: Place) -> bool {
+        let Some((which, slot)) = place.get::<T>() else {
+            self.rank = self.rank.next(table, self.references.want);
+            return false;
+        };
+        let Some(bucket) = table.bucket(self.buckets[which & 1]) else {
+            return true;
+        };
+        let Some(before) = raise(table, bucket, slot, &self.references) else {
+            return false;
+        };
+        if !table.are_siblings(table.owner(bucket, slot), self.references.owner) {
+            // It was emptied and reopened for somebody else since its owner was read.
+            disown(table, bucket, slot, before, &self.references);
+        }
+        self.references.left = 0;
+        true
     }
 
     /// Plain references alone are no reason to give up what is kept.

@@ -77,6 +77,9 @@ pub trait Table: Copy {
     /// How well an owner fits who releases references: a [`Fit`], as a number.
     fn fit(self, owner: u32, releaser: &Releaser) -> u64;
 
+    /// Whether two owners are siblings, see [`Releaser::is_sibling_of`].
+    fn are_siblings(self, one: u32, other: u32) -> bool;
+
     /// An owner gave its last reference on a folio back, which it had since then.
     fn held_since(self, owner: u32, since_ns: u64);
 
@@ -96,7 +99,8 @@ pub trait Table: Copy {
     /// Calls [`Acquire::add_step`] until it is done.
     fn add_to_own(self, acquire: &mut Acquire);
 
-    /// Calls [`Acquire::look`] and [`Acquire::open`] until it is done.
+    /// Calls [`Acquire::look`] and [`Acquire::open`] until it is done; for siblings
+    /// [`Acquire::look_for_sibling`] for both buckets and [`Acquire::join`].
     fn open_slot(self, acquire: &mut Acquire);
 
     /// Calls [`crate::raise_hint`] for what is acquired, until it is done.
@@ -220,6 +224,20 @@ pub struct Releaser {
     /// The kernel object to which they belong (an `io_ring_ctx`); 0 where that is not
     /// known.
     pub object: u64,
+}
+
+impl Releaser {
+    /// Whether these are two objects of one process: what one of them has may stand in the
+    /// other's name, and the process, the path and the sums are right.
+    #[must_use]
+    #[inline(always)]
+    pub const fn is_sibling_of(&self, other: &Self) -> bool {
+        self.object != 0
+            && other.object != 0
+            && self.tgid != 0
+            && self.tgid == other.tgid
+            && self.mm == other.mm
+    }
 }
 
 /// How well an owner fits a [`Releaser`], worst first.

@@ -44,3 +44,20 @@ fn what_nobody_is_known_to_have_is_for_whoever_is_known_and_has_none() {
     }
     assert_eq!(Fit::of(0, &NOBODY, &NOBODY), Fit::Another);
 }
+
+#[test]
+fn siblings_are_two_objects_of_one_process() {
+    let ring = who(7, 70, 700);
+    assert!(ring.is_sibling_of(&who(7, 70, 701)));
+    for other in [
+        who(7, 70, 0),
+        who(9, 70, 701),
+        who(7, 90, 701),
+        who(0, 0, 701),
+        NOBODY,
+    ] {
+        assert!(!ring.is_sibling_of(&other), "{other:?}");
+        assert!(!other.is_sibling_of(&ring), "{other:?}");
+    }
+    assert!(!who(0, 0, 700).is_sibling_of(&who(0, 0, 701)));
+}

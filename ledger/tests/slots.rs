@@ -180,32 +180,6 @@ fn a_slot_counts_so_much_and_no_more() {
 }
 
 #[test]
-fn of_more_owners_than_slots_those_that_share_lose_their_names() {
-    let shared = || {
-        let book = book();
-        for owner in 1..=8 {
-            book.acquire(book.pins_of(0, owner, 5, FILE));
-        }
-        assert_eq!(book.lost(Lost::OWNERS_FULL), 0);
-        book
-    };
-    let book = shared();
-    book.acquire(book.pins_of(0, 9, 2, FILE));
-    assert_eq!(book.lost(Lost::OWNERS_FULL), 5 + 2);
-    assert_eq!(book.of(0, NOBODY), 5 + 2);
-    // What has no name is not lost once more.
-    book.acquire(book.pins_of(0, 10, 1, FILE));
-    assert_eq!(book.lost(Lost::OWNERS_FULL), 5 + 2 + 1);
-    book.acquire(book.pins_of(0, NOBODY, 1, FILE));
-    assert_eq!(book.lost(Lost::OWNERS_FULL), 5 + 2 + 1);
-    // Nor has it one to lose.
-    let book = shared();
-    book.acquire(book.pins_of(0, NOBODY, 2, FILE));
-    assert_eq!(book.lost(Lost::OWNERS_FULL), 5);
-    assert_eq!(total(&book, 0, FILE).pins, 8 * 5 + 2);
-}
-
-#[test]
 fn the_sum_of_a_folio_is_of_its_own_slots_and_of_nothing_stale() {
     let book = &book();
     for folio in 0..3 {

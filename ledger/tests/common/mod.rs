@@ -4,8 +4,8 @@
 use std::sync::atomic::Ordering::SeqCst;
 
 use ledger::{
-    Acquire, Attempt, Fit, ROUNDS, References, Release, Releaser, Table, acquire_at_preferred,
-    is_nowhere, keeps, raise_hint, release_at_preferred,
+    Acquire, Attempt, Fit, Place, ROUNDS, Rank, References, Release, Releaser, Table,
+    acquire_at_preferred, is_nowhere, keeps, raise_hint, release_at_preferred,
 };
 use probe_abi::{Lost, NoteFlags, SlotNote, Word, ledger_shift};
 
@@ -174,6 +174,10 @@ impl<A: Atomic, const S: usize> Book<A, S> {
         self.field(bucket, slot, Field::Owner).load() as u32
     }
 
+    fn identity(&self, owner: u32) -> Releaser {
+        self.owners.get(owner as usize).copied().unwrap_or_default()
+    }
+
     /// Acquires as a probe does: at the preferred slot, or the long way.
     pub fn acquire(&self, references: References) {
         let level = self.level();
@@ -289,8 +293,10 @@ impl<A: Atomic, const S: usize> Table for &Book<A, S> {
         self.clock.add(1 << 10)
     }
     fn fit(self, owner: u32, releaser: &Releaser) -> u64 {
-        let identity = self.owners.get(owner as usize).copied().unwrap_or_default();
-        Fit::of(owner, &identity, releaser) as u64
+        Fit::of(owner, &self.identity(owner), releaser) as u64
+    }
+    fn are_siblings(self, one: u32, other: u32) -> bool {
+        self.identity(one).is_sibling_of(&self.identity(other))
     }
     fn held_since(self, _owner: u32, since_ns: u64) {
         assert!(since_ns <= self.clock.load());
@@ -319,8 +325,13 @@ impl<A: Atomic, const S: usize> Table for &Book<A, S> {
     }
     fn open_slot(self, acquire: &mut Acquire) {
         repeat(self.attempts, || {
-            let place = acquire.look(self);
-            acquire.open(self, place)
+            if acquire.rank != Rank::SIBLING {
+                let place = acquire.look(self);
+                return acquire.open(self, place);
+            }
+            let places = [0, 1].map(|which| acquire.look_for_sibling(self, which));
+            let found = places.into_iter().find(|it| *it != Place::NONE);
+            acquire.join(self, found.unwrap_or(Place::NONE))
         });
     }
     fn raise_hint(self, acquire: &mut Acquire) {

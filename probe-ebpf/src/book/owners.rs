@@ -39,15 +39,20 @@ extern "C" fn fit_of(owner: u64, tgid: u64, mm: u64, object: u64) -> u64 {
     let Some(record) = record(owner as u32) else {
         return 0;
     };
+    let identity = identity(record);
+    Fit::of(owner as u32, &identity, &Releaser { tgid, mm, object }) as u64
+}
+
+#[inline(always)]
+fn identity(record: *mut Owner) -> Releaser {
     // SAFETY: a map value, aligned and alive; plain integers that may change meanwhile.
-    let identity = unsafe {
+    unsafe {
         Releaser {
             tgid: u64::from((&raw const (*record).tgid).read_volatile()),
             mm: load(&raw const (*record).mm),
             object: load(&raw const (*record).object),
         }
-    };
-    Fit::of(owner as u32, &identity, &Releaser { tgid, mm, object }) as u64
+    }
 }
 
 /// The same.
@@ -59,6 +64,22 @@ pub(crate) fn fit(owner: u32, releaser: &Releaser) -> u64 {
         releaser.mm,
         releaser.object,
     )
+}
+
+/// Whether two owners are siblings, see [`Releaser::is_sibling_of`]: looked at once as well.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn siblings(one: u64, other: u64) -> u64 {
+    match (record(one as u32), record(other as u32)) {
+        (Some(one), Some(other)) => u64::from(identity(one).is_sibling_of(&identity(other))),
+        _ => 0,
+    }
+}
+
+/// The same.
+#[inline(always)]
+pub(crate) fn are_siblings(one: u32, other: u32) -> bool {
+    siblings(u64::from(one), u64::from(other)) != 0
 }
 
 /// An owner gave the last reference on a folio back.

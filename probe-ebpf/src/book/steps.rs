@@ -1,7 +1,7 @@
 //! The loops of the long way through the ledger. Each of their steps is a function that the
 //! verifier looks at once, by itself, whatever leads to it.
 
-use ledger::{Acquire, Attempt, Place, ROUNDS, Release};
+use ledger::{Acquire, Attempt, Place, ROUNDS, Rank, Release};
 use probe_abi::BUCKET_SLOTS;
 
 use crate::{
@@ -46,8 +46,20 @@ pub(super) fn open_slot(acquire: &mut Acquire) {
 }
 
 extern "C" fn open_again(_attempt: u64, acquire: Raw) -> i64 {
-    let place = look_for_room(handle(acquire));
-    ends(open_found(handle(acquire), place))
+    let handle = handle(acquire);
+    let is_done = match passed::<Acquire>(acquire) {
+        Some(it) if it.rank == Rank::SIBLING => join_found(handle, look_for_siblings(handle)),
+        _ => open_found(handle, look_for_room(handle)),
+    };
+    ends(is_done)
+}
+
+#[inline(always)]
+fn look_for_siblings(acquire: Handle<Acquire>) -> u64 {
+    match look_for_sibling(acquire, 0) {
+        0 => look_for_sibling(acquire, 1),
+        place => place,
+    }
 }
 
 #[unsafe(no_mangle)]
@@ -56,6 +68,24 @@ extern "C" fn look_for_room(acquire: Handle<Acquire>) -> u64 {
     match lent::<Acquire>(acquire) {
         Some(acquire) => acquire.look(Ledger).0,
         None => 0,
+    }
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn look_for_sibling(acquire: Handle<Acquire>, which: u64) -> u64 {
+    match lent::<Acquire>(acquire) {
+        Some(acquire) => acquire.look_for_sibling(Ledger, which).0,
+        None => 0,
+    }
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn join_found(acquire: Handle<Acquire>, place: u64) -> i64 {
+    match lent::<Acquire>(acquire) {
+        Some(acquire) => i64::from(acquire.join(Ledger, Place(place))),
+        None => 1,
     }
 }
 

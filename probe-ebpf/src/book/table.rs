@@ -170,6 +170,11 @@ impl<const RARE_IN_LINE: bool> Table for Ledger<RARE_IN_LINE> {
     }
 
     #[inline(always)]
+    fn are_siblings(self, one: u32, other: u32) -> bool {
+        owners::are_siblings(one, other)
+    }
+
+    #[inline(always)]
     fn held_since(self, owner: u32, since_ns: u64) {
         if RARE_IN_LINE {
             owners::held_since(owner, since_ns);

@@ -107,6 +107,7 @@ fn then() -> Vec<Test> {
         test(rollbacks::pins_that_the_fast_path_gives_up_are_counted_as_rolled_back),
         test(huge_folios::fixed_buffers_on_huge_pages_take_one_entry_a_folio),
         test(owners::several_programs_at_once_add_up_whatever_the_report_is_by),
+        test(owners::twenty_rings_of_a_process_over_the_same_buffers_are_that_process_s),
         test(owners::of_two_who_pin_the_same_file_pages_each_has_its_part_until_it_releases_it),
         test(users::a_user_is_one_row_with_all_its_processes_also_those_in_a_user_namespace),
         test(leak::a_dead_owner_is_a_suspect_with_its_call_path_and_file_until_its_pins_are_gone),

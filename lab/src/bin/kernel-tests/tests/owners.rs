@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::bench::Bench;
 use crate::holders::{ask, by_subsystem, check_sums, until_pinned};
+use crate::metrics::Metrics;
 use crate::workload::Stepped;
 
 pub(super) fn several_programs_at_once_add_up_whatever_the_report_is_by(
@@ -120,5 +121,43 @@ pub(super) fn of_two_who_pin_the_same_file_pages_each_has_its_part_until_it_rele
     one.finish()?;
     check_sums(bench, 0, "with both gone")?;
     fs::remove_file(&path)?;
+    Ok(())
+}
+
+/// More rings than the ledger has slots for one folio.
+pub(super) fn twenty_rings_of_a_process_over_the_same_buffers_are_that_process_s(
+    bench: &Bench,
+) -> Result<()> {
+    const RINGS: i64 = 20;
+    bench.needs_hook("pin_user_pages_remote")?;
+    let agent = bench.shared_agent(&[])?;
+    let nameless = |it: &Metrics| it.sum_with("pinscope_lost_total", &[("cause", "owners_full")]);
+    let before = nameless(&agent.scrape()?);
+    let arguments = [
+        "uring-fixed",
+        "--pages",
+        "64",
+        "--rings",
+        "20",
+        "--release",
+        "close",
+    ];
+    let mut workload = Stepped::start(bench, &arguments)?;
+    let pages = workload.reach("held")?.pages_pinned;
+    ensure!(pages == 64 * RINGS, "{pages} pages are pinned");
+    check_sums(bench, pages, "with twenty rings")?;
+    let by_process = ask(bench, "process", &[])?;
+    let [row] = by_process.rows.as_slice() else {
+        anyhow::bail!("one process pins: {by_process:?}");
+    };
+    ensure!(
+        row.about["process"]["pid"] == workload.pid() && row.pins.value == pages,
+        "{} has {pages} pages: {by_process:?}",
+        workload.pid()
+    );
+    workload.finish()?;
+    check_sums(bench, 0, "with no ring")?;
+    let after = nameless(&agent.scrape()?);
+    ensure!(after == before, "{} pins lost their owner", after - before);
     Ok(())
 }
