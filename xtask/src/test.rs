@@ -16,11 +16,11 @@ use crate::{arch::Arch, build, kernels, matrix::pool, say, setup};
 /// The kernels that every change is tested on.
 const KERNELS: [&str; 2] = ["6.1", "6.12"];
 
-/// How many tests of one check passed, and how many did not.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How many tests of one check passed, and which did not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Count {
-    pub(crate) passed: u32,
-    pub(crate) failed: u32,
+    pub(crate) passed: usize,
+    pub(crate) failed: Vec<String>,
 }
 
 impl Count {
@@ -29,13 +29,13 @@ impl Count {
         match outcome {
             Ok(()) => Self {
                 passed: 1,
-                failed: 0,
+                failed: Vec::new(),
             },
             Err(error) => {
                 say::step("test", format_args!("FAILED: {error:#}"));
                 Self {
                     passed: 0,
-                    failed: 1,
+                    failed: vec![format!("{error:#}")],
                 }
             }
         }
@@ -43,7 +43,16 @@ impl Count {
 
     fn add(&mut self, other: Self) {
         self.passed += other.passed;
-        self.failed += other.failed;
+        self.failed.extend(other.failed);
+    }
+
+    /// What ended in an error has failed, if only by that.
+    fn end(&mut self, ended: anyhow::Result<()>) {
+        let Err(error) = ended else { return };
+        say::step("test", format_args!("FAILED: {error:#}"));
+        if self.failed.is_empty() {
+            self.failed.push(format!("{error:#}"));
+        }
     }
 }
 
@@ -176,29 +185,36 @@ impl Report {
             let (name, Count { passed, failed }, seconds) = &row;
             say::step(
                 "test",
-                format_args!("{name} in {seconds:.0} s: {passed} passed, {failed} failed"),
+                format_args!(
+                    "{name} in {seconds:.0} s: {passed} passed, {} failed",
+                    failed.len()
+                ),
             );
             row
         });
         self.rows.extend(rows);
     }
 
-    /// Prints the table and the line that continuous integration reads.
+    /// Prints the table, what failed, and the line that continuous integration reads.
     fn print(&self) -> ExitCode {
-        let mut total = Count::default();
         println!(
             "\n{:<28} {:>7} {:>7} {:>9}",
             "check", "passed", "failed", "seconds"
         );
-        for (name, count, seconds) in &self.rows {
-            println!(
-                "{name:<28} {:>7} {:>7} {seconds:>9.1}",
-                count.passed, count.failed
-            );
-            total.add(*count);
+        let mut total = Count::default();
+        for (name, Count { passed, failed }, seconds) in &self.rows {
+            println!("{name:<28} {passed:>7} {:>7} {seconds:>9.1}", failed.len());
+            total.add(Count {
+                passed: *passed,
+                failed: failed.iter().map(|it| format!("{name}: {it}")).collect(),
+            });
         }
-        println!("\n{} passed, {} failed", total.passed, total.failed);
-        if total.failed == 0 {
+        println!();
+        for failed in &total.failed {
+            println!("FAILED {failed}");
+        }
+        println!("{} passed, {} failed", total.passed, total.failed.len());
+        if total.failed.is_empty() {
             ExitCode::SUCCESS
         } else {
             ExitCode::FAILURE

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, ensure};
 
 use super::Count;
-use crate::{paths, process, say};
+use crate::{paths, process};
 
 pub(super) fn formatting() -> anyhow::Result<()> {
     process::run(cargo().args(["fmt", "--all", "--check"]))?;
@@ -49,11 +49,8 @@ pub(super) fn documentation() -> anyhow::Result<()> {
 /// Runs the workspace's tests, shows them, and adds up what the runners counted.
 pub(super) fn tests() -> Count {
     let mut count = Count::default();
-    if let Err(error) = run_tests(&mut count) {
-        say::step("test", format_args!("FAILED: {error:#}"));
-        // Tests that did not even compile were counted by nobody.
-        count.failed = count.failed.max(1);
-    }
+    let ended = run_tests(&mut count);
+    count.end(ended);
     count
 }
 
@@ -67,9 +64,8 @@ fn run_tests(count: &mut Count) -> anyhow::Result<()> {
     for line in BufReader::new(output).lines() {
         let line = line?;
         println!("{line}");
-        if let Some(more) = counted(&line) {
-            count.add(more);
-        }
+        count.passed += passed(&line).unwrap_or(0);
+        count.failed.extend(failed(&line));
     }
     let status = child.wait()?;
     ensure!(status.success(), "cargo test ended with {status}");
@@ -78,17 +74,15 @@ fn run_tests(count: &mut Count) -> anyhow::Result<()> {
 }
 
 /// Of a line such as `test result: ok. 29 passed; 0 failed; 0 ignored; …`.
-fn counted(line: &str) -> Option<Count> {
+fn passed(line: &str) -> Option<usize> {
     let (_, rest) = line.strip_prefix("test result: ")?.split_once(". ")?;
-    let mut count = Count::default();
-    for part in rest.split("; ") {
-        match part.split_once(' ') {
-            Some((number, "passed")) => count.passed = number.parse().ok()?,
-            Some((number, "failed")) => count.failed = number.parse().ok()?,
-            _ => {}
-        }
-    }
-    Some(count)
+    rest.split_once(" passed")?.0.parse().ok()
+}
+
+/// Of a line such as `test rows::it_is_sorted ... FAILED`.
+fn failed(line: &str) -> Option<String> {
+    let name = line.strip_prefix("test ")?.strip_suffix(" ... FAILED")?;
+    Some(name.to_owned())
 }
 
 fn cargo() -> Command {
@@ -99,19 +93,19 @@ fn cargo() -> Command {
 
 #[cfg(test)]
 mod tests {
-    use super::{Count, counted};
+    use super::{failed, passed};
 
     #[test]
-    fn a_runners_last_line_is_counted() {
-        let line =
+    fn a_runners_lines_are_read() {
+        let last =
             "test result: FAILED. 29 passed; 2 failed; 0 ignored; 0 measured; 1 filtered out";
+        assert_eq!((passed(last), failed(last)), (Some(29), None));
+        let bad = "test rows::it_is_sorted ... FAILED";
         assert_eq!(
-            counted(line),
-            Some(Count {
-                passed: 29,
-                failed: 2
-            })
+            (passed(bad), failed(bad)),
+            (None, Some("rows::it_is_sorted".to_owned()))
         );
-        assert_eq!(counted("test tests::it_works ... ok"), None);
+        let good = "test rows::it_is_sorted ... ok";
+        assert_eq!((passed(good), failed(good)), (None, None));
     }
 }

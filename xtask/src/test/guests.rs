@@ -49,9 +49,12 @@ fn jobs_of(cells: impl IntoIterator<Item = Cell>) -> anyhow::Result<Vec<Job>> {
         Job::new(name, move || {
             let mut outcome = cell.run();
             known.hold(&cell, &mut outcome);
+            let failed = outcome.failed.into_iter();
             Count {
-                passed: outcome.passed.len() as u32,
-                failed: outcome.failed.len() as u32,
+                passed: outcome.passed.len(),
+                failed: failed
+                    .map(|it| format!("{}: {}", it.test, it.why))
+                    .collect(),
             }
         })
     };
