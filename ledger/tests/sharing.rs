@@ -5,13 +5,14 @@ mod common;
 use std::{collections::BTreeMap, sync::atomic::AtomicU64};
 
 use common::Book as Any;
-use ledger::Releaser;
+use ledger::{Acquire, Place, Rank, Releaser};
 use probe_abi::{Lost, NOBODY};
 use proptest::prelude::*;
 
 type Book = Any<AtomicU64, 8>;
 
 const FILE: u64 = 0x1000;
+const ANON: u64 = 0x3001;
 const RINGS: u32 = 20;
 
 /// One bucket, which is both buckets of every folio.
@@ -78,6 +79,58 @@ fn rings_of_one_process_share_in_its_name() {
     book.acquire(book.pins_of(0, RINGS + 1, 1, FILE));
     assert!(book.lost(Lost::OWNERS_FULL) > 0);
     assert_eq!(book.pins(), 5 * 20 + 1);
+}
+
+/// The place of a ring's sibling, as a pin of the ring would find it.
+fn found(book: &Book, acquire: &Acquire) -> Option<Place> {
+    let places = [0, 1].map(|which| acquire.look_for_sibling(book, which));
+    places.into_iter().find(|it| *it != Place::NONE)
+}
+
+fn acquire_of(book: &Book, folio: u64, ring: u32) -> Acquire {
+    let mut acquire = Acquire::of(book, book.pins_of(folio, ring, 2, FILE), 0);
+    acquire.rank = Rank::SIBLING;
+    acquire
+}
+
+#[test]
+fn a_sibling_of_another_folio_is_none() {
+    let book = book(rings);
+    book.acquire(book.pins_of(0, 1, 5, FILE));
+    assert!(found(&book, &acquire_of(&book, 0, 2)).is_some());
+    assert_eq!(found(&book, &acquire_of(&book, 1, 2)), None);
+    assert_eq!(found(&book, &acquire_of(&book, 0, RINGS + 1)), None);
+}
+
+#[test]
+fn a_sibling_s_slot_that_became_somebody_else_s_counts_for_nobody() {
+    let book = book(rings);
+    book.acquire(book.pins_of(0, 1, 5, FILE));
+    let mut acquire = acquire_of(&book, 0, 2);
+    let place = found(&book, &acquire).unwrap();
+    book.release(book.pins_of(0, 1, 5, FILE), rings(1));
+    book.acquire(book.pins_of(0, RINGS + 1, 7, FILE));
+    assert!(acquire.join(&book, place));
+    assert_eq!(book.held(0, 0), [(NOBODY, 7 + 2)]);
+    assert_eq!(book.lost(Lost::OWNERS_FULL), 7 + 2);
+}
+
+#[test]
+fn a_sibling_s_slot_that_is_another_folio_s_now_is_looked_for_again() {
+    let book = book(rings);
+    book.acquire(book.pins_of(0, 1, 5, ANON));
+    let mut acquire = acquire_of(&book, 0, 2);
+    let place = found(&book, &acquire).unwrap();
+    book.release(book.pins_of(0, 1, 5, ANON), rings(1));
+    for folio in 1..9 {
+        book.acquire(book.pins_of(folio, 3, 1, ANON));
+    }
+    assert!(!acquire.join(&book, place));
+    assert_eq!(acquire.references.left, 2);
+    assert_eq!(book.pins(), 8);
+    // And where there is none, anybody's slot of the folio is next.
+    assert!(!acquire.join(&book, Place::NONE));
+    assert_eq!(acquire.rank, Rank::SHARED);
 }
 
 proptest! {
