@@ -7,6 +7,7 @@ pub mod page;
 pub mod vmemmap;
 pub mod zones;
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
@@ -30,6 +31,9 @@ const FIRST: u64 = 64;
 
 /// Looks at pages that hold pins or are in motion, the first included.
 const LOOKS: u32 = 5;
+
+/// A huge page, where pages are of 4 KiB.
+pub const HUGE_PAGE_BYTES: u64 = 2 << 20;
 
 /// Between two counts that are to agree.
 const BETWEEN: Duration = Duration::from_millis(20);
@@ -85,6 +89,8 @@ pub struct Count {
     pub large_folios: u64,
     /// The memory of those folios, each once.
     pub bytes: u64,
+    /// Blocks of the size of a huge page, with a pin on a smaller folio in each.
+    pub spoiled_blocks: u64,
 }
 
 impl Witness {
@@ -256,6 +262,10 @@ impl Found {
             count.large_folios += u64::from(folio.pages > 1);
             count.bytes += folio.pages * page_bytes();
         }
+        let frames = HUGE_PAGE_BYTES / page_bytes();
+        let small = self.pinned.iter().filter(|it| it.pages < frames);
+        let blocks: BTreeSet<_> = small.map(|it| it.pfn / frames).collect();
+        count.spoiled_blocks = blocks.len() as u64;
         count
     }
 }

@@ -5,6 +5,7 @@ use std::ops::Range;
 use clap::ValueEnum;
 use serde::Serialize;
 
+use super::found::Folio;
 use crate::kernel::sys::page_bytes;
 
 /// What the rows stand for.
@@ -41,18 +42,30 @@ pub(crate) struct Sum {
     pub(crate) unmapped_bytes: u64,
     /// And memory of which that is not known.
     pub(crate) mapping_unknown_bytes: u64,
+    /// Memory that can be no huge page because a smaller folio in it is pinned: whole blocks of
+    /// the size of one, 2 MiB where pages are of 4 KiB.
+    pub(crate) spoiled_bytes: u64,
+    /// The last block that was counted in those: folios come in the order of their frames.
+    #[serde(skip)]
+    spoiled_block: Option<u64>,
 }
 
 impl Sum {
-    pub(super) fn add(&mut self, pages: u32, pins: u64, is_unmapped: Option<bool>) {
-        let bytes = u64::from(pages) * page_bytes();
+    /// `pins`: of the folio, whose own number ends at 32 bits.
+    pub(super) fn add(&mut self, folio: &Folio, pins: u64) {
+        let bytes = u64::from(folio.pages) * page_bytes();
         self.folios += 1;
         self.pins += pins;
         self.bytes += bytes;
-        match is_unmapped {
+        match folio.is_unmapped {
             Some(true) => self.unmapped_bytes += bytes,
             Some(false) => {}
             None => self.mapping_unknown_bytes += bytes,
+        }
+        let block = folio.pfn / huge_page_frames();
+        if u64::from(folio.pages) < huge_page_frames() && self.spoiled_block != Some(block) {
+            self.spoiled_block = Some(block);
+            self.spoiled_bytes += huge_page_frames() * page_bytes();
         }
     }
 
@@ -62,7 +75,13 @@ impl Sum {
         self.bytes += other.bytes;
         self.unmapped_bytes += other.unmapped_bytes;
         self.mapping_unknown_bytes += other.mapping_unknown_bytes;
+        self.spoiled_bytes += other.spoiled_bytes;
     }
+}
+
+/// Frames of a huge page: a page of page table entries, of 8 bytes each (`HPAGE_PMD_NR`).
+fn huge_page_frames() -> u64 {
+    page_bytes() / 8
 }
 
 /// A process that maps what is pinned.
@@ -136,5 +155,41 @@ impl Report {
         let (low, high) = (before.min(after), before.max(after));
         let pins = self.sum.pins.cast_signed();
         Some(pins - pins.clamp(low, high))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Folio, Sum, huge_page_frames, page_bytes};
+
+    fn folio(pfn: u64, pages: u64) -> Folio {
+        Folio {
+            pfn,
+            pages: pages as u32,
+            pins: 1,
+            mapping: 0,
+            memcg: 0,
+            mappers: 0,
+            is_unmapped: Some(false),
+            is_hugetlb: false,
+        }
+    }
+
+    #[test]
+    fn a_block_is_spoiled_once_however_many_small_pins_are_in_it() {
+        let frames = huge_page_frames();
+        let mut sum = Sum::default();
+        for (pfn, pages, blocks) in [
+            (0, 1, 1),
+            (frames / 2, 16, 1),
+            (frames - 1, 1, 1),
+            (frames, frames, 1),
+            (2 * frames, 2 * frames, 1),
+            (4 * frames + 4, 4, 2),
+            (9 * frames, 1, 3),
+        ] {
+            sum.add(&folio(pfn, pages), 1);
+            assert_eq!(sum.spoiled_bytes, blocks * frames * page_bytes(), "{pfn}");
+        }
     }
 }

@@ -47,10 +47,9 @@ pub(super) fn rows(
     let mut sums: HashMap<Key, Sum> = HashMap::new();
     let mut all = Sum::default();
     for folio in &found.folios {
-        let (pages, pins) = (folio.pages, u64::from(folio.pins));
-        all.add(pages, pins, folio.is_unmapped);
-        let sum = sums.entry(namer.key(folio)).or_default();
-        sum.add(pages, pins, folio.is_unmapped);
+        let pins = u64::from(folio.pins);
+        all.add(folio, pins);
+        sums.entry(namer.key(folio)).or_default().add(folio, pins);
     }
     let mut rows: Vec<Row> = sums
         .into_iter()

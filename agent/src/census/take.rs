@@ -53,7 +53,7 @@ pub(crate) fn take(
         &ranges,
         &mut |Pinned { counted, pins }| {
             let folio = found.add(counted, *pins, walker.is_hugetlb(counted));
-            whole.add(folio.pages, *pins, folio.is_unmapped);
+            whole.add(&folio, *pins);
         },
         &mut |done| tell(done as f64 / all.max(1) as f64),
     )?;

@@ -29,7 +29,7 @@ fn text(report: &Report) -> String {
         lines.push("nothing is pinned".to_owned());
         return lines.join("\n");
     }
-    let mut columns = ["MEMORY", "PINS", "FOLIOS", "UNMAPPED"]
+    let mut columns = ["MEMORY", "PINS", "FOLIOS", "UNMAPPED", "SPOILED"]
         .map(number)
         .to_vec();
     let title = match report.by {
@@ -61,6 +61,7 @@ fn text(report: &Report) -> String {
             sum.pins.to_string(),
             sum.folios.to_string(),
             unmapped,
+            bytes(sum.spoiled_bytes as f64),
             name.to_owned(),
         ]
     };
@@ -106,6 +107,8 @@ fn head(report: &Report) -> Vec<String> {
         bytes: size,
         unmapped_bytes,
         mapping_unknown_bytes,
+        spoiled_bytes,
+        ..
     } = report.sum;
     let place = match &report.range {
         Some(range) => format!(" in frames {:#x}..{:#x}", range.start, range.end),
@@ -125,6 +128,12 @@ fn head(report: &Report) -> Vec<String> {
         lines.push(format!(
             "of {} it is not known whether a process maps it",
             bytes(mapping_unknown_bytes as f64)
+        ));
+    }
+    if spoiled_bytes > 0 {
+        lines.push(format!(
+            "{} can be no huge pages: folios smaller than one are pinned there",
+            bytes(spoiled_bytes as f64)
         ));
     }
     if let (Some([before, after]), Some(difference)) = (report.kernel_pins, report.difference()) {

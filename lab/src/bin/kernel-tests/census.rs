@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use crate::agent::answer;
 use crate::bench::Bench;
-use lab::witness::Count;
+use lab::witness::{Count, HUGE_PAGE_BYTES};
 
 /// A census.
 #[derive(Debug, Deserialize)]
@@ -15,6 +15,7 @@ pub(crate) struct Census {
     pub(crate) bytes: u64,
     pub(crate) unmapped_bytes: u64,
     pub(crate) mapping_unknown_bytes: u64,
+    pub(crate) spoiled_bytes: u64,
     pub(crate) unsettled_folios: u64,
     pub(crate) untold_folios: u64,
     pub(crate) difference: Option<i64>,
@@ -32,6 +33,7 @@ pub(crate) struct Row {
     pub(crate) pins: u64,
     pub(crate) bytes: u64,
     pub(crate) unmapped_bytes: u64,
+    pub(crate) spoiled_bytes: u64,
     pub(crate) kernel_pins: Option<i64>,
 }
 
@@ -51,9 +53,16 @@ impl Census {
 
     /// Demands what the witness found, and that the kernel counts as much.
     pub(crate) fn check(&self, witnessed: Count) -> Result<()> {
-        let found = [self.pins, self.folios, self.bytes];
+        let found = [self.pins, self.folios, self.bytes, self.spoiled_bytes];
+        let spoiled_bytes = witnessed.spoiled_blocks * HUGE_PAGE_BYTES;
         ensure!(
-            found == [witnessed.pins, witnessed.folios, witnessed.bytes]
+            found
+                == [
+                    witnessed.pins,
+                    witnessed.folios,
+                    witnessed.bytes,
+                    spoiled_bytes
+                ]
                 && self.difference == Some(0)
                 && self.unsettled_folios == 0
                 && self.untold_folios == 0,

@@ -93,9 +93,11 @@ fn print(report: &Report, list: Option<&Found>) {
         folios,
         large_folios,
         bytes,
+        spoiled_blocks,
     } = report.count;
     println!(
-        "{pins} pins on {folios} folios, {large_folios} of them large: {} KiB",
+        "{pins} pins on {folios} folios, {large_folios} of them large: {} KiB; the small ones in \
+         {spoiled_blocks} blocks of 2 MiB",
         bytes / 1024
     );
     println!("/proc/vmstat: {} pins", report.vmstat_pins);

@@ -44,6 +44,12 @@ pub(super) fn what_was_pinned_before_is_counted_to_the_page_and_named(bench: &Be
             row.pins.cast_signed() == *pins && row.folios == folios && row.bytes == PAGES * PAGE,
             "{memory}: {pins} pins on {folios} folios were to be found: {row:?}"
         );
+        // Small pages lie in as many blocks at least as they would fill, and huge ones spoil none.
+        let least = if folios == PAGES { PAGES * PAGE } else { 0 };
+        ensure!(
+            row.spoiled_bytes >= least && (least > 0) == (row.spoiled_bytes > 0),
+            "{memory}: {least} bytes at least are spoiled: {row:?}"
+        );
         let likely = row.processes[0].likely.as_deref().unwrap_or_default();
         ensure!(likely == ["io_uring_buffers"], "{memory}: {row:?}");
     }
