@@ -198,6 +198,8 @@ impl Amendment {
     pub const DOUBT_HINT: u32 = 4;
     /// Take the hint off the place, if it is doubted still.
     pub const CLEAR_HINT: u32 = 5;
+    /// Mark the slot's owner as a guess; 1 if it has references.
+    pub const MARK_GUESS: u32 = 6;
 }
 
 const _: () = assert!(size_of::<Amendment>() == 64);
