@@ -38,6 +38,25 @@ pub fn write_off<T: Table>(
     }
 }
 
+/// Marks a slot's owner as a guess: what was written off another one's may have been its. False if
+/// it has nothing of this folio any more, or is another owner's.
+#[inline(always)]
+pub fn mark_guess<T: Table>(
+    table: T,
+    bucket: T::Bucket,
+    slot: usize,
+    want: u64,
+    owner: u32,
+) -> bool {
+    let word = table.word(bucket, slot);
+    let is_it = word.0 & Word::IDENTITY == want && table.owner(bucket, slot) == owner;
+    if !is_it || word.count() == 0 {
+        return false;
+    }
+    table.mark_guess(bucket, slot);
+    true
+}
+
 /// Empties a slot if its word still is `expected`, whatever it counts; how much that was,
 /// plus one, or 0 if it was not changed.
 #[inline(always)]

@@ -35,7 +35,7 @@ mod room;
 mod table;
 
 pub use acquire::{Acquire, Place, acquire_at_preferred};
-pub use audit::{forget, write_off};
+pub use audit::{forget, mark_guess, write_off};
 pub use folio::{Totals, close, note_zaps, totals};
 pub use hint::{clear_hint, doubt_hint, raise_hint};
 pub use release::{Attempt, Release, is_nowhere, release_at_preferred};

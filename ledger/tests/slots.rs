@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use common::{Book as Any, page};
 use ledger::{
     Attempt, References, Release, Releaser, Table as _, Totals, acquire_at_preferred, clear_hint,
-    close, doubt_hint, forget, is_nowhere, note_zaps, raise_hint, release_at_preferred, totals,
-    write_off,
+    close, doubt_hint, forget, is_nowhere, mark_guess, note_zaps, raise_hint, release_at_preferred,
+    totals, write_off,
 };
 use probe_abi::{Lost, NOBODY, Word, folio_key};
 
@@ -177,6 +177,30 @@ fn a_slot_counts_so_much_and_no_more() {
     book.acquire(book.pins_of(2, WE, Word::COUNT + 1, FILE));
     assert_eq!(slots_of(book, 2), []);
     assert_eq!(book.lost(Lost::CONTENDED), Word::COUNT + 1);
+}
+
+#[test]
+fn a_guess_is_marked_on_what_an_owner_has_of_the_folio_and_on_nothing_else() {
+    let book = &book();
+    book.acquire(book.pins_of(0, WE, 3, FILE));
+    let (bucket, slot, word) = slot_of(book, 0);
+    let want = word.0 & Word::IDENTITY;
+    let other = slot_of_another_folio(book);
+    for (want, owner) in [(want, OTHER), (other, WE)] {
+        assert!(!mark_guess(book, bucket, slot, want, owner));
+        assert!(!book.is_a_guess(0));
+    }
+    assert!(mark_guess(book, bucket, slot, want, WE));
+    assert!(book.is_a_guess(0));
+    assert_eq!(book.of(0, WE), 3);
+    // What is remembered of a folio has no owner to doubt.
+    book.release(book.pins_of(0, WE, 3, FILE), owner(1));
+    assert!(!mark_guess(book, bucket, slot, want, WE));
+}
+
+/// Key and kind of a folio that this book does not have.
+fn slot_of_another_folio(book: &Book) -> u64 {
+    book.pins_of(7, WE, 1, FILE).want
 }
 
 #[test]

@@ -206,7 +206,7 @@ fn digest(slots: &[Slot]) -> u64 {
 }
 
 /// Takes `n` off the slots: of owners that have ended first, then of the newest, as a
-/// release would.
+/// release would. Where it may as well have been another owner's, what is left is a guess.
 fn write_off(
     slots: &[Slot],
     mut n: u64,
@@ -217,21 +217,41 @@ fn write_off(
     let mut slots: Vec<&Slot> = slots.iter().filter(|it| count(it) > 0).collect();
     slots.sort_by_key(|it| (!has_ended(it.owner()), std::cmp::Reverse(it.note.since_ns)));
     let mut repairs = Vec::new();
+    let (mut poorer, mut left) = (Vec::new(), Vec::new());
     for slot in slots {
         let taken = n.min(count(slot));
-        if taken == 0 {
-            break;
-        }
         n -= taken;
-        repairs.push(Repair {
-            cause: Some(cause),
+        if taken > 0 {
+            poorer.push(slot.owner());
+            repairs.push(Repair {
+                cause: Some(cause),
+                amendment: Amendment {
+                    kind: Amendment::WRITE_OFF,
+                    n: taken,
+                    word: slot.word.0 & Word::IDENTITY,
+                    ..at(slot)
+                },
+            });
+        }
+        if taken < count(slot) {
+            left.push(slot);
+        }
+    }
+    let is_like = |owner: u32, slot: &Slot| has_ended(owner) == has_ended(slot.owner());
+    let is_rival = |slot: &&Slot| {
+        let mut poorer = poorer.iter();
+        poorer.any(|it| *it != slot.owner() && is_like(*it, slot))
+    };
+    if left.iter().any(is_rival) {
+        left.retain(|slot| poorer.iter().any(|it| is_like(*it, slot)));
+        repairs.extend(left.into_iter().map(|slot| Repair {
+            cause: None,
             amendment: Amendment {
-                kind: Amendment::WRITE_OFF,
-                n: taken,
+                kind: Amendment::MARK_GUESS,
                 word: slot.word.0 & Word::IDENTITY,
                 ..at(slot)
             },
-        });
+        }));
     }
     repairs
 }

@@ -59,6 +59,9 @@ extern "C" fn change(index: u64) -> u64 {
     let slot = it.slot as usize;
     it.done = match it.kind {
         Amendment::WRITE_OFF => ledger::write_off(LEDGER, bucket, slot, it.word, it.owner, it.n),
+        Amendment::MARK_GUESS => {
+            u64::from(ledger::mark_guess(LEDGER, bucket, slot, it.word, it.owner))
+        }
         Amendment::FORGET => ledger::forget(LEDGER, bucket, slot, Word(it.word)),
         Amendment::DOUBT_HINT => u64::from(ledger::doubt_hint(LEDGER, bucket, slot)),
         Amendment::CLEAR_HINT => u64::from(ledger::clear_hint(LEDGER, bucket, slot)),

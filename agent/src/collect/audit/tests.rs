@@ -109,8 +109,29 @@ fn who_has_ended_is_taken_from_first_and_then_who_pinned_last() {
         slot(9, Kind::Pin, 1, 20),
     ];
     let folio = small(1024 + 2, 1, FILE);
-    let off = vec![(Amendment::WRITE_OFF, 1, 9), (Amendment::WRITE_OFF, 1, 2)];
+    let off = vec![
+        (Amendment::WRITE_OFF, 1, 9),
+        (Amendment::WRITE_OFF, 1, 2),
+        // It may have been this one's.
+        (Amendment::MARK_GUESS, 0, 1),
+    ];
     assert_eq!(looks(2, &folio, &slots), [vec![], off]);
+}
+
+#[test]
+fn what_is_left_is_a_guess_where_another_one_s_may_have_gone() {
+    let guess = |owner| (Amendment::MARK_GUESS, 0, owner);
+    let off = |n, owner| (Amendment::WRITE_OFF, n, owner);
+    // Of equals both are in doubt, and what one owner has on two slots is not.
+    let slots = [slot(1, Kind::Pin, 2, 10), slot(2, Kind::Pin, 3, 30)];
+    let folio = small(1024 * 3 + 2, 1, FILE);
+    let told = vec![off(2, 2), guess(2), guess(1)];
+    assert_eq!(looks(2, &folio, &slots), [vec![], told]);
+    let slots = [slot(1, Kind::Pin, 2, 10), slot(1, Kind::Pin, 3, 30)];
+    assert_eq!(looks(2, &folio, &slots), [vec![], vec![off(2, 1)]]);
+    // It was the one that has ended, as long as that has enough.
+    let slots = [slot(1, Kind::Pin, 2, 10), slot(9, Kind::Pin, 3, 5)];
+    assert_eq!(looks(2, &folio, &slots), [vec![], vec![off(2, 9)]]);
 }
 
 #[test]
