@@ -53,6 +53,8 @@ pub(crate) struct Row {
     /// started, when it was found.
     pub(crate) since_ns: u64,
     pub(crate) suspected: BTreeSet<Reason>,
+    /// Of a process that ends: pins that it releases a second; 0 of another row.
+    pub(crate) releases: f64,
 }
 
 /// What rows are made from.
@@ -99,6 +101,7 @@ struct Group {
     preexisting: u64,
     since_ns: u64,
     suspected: BTreeSet<Reason>,
+    releases: f64,
 }
 
 /// The groups, and which of them a holder is of.
@@ -127,6 +130,7 @@ impl Groups<'_> {
                 preexisting: 0,
                 since_ns: u64::MAX,
                 suspected: BTreeSet::new(),
+                releases: 0.0,
             });
             self.groups.len() - 1
         });
@@ -156,6 +160,10 @@ fn table(sources: &Sources<'_>, whole: &Whole, by: By, shows: &dyn Fn(u32) -> bo
         }
         group.since_ns = group.since_ns.min(holding.since_ns);
         group.suspected.extend(sources.suspects.of(holder.owner));
+        if by == By::Process {
+            let process = owner.and_then(|it| sources.suspects.releases(it.process));
+            group.releases = group.releases.max(process.unwrap_or(0.0));
+        }
         let (pins, bytes, folios) = (holding.own_pins, holding.bytes, holding.folios);
         let Squares {
             pins: pins2,
@@ -219,6 +227,7 @@ impl Group {
             preexisting: self.preexisting,
             since_ns: self.since_ns,
             suspected: self.suspected,
+            releases: self.releases,
         }
     }
 }

@@ -27,5 +27,6 @@ pub(crate) fn row_of_cgroup(id: u64, path: Option<&str>, bytes: u64) -> Row {
         guessed: 0,
         since_ns: 0,
         suspected: BTreeSet::new(),
+        releases: 0.0,
     }
 }

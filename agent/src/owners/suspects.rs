@@ -4,11 +4,13 @@ use std::{collections::HashMap, iter, time::Duration};
 
 use serde::Serialize;
 
+use super::processes::ProcessId;
+
 /// Why an owner is suspected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Reason {
-    /// Its process has ended, and the kernel still holds its pins.
+    /// Its process has ended, and the kernel still holds its pins, and they do not get fewer.
     OwnerDead,
     /// It has held a folio for longer than the operator finds usual.
     Old,
@@ -46,6 +48,8 @@ pub(crate) struct Present {
     pub(crate) pins: u64,
     /// Age of its oldest pin.
     pub(crate) oldest: Duration,
+    /// Its process, if that has ended, or was told to.
+    pub(crate) ending: Option<ProcessId>,
     /// Whether its process has ended, and its pins were found in the kernel since.
     pub(crate) is_dead: bool,
 }
@@ -55,6 +59,8 @@ pub(crate) struct Present {
 pub(crate) struct Suspects {
     old_after: Duration,
     owners: HashMap<u32, History>,
+    /// Of processes that end.
+    falls: HashMap<ProcessId, Fall>,
 }
 
 #[derive(Debug)]
@@ -74,6 +80,45 @@ struct Growth {
     fewest_before: u64,
     /// Windows in a row that grew.
     grown: u32,
+}
+
+/// How the pins of a process that ends get fewer.
+#[derive(Clone, Copy, Debug)]
+struct Fall {
+    /// The last look, and what it found.
+    looked: Duration,
+    pins: u64,
+    /// While they fall: since when, from how many, and when they last did.
+    now: Option<(Duration, u64, Duration)>,
+}
+
+impl Fall {
+    fn begin(now: Duration, pins: u64) -> Self {
+        Self {
+            looked: now,
+            pins,
+            now: None,
+        }
+    }
+
+    fn observe(&mut self, now: Duration, pins: u64) {
+        if pins < self.pins {
+            let (since, from, _) = self.now.unwrap_or((self.looked, self.pins, now));
+            self.now = Some((since, from, now));
+        } else if let Some((.., last)) = self.now
+            && now.saturating_sub(last) >= DEAD_FOR
+        {
+            self.now = None;
+        }
+        (self.looked, self.pins) = (now, pins);
+    }
+
+    /// Pins a second.
+    fn speed(&self) -> Option<f64> {
+        let (since, from, _) = self.now?;
+        let took = self.looked.saturating_sub(since).as_secs_f64();
+        (took > 0.0).then(|| from.saturating_sub(self.pins) as f64 / took)
+    }
 }
 
 impl Growth {
@@ -105,15 +150,17 @@ impl Suspects {
         Self {
             old_after,
             owners: HashMap::new(),
+            falls: HashMap::new(),
         }
     }
 
     /// Takes note of every owner that has pins at `now`, of the time awake; the others are
-    /// forgotten. Whether anybody is suspected, or no longer is, who was not before.
+    /// forgotten. Whether anybody is suspected or releasing, or no longer is, who was not before.
     pub(crate) fn observe(&mut self, now: Duration, owners: &HashMap<u32, Present>) -> bool {
         let before: usize = self.owners.len();
         self.owners.retain(|owner, _| owners.contains_key(owner));
         let mut is_changed = self.owners.len() != before;
+        is_changed |= self.observe_falls(now, owners);
         for (owner, present) in owners {
             let history = self.owners.entry(*owner).or_insert_with(|| History {
                 dead_since: None,
@@ -121,7 +168,10 @@ impl Suspects {
                 reasons: Vec::new(),
             });
             let reasons = history.reasons.clone();
-            history.observe(now, present, self.old_after);
+            let process = present.ending;
+            let fall = process.and_then(|it| self.falls.get(&it));
+            let falls = fall.is_some_and(|it| it.now.is_some());
+            history.observe(now, present, self.old_after, falls);
             is_changed |= history.reasons != reasons;
         }
         is_changed
@@ -134,6 +184,31 @@ impl Suspects {
             .map_or(&[], |history| history.reasons.as_slice())
     }
 
+    /// By process: each of its rings is an owner. Whether one begins to release, or no longer does.
+    fn observe_falls(&mut self, now: Duration, owners: &HashMap<u32, Present>) -> bool {
+        let mut pins: HashMap<ProcessId, u64> = HashMap::new();
+        for present in owners.values() {
+            if let Some(process) = present.ending {
+                *pins.entry(process).or_default() += present.pins;
+            }
+        }
+        self.falls.retain(|process, _| pins.contains_key(process));
+        let mut is_changed = false;
+        for (process, pins) in pins {
+            let fall = self.falls.entry(process);
+            let fall = fall.or_insert_with(|| Fall::begin(now, pins));
+            let fell = fall.now.is_some();
+            fall.observe(now, pins);
+            is_changed |= fall.now.is_some() != fell;
+        }
+        is_changed
+    }
+
+    /// How many pins a second a process releases that ends; `None` of one that does not.
+    pub(crate) fn releases(&self, process: ProcessId) -> Option<f64> {
+        self.falls.get(&process)?.speed()
+    }
+
     /// Owners suspected for a reason.
     pub(crate) fn count(&self, reason: Reason) -> usize {
         self.owners
@@ -144,7 +219,7 @@ impl Suspects {
 }
 
 impl History {
-    fn observe(&mut self, now: Duration, present: &Present, old_after: Duration) {
+    fn observe(&mut self, now: Duration, present: &Present, old_after: Duration, falls: bool) {
         self.dead_since = match (present.is_dead, self.dead_since) {
             (false, _) => None,
             (true, None) => Some(now),
@@ -153,9 +228,10 @@ impl History {
         for (growth, window) in iter::zip(&mut self.growth, WINDOWS) {
             growth.observe(now, present.pins, window);
         }
-        let dead = self
-            .dead_since
-            .is_some_and(|since| now.saturating_sub(since) >= DEAD_FOR);
+        let dead = !falls
+            && self
+                .dead_since
+                .is_some_and(|since| now.saturating_sub(since) >= DEAD_FOR);
         self.reasons.clear();
         for (reason, holds) in [
             (Reason::OwnerDead, dead),
@@ -176,6 +252,11 @@ impl History {
 mod tests {
     use super::*;
 
+    const PROCESS: ProcessId = ProcessId {
+        tgid: 70,
+        start_ns: 700,
+    };
+
     fn seconds(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
     }
@@ -186,6 +267,7 @@ mod tests {
             Present {
                 pins,
                 oldest: seconds(oldest),
+                ending: (!lives).then_some(PROCESS),
                 is_dead: !lives,
             },
         )])
@@ -201,6 +283,36 @@ mod tests {
         assert_eq!(suspects.of(7), [Reason::OwnerDead]);
         suspects.observe(seconds(6), &HashMap::new());
         assert!(suspects.of(7).is_empty());
+    }
+
+    #[test]
+    fn a_dead_owner_is_no_suspect_while_its_pins_are_released() {
+        let mut suspects = Suspects::new(seconds(100_000));
+        let (mut now, mut left) = (0, 0);
+        // A terabyte in huge pages, a hundred a second, with breaks of two seconds.
+        for pins in (1_000..524_288_u64).rev().step_by(100) {
+            now += if pins % 7 == 0 { 2 } else { 1 };
+            suspects.observe(seconds(now), &present(pins, 1, false));
+            assert!(suspects.of(7).is_empty(), "with {pins}");
+            left = pins;
+        }
+        let speed = suspects.releases(PROCESS).unwrap();
+        assert!((80.0..100.0).contains(&speed), "{speed}");
+        // What is left then is not released.
+        suspects.observe(seconds(now + 2), &present(left, 1, false));
+        assert!(suspects.of(7).is_empty());
+        assert!(suspects.observe(seconds(now + 3), &present(left, 1, false)));
+        assert_eq!(suspects.of(7), [Reason::OwnerDead]);
+        assert_eq!(suspects.releases(PROCESS), None);
+    }
+
+    #[test]
+    fn a_living_owner_that_releases_is_not_told_apart() {
+        let mut suspects = Suspects::new(seconds(100_000));
+        for second in 0..10 {
+            suspects.observe(seconds(second), &present(100 - second, 1, true));
+        }
+        assert_eq!(suspects.releases(PROCESS), None);
     }
 
     #[test]

@@ -9,12 +9,21 @@ use std::{
 use crate::{
     collect::{auditor::Auditor, holdings::Holdings},
     kernel::sys,
-    owners::{directory::Directory, processes::Life, suspects::Present},
+    owners::{
+        directory::Directory,
+        processes::{Life, ProcessId},
+        suspects::Present,
+    },
 };
 
-/// Owners, and when they were first found to have ended.
+/// Owners whose process has ended or is about to.
 #[derive(Debug, Default)]
-pub(super) struct Ends(HashMap<u32, Duration>);
+pub(super) struct Ends {
+    /// When they were first found to have ended.
+    ended: HashMap<u32, Duration>,
+    /// Whose process has ended or was told to, and which that is.
+    ending: HashMap<u32, ProcessId>,
+}
 
 impl Ends {
     /// Whose process has ended.
@@ -25,16 +34,20 @@ impl Ends {
         auditor: &mut Auditor,
         now: Duration,
     ) {
-        let owners = holdings.by_holder.keys().map(|it| it.owner);
-        let owners: HashSet<u32> = owners
-            .filter(|it| directory.life(*it) == Life::Ended)
+        let owners = || holdings.by_holder.keys().map(|it| it.owner);
+        let of = |life| owners().filter(move |it| directory.life(*it) == life);
+        let ended: HashSet<u32> = of(Life::Ended).collect();
+        let process = |it| Some((it, directory.owner(it)?.process));
+        self.ending = of(Life::Ended)
+            .chain(of(Life::Exiting))
+            .filter_map(process)
             .collect();
-        self.0.retain(|owner, _| owners.contains(owner));
-        for owner in owners {
-            self.0.entry(owner).or_insert(now);
+        self.ended.retain(|owner, _| ended.contains(owner));
+        for owner in ended {
+            self.ended.entry(owner).or_insert(now);
         }
         let is_unsettled = |since: &Duration| !auditor.has_settled_since(*since);
-        if self.0.values().any(is_unsettled) {
+        if self.ended.values().any(is_unsettled) {
             auditor.hurry(now);
         }
     }
@@ -45,10 +58,11 @@ impl Ends {
         let mut present: HashMap<u32, Present> = HashMap::new();
         for (holder, holding) in &holdings.by_holder {
             let oldest = boot.saturating_sub(Duration::from_nanos(holding.since_ns));
-            let ended = self.0.get(&holder.owner);
+            let ended = self.ended.get(&holder.owner);
             let owner = present.entry(holder.owner).or_insert(Present {
                 pins: 0,
                 oldest,
+                ending: self.ending.get(&holder.owner).copied(),
                 is_dead: ended.is_some_and(|it| auditor.has_settled_since(*it)),
             });
             owner.pins += holding.pins;

@@ -120,6 +120,9 @@ pub(super) struct Line {
     pub(super) oldest_seconds: f64,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) suspected: Vec<Reason>,
+    /// Of a process that ends: pins that it releases a second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) releases_per_second: Option<u64>,
 }
 
 /// What is left.
@@ -153,6 +156,7 @@ impl Report {
             preexisting_pins: row.preexisting,
             oldest_seconds: now.saturating_sub(row.since_ns) as f64 / 1e9,
             suspected: row.suspected.iter().copied().collect(),
+            releases_per_second: (row.releases > 0.0).then(|| row.releases.ceil() as u64),
         };
         let (shown, cut) = rows.split_at(wanted.top.min(rows.len()));
         let sum = |figure: fn(&Row) -> f64| cut.iter().map(figure).sum::<f64>().round() as u64;

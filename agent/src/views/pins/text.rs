@@ -228,6 +228,10 @@ fn row(line: &Line) -> Vec<String> {
             line.preexisting_pins
         ));
     }
+    if let Some(speed) = line.releases_per_second {
+        let left = line.pins.value.div_ceil(speed) as f64;
+        notes.push(format!("releases {speed} pins/s, {} left", age(left)));
+    }
     if !line.suspected.is_empty() {
         let reasons: Vec<&str> = line.suspected.iter().map(|it| explain(*it)).collect();
         notes.push(format!("suspect: {}", reasons.join(", ")));
@@ -302,6 +306,7 @@ mod tests {
                 preexisting_pins: 0,
                 oldest_seconds: 1.5,
                 suspected: vec![Reason::Old],
+                releases_per_second: None,
             }],
             other: Some(Rest {
                 rows: 1,
@@ -309,6 +314,19 @@ mod tests {
                 bytes: 4096,
             }),
         }
+    }
+
+    #[test]
+    fn what_a_process_still_has_to_release_is_told_with_the_time_it_takes() {
+        let mut report = report();
+        report.rows[0].suspected.clear();
+        report.rows[0].pins = exact(524_288);
+        report.rows[0].releases_per_second = Some(4_096);
+        let text = text(&report);
+        assert!(
+            text.contains("rdma  <- releases 4096 pins/s, 2m08s left"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -77,6 +77,7 @@ pub(crate) struct Row {
     pub(crate) preexisting_pins: i64,
     #[serde(default)]
     pub(crate) suspected: Vec<String>,
+    pub(crate) releases_per_second: Option<i64>,
     /// What it is about, under the name of the way that was asked for.
     #[serde(flatten)]
     pub(crate) about: BTreeMap<String, Value>,

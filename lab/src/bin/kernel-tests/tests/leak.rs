@@ -87,6 +87,37 @@ pub(super) fn a_dead_owner_is_a_suspect_with_its_call_path_and_file_until_its_pi
     check_sums(bench, 0, "after the heir's death")
 }
 
+/// As of a machine that was killed and had a terabyte.
+pub(super) fn pins_that_a_dead_process_s_heir_releases_slowly_are_told_as_released_and_no_leak(
+    bench: &Bench,
+) -> Result<()> {
+    let _agent = bench.shared_agent(&[])?;
+    let arguments = ["leak", "--pages", "16", "--rings", "50", "--every", "200ms"];
+    let mut workload = Stepped::start(bench, &arguments)?;
+    let pages = workload.reach("held")?.pages_pinned;
+    let pid = workload.pid();
+    workload.end_and_leave_heirs()?;
+    until_suspected(bench, pid)?;
+    // Its heir begins now.
+    workload.finish()?;
+    let told = until("pins that get fewer", bench.patience, || {
+        let report = ask(bench, "process", &[])?;
+        let rows = report.of_pid(pid);
+        let told = rows
+            .iter()
+            .find_map(|it| Some((it.releases_per_second?, it.pins.value, it.suspected.clone())));
+        Ok(told.map_or_else(|| Look::NotYet(format!("{report:?}")), Look::Done))
+    })?;
+    let (speed, left, suspected) = told;
+    // 80 a second, or fewer where the heir has to wait for a CPU.
+    ensure!(
+        (1..=160).contains(&speed) && (1..pages).contains(&left) && suspected.is_empty(),
+        "of {pages} pins {left} are left, {speed} are released a second: {suspected:?}"
+    );
+    until_pinned(bench, 0)?;
+    check_sums(bench, 0, "after the heir's end")
+}
+
 /// The start time tells them apart.
 pub(super) fn a_pid_that_comes_again_is_another_owner(bench: &Bench) -> Result<()> {
     let _agent = bench.shared_agent(&[])?;
