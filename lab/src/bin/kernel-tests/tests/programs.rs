@@ -20,7 +20,7 @@ struct Row {
     /// The name of its test.
     name: &'static str,
     /// A line for the shell; `$dir` is the folder for files. There is a file `seen` in it as soon as
-    /// the program has been seen at work, for what would end too soon.
+    /// the program has been seen at work; until then the line is run again when it ends.
     script: &'static str,
     takes: Takes,
 }
@@ -128,7 +128,11 @@ fn check(row: &Row, bench: &Bench) -> Result<()> {
     let seen_file = bench.dir.join("seen");
     // The last program's, if there was one.
     let _none_yet = std::fs::remove_file(&seen_file);
-    let mut running = Running::start(bench, row.script)?;
+    let again = format!(
+        "while ( {} ); do [ -e $dir/seen ] && exit; done; exit 1",
+        row.script
+    );
+    let mut running = Running::start(bench, &again)?;
     let takes = row.takes.on_this_kernel(&start);
     let most = match takes {
         Takes::Pins(subsystem, comm) => seen_at_work(bench, &agent, &mut running, subsystem, comm)?,
