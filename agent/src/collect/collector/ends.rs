@@ -34,17 +34,21 @@ impl Ends {
         auditor: &mut Auditor,
         now: Duration,
     ) {
-        let owners = || holdings.by_holder.keys().map(|it| it.owner);
-        let of = |life| owners().filter(move |it| directory.life(*it) == life);
-        let ended: HashSet<u32> = of(Life::Ended).collect();
-        let process = |it| Some((it, directory.owner(it)?.process));
-        self.ending = of(Life::Ended)
-            .chain(of(Life::Exiting))
-            .filter_map(process)
-            .collect();
-        self.ended.retain(|owner, _| ended.contains(owner));
-        for owner in ended {
-            self.ended.entry(owner).or_insert(now);
+        let owners: HashSet<u32> = holdings.by_holder.keys().map(|it| it.owner).collect();
+        self.ending.clear();
+        self.ended.retain(|owner, _| owners.contains(owner));
+        for owner in owners {
+            let life = directory.life(owner);
+            if life == Life::Ended {
+                self.ended.entry(owner).or_insert(now);
+            } else {
+                self.ended.remove(&owner);
+            }
+            if matches!(life, Life::Ended | Life::Exiting)
+                && let Some(known) = directory.owner(owner)
+            {
+                self.ending.insert(owner, known.process);
+            }
         }
         let is_unsettled = |since: &Duration| !auditor.has_settled_since(*since);
         if self.ended.values().any(is_unsettled) {
