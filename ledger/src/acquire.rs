@@ -57,7 +57,7 @@ pub fn acquire_at_preferred<T: Table>(table: T, references: &References) -> bool
     }
     word.0 & Word::IDENTITY == references.want
         && table.owner(bucket, slot) == references.owner
-        && add(table, bucket, slot, references)
+        && add(table, bucket, slot, references, |it| it == references.owner)
 }
 
 impl Acquire {
@@ -121,7 +121,9 @@ impl Acquire {
             });
             if slot < T::SLOTS {
                 found = true;
-                if add(table, bucket, slot, &references) {
+                if add(table, bucket, slot, &references, |it| {
+                    it == references.owner
+                }) {
                     self.references.left = 0;
                     return true;
                 }
@@ -203,12 +205,10 @@ impl Acquire {
         let Some(bucket) = table.bucket(self.buckets[which & 1]) else {
             return true;
         };
-        let Some(before) = raise(table, bucket, slot, &self.references) else {
+        let References { owner, .. } = self.references;
+        let is_sibling = |it| table.are_siblings(it, owner);
+        if !add(table, bucket, slot, &self.references, is_sibling) {
             return false;
-        };
-        if !table.are_siblings(table.owner(bucket, slot), self.references.owner) {
-            // It was emptied and reopened for somebody else since its owner was read.
-            disown(table, bucket, slot, before, &self.references);
         }
         self.references.left = 0;
         true
@@ -226,16 +226,22 @@ impl Acquire {
     }
 }
 
-/// Adds to a slot that this owner has; false if it no longer is.
+/// Adds to a slot whose owner is one of ours; false if it was changed meanwhile.
 #[inline(always)]
-fn add<T: Table>(table: T, bucket: T::Bucket, slot: usize, references: &References) -> bool {
+fn add<T: Table>(
+    table: T,
+    bucket: T::Bucket,
+    slot: usize,
+    references: &References,
+    is_ours: impl Fn(u32) -> bool,
+) -> bool {
     let Some(before) = raise(table, bucket, slot, references) else {
         return false;
     };
     if before == 0 {
         table.renew_note(bucket, slot, references);
     }
-    if table.owner(bucket, slot) != references.owner {
+    if !is_ours(table.owner(bucket, slot)) {
         // It was emptied and reopened for somebody else since its owner was read.
         disown(table, bucket, slot, before, references);
     }

@@ -20,12 +20,10 @@ pub fn write_off<T: Table>(
     owner: u32,
     n: u64,
 ) -> u64 {
-    let word = table.word(bucket, slot);
-    let is_it = word.0 & Word::IDENTITY == want && table.owner(bucket, slot) == owner;
-    let taken = n.min(u64::from(word.count()));
-    if !is_it || taken == 0 {
+    let Some(word) = held(table, bucket, slot, want, owner) else {
         return 0;
-    }
+    };
+    let taken = n.min(u64::from(word.count()));
     let rest = if taken < u64::from(word.count()) {
         word.0 - taken
     } else {
@@ -48,13 +46,19 @@ pub fn mark_guess<T: Table>(
     want: u64,
     owner: u32,
 ) -> bool {
+    let is_held = held(table, bucket, slot, want, owner).is_some();
+    if is_held {
+        table.mark_guess(bucket, slot);
+    }
+    is_held
+}
+
+/// The word of a slot that counts references of this folio and owner.
+#[inline(always)]
+fn held<T: Table>(table: T, bucket: T::Bucket, slot: usize, want: u64, owner: u32) -> Option<Word> {
     let word = table.word(bucket, slot);
     let is_it = word.0 & Word::IDENTITY == want && table.owner(bucket, slot) == owner;
-    if !is_it || word.count() == 0 {
-        return false;
-    }
-    table.mark_guess(bucket, slot);
-    true
+    (is_it && word.count() > 0).then_some(word)
 }
 
 /// Empties a slot if its word still is `expected`, whatever it counts; how much that was,

@@ -5,7 +5,7 @@ mod common;
 use std::{collections::BTreeMap, sync::atomic::AtomicU64};
 
 use common::Book as Any;
-use ledger::{Acquire, Place, Rank, Releaser};
+use ledger::{Acquire, Place, Rank, Releaser, Table as _};
 use probe_abi::{Lost, NOBODY};
 use proptest::prelude::*;
 
@@ -113,6 +113,20 @@ fn a_sibling_s_slot_that_became_somebody_else_s_counts_for_nobody() {
     assert!(acquire.join(&book, place));
     assert_eq!(book.held(0, 0), [(NOBODY, 7 + 2)]);
     assert_eq!(book.lost(Lost::OWNERS_FULL), 7 + 2);
+}
+
+#[test]
+fn a_sibling_s_slot_that_was_emptied_is_of_now() {
+    let book = &book(rings);
+    book.acquire(book.pins_of(0, 1, 5, FILE));
+    let mut acquire = acquire_of(book, 0, 2);
+    let place = found(book, &acquire).unwrap();
+    book.release(book.pins_of(0, 1, 5, FILE), rings(1));
+    let released = book.now();
+    assert!(acquire.join(book, place));
+    let (bucket, slot, _) = book.slots().find(|it| it.2.count() == 2).unwrap();
+    assert!(book.since(bucket, slot) >= released);
+    assert_eq!(book.lost(Lost::OWNERS_FULL), 0);
 }
 
 #[test]
