@@ -1,9 +1,14 @@
 //! Entering references: at the slot that the folio prefers, or else wherever the two
 //! buckets have room.
 
-use probe_abi::{Lost, NOBODY, SlotNote, Word, opened_at};
+use probe_abi::{Lost, SlotNote, Word, opened_at};
 
-use crate::{References, Table, hint::unlock, room::Rank};
+use crate::{
+    References, Table,
+    add::{add, has_room},
+    hint::unlock,
+    room::Rank,
+};
 
 /// References on their way into the ledger, where the preferred slot did not do.
 #[repr(C)]
@@ -31,13 +36,13 @@ impl Place {
     pub const NONE: Self = Self(0);
 
     #[inline(always)]
-    fn of<T: Table>(which: usize, slot: usize) -> Self {
+    pub(crate) fn of<T: Table>(which: usize, slot: usize) -> Self {
         Self((which * T::SLOTS + slot + 1) as u64)
     }
 
     /// Which of the two buckets, and which of its slots.
     #[inline(always)]
-    fn get<T: Table>(self) -> Option<(usize, usize)> {
+    pub(crate) fn get<T: Table>(self) -> Option<(usize, usize)> {
         let at = (self.0 as usize).checked_sub(1)?;
         Some((at / T::SLOTS, at % T::SLOTS))
     }
@@ -57,7 +62,7 @@ pub fn acquire_at_preferred<T: Table>(table: T, references: &References) -> bool
     }
     word.0 & Word::IDENTITY == references.want
         && table.owner(bucket, slot) == references.owner
-        && add(table, bucket, slot, references, |it| it == references.owner)
+        && add(table, bucket, slot, references)
 }
 
 impl Acquire {
@@ -118,12 +123,11 @@ impl Acquire {
             let slot = table.find(bucket, |word, slot| {
                 table.equal(word.0 & Word::IDENTITY, references.want)
                     && table.owner(bucket, slot) == references.owner
+                    && has_room(word, references.left)
             });
             if slot < T::SLOTS {
                 found = true;
-                if add(table, bucket, slot, &references, |it| {
-                    it == references.owner
-                }) {
+                if add(table, bucket, slot, &references) {
                     self.references.left = 0;
                     return true;
                 }
@@ -161,57 +165,13 @@ impl Acquire {
         };
         let word = table.word(bucket, slot);
         let references = &self.references;
-        let done = if self.rank == Rank::SHARED {
-            share(table, bucket, slot, references)
-        } else {
-            // It may be another one by now.
-            self.rank.pattern(table, references.want).fits(table, word)
-                && claim(table, bucket, slot, word, references, |it| evict(table, it))
-        };
+        // It may be another one by now.
+        let done = self.rank.pattern(table, references.want).fits(table, word)
+            && claim(table, bucket, slot, word, references, |it| evict(table, it));
         if done {
             self.references.left = 0;
         }
         done
-    }
-
-    /// Looks through one of the two buckets for [`Rank::SIBLING`]: whether a slot is of that kind,
-    /// its word alone does not tell.
-    #[inline(always)]
-    pub fn look_for_sibling<T: Table>(&self, table: T, which: u64) -> Place {
-        let which = (which & 1) as usize;
-        let References { want, owner, .. } = self.references;
-        let Some(bucket) = table.bucket(self.buckets[which]) else {
-            return Place::NONE;
-        };
-        let slot = table.find(bucket, |word, slot| {
-            table.equal(word.0 & Word::IDENTITY, want)
-                && table.are_siblings(table.owner(bucket, slot), owner)
-        });
-        if slot < T::SLOTS {
-            Place::of::<T>(which, slot)
-        } else {
-            Place::NONE
-        }
-    }
-
-    /// Adds to the sibling's slot that was found, which keeps its owner's name, or goes over to the
-    /// kind after it. False to go on.
-    #[inline(always)]
-    pub fn join<T: Table>(&mut self, table: T, place: Place) -> bool {
-        let Some((which, slot)) = place.get::<T>() else {
-            self.rank = self.rank.next(table, self.references.want);
-            return false;
-        };
-        let Some(bucket) = table.bucket(self.buckets[which & 1]) else {
-            return true;
-        };
-        let References { owner, .. } = self.references;
-        let is_sibling = |it| table.are_siblings(it, owner);
-        if !add(table, bucket, slot, &self.references, is_sibling) {
-            return false;
-        }
-        self.references.left = 0;
-        true
     }
 
     /// Plain references alone are no reason to give up what is kept.
@@ -224,82 +184,6 @@ impl Acquire {
         table.make_room(self);
         self.rank = self.rank_after_clearing(table);
     }
-}
-
-/// Adds to a slot whose owner is one of ours; false if it was changed meanwhile.
-#[inline(always)]
-fn add<T: Table>(
-    table: T,
-    bucket: T::Bucket,
-    slot: usize,
-    references: &References,
-    is_ours: impl Fn(u32) -> bool,
-) -> bool {
-    let Some(before) = raise(table, bucket, slot, references) else {
-        return false;
-    };
-    if before == 0 {
-        table.renew_note(bucket, slot, references);
-    }
-    if !is_ours(table.owner(bucket, slot)) {
-        // It was emptied and reopened for somebody else since its owner was read.
-        disown(table, bucket, slot, before, references);
-    }
-    true
-}
-
-/// Adds to another owner's slot: more owners than slots. From then on it counts
-/// for nobody in particular.
-#[inline(always)]
-fn share<T: Table>(table: T, bucket: T::Bucket, slot: usize, references: &References) -> bool {
-    let Some(before) = raise(table, bucket, slot, references) else {
-        return false;
-    };
-    disown(table, bucket, slot, before, references);
-    true
-}
-
-/// Adds to a slot of this folio; what it counted before, if it could be done.
-#[inline(always)]
-fn raise<T: Table>(
-    table: T,
-    bucket: T::Bucket,
-    slot: usize,
-    references: &References,
-) -> Option<u64> {
-    let word = table.word(bucket, slot);
-    let left = references.left;
-    let before = u64::from(word.count());
-    let fits = before + left <= Word::COUNT;
-    if word.0 & Word::IDENTITY != references.want
-        || !fits
-        || !table.swap(bucket, slot, word.0, word.0 + left)
-    {
-        return None;
-    }
-    table.count_gup(bucket, slot);
-    Some(before)
-}
-
-/// Takes the owner's name from a slot that two share. Pins that had none are not
-/// lost once more.
-#[inline(always)]
-fn disown<T: Table>(
-    table: T,
-    bucket: T::Bucket,
-    slot: usize,
-    before: u64,
-    references: &References,
-) {
-    let mut pages = 0;
-    if table.owner(bucket, slot) != NOBODY {
-        pages += before;
-    }
-    if references.owner != NOBODY {
-        pages += references.left;
-    }
-    table.disown(bucket, slot);
-    table.lose(Lost::OWNERS_FULL, pages);
 }
 
 /// Claims a slot whose word was `old`, writes its note, and publishes the entry;

@@ -26,18 +26,23 @@
 extern crate std;
 
 mod acquire;
+mod add;
 mod audit;
 mod folio;
 mod hint;
 pub mod nested;
+mod owner;
 mod release;
 mod room;
+mod share;
 mod table;
 
 pub use acquire::{Acquire, Place, acquire_at_preferred};
 pub use audit::{forget, mark_guess, write_off};
 pub use folio::{Totals, close, note_zaps, totals};
 pub use hint::{clear_hint, doubt_hint, raise_hint};
+pub use owner::{Fit, Identity, Kinship, Releaser};
 pub use release::{Attempt, Release, is_nowhere, release_at_preferred};
 pub use room::{ROUNDS, Rank, keeps};
-pub use table::{Fit, References, Releaser, Table};
+pub use share::Choice;
+pub use table::{References, Table};

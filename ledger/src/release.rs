@@ -3,11 +3,12 @@
 //! The kernel does not say whose reference it drops. A folio with one slot leaves no
 //! question. Of several slots it is the one whose owner fits the releaser best, see
 //! [`crate::Fit`]; among equals the one that was pinned last, because what is held for long is
-//! released last. Where equals have different owners, that is a guess and is marked.
+//! released last. Where equals have different owners, that is a guess and is marked; owners that
+//! no reader tells apart are not different, see [`Kinship::Kin`].
 
 use probe_abi::Word;
 
-use crate::{References, Releaser, Table};
+use crate::{Kinship, References, Releaser, Table};
 
 /// `PAGE_MAPPING_ANON`, the bit of `folio->mapping` that tells anonymous memory.
 const MAPPING_ANON: u64 = 1;
@@ -31,7 +32,7 @@ pub struct Release {
     best: u64,
     best_bucket: u64,
     best_owner: u64,
-    /// Whether another owner's slot fits as well as that.
+    /// Whether another owner's slot fits as well as that, and a reader would see the difference.
     rivals: u64,
     /// Whether it was so for any that was taken.
     guesses: u64,
@@ -129,7 +130,11 @@ impl Release {
                 .wrapping_sub(self.best >> (TIME_BITS + SLOT_BITS)) as i64;
             if nearer > 0 {
                 self.rivals = table.zero();
-            } else if nearer == 0 && self.best != 0 && owner != self.best_owner {
+            } else if nearer == 0
+                && self.best != 0
+                && owner != self.best_owner
+                && table.kinship(owner as u32, self.best_owner as u32) < Kinship::Kin as u64
+            {
                 self.rivals = 1 + table.zero();
             }
             if table.opaque(found.wrapping_sub(self.best)) as i64 > 0 {

@@ -20,14 +20,12 @@ impl Rank {
     pub const OTHER_TOMBSTONE: Self = Self(2);
     /// For a pin: plain references, which the ledger may be right about or not.
     pub const REFERENCES: Self = Self(3);
-    /// A slot of this folio that another ring of the same process has.
-    pub const SIBLING: Self = Self(4);
-    /// A slot of this folio that another owner has.
-    pub const SHARED: Self = Self(5);
+    /// A slot of this folio that another owner has, see [`Acquire::look_to_share`].
+    pub const SHARED: Self = Self(4);
     /// An end: somebody has to make room.
-    pub const NO_ROOM: Self = Self(6);
+    pub const NO_ROOM: Self = Self(5);
     /// An end: the folio is no longer in the sample.
-    pub const OUTSIDE: Self = Self(7);
+    pub const OUTSIDE: Self = Self(6);
 
     /// The next best kind, of which the verifier knows no more than of the first.
     #[inline(always)]
@@ -35,7 +33,7 @@ impl Rank {
         let next = Self(self.0 + 1 + table.zero());
         // For a plain reference no other one has to go.
         if next == Self::REFERENCES && want & Word::GET != 0 {
-            return Self(Self::SIBLING.0 + table.zero());
+            return Self(Self::SHARED.0 + table.zero());
         }
         next
     }

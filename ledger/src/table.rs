@@ -4,7 +4,7 @@ use probe_abi::{
     BUCKET_SLOTS, SlotNote, Word, bucket_of, folio_key, hash_of, preferred_slot_of, second_hash_of,
 };
 
-use crate::{Acquire, Release};
+use crate::{Acquire, Release, Releaser};
 
 /// Slots in buckets, changed by many at the same time.
 ///
@@ -65,8 +65,8 @@ pub trait Table: Copy {
     /// Counts mapcount decrements in the note.
     fn count_zaps(self, bucket: Self::Bucket, slot: usize, n: u32);
 
-    /// Takes the owner's name from the note.
-    fn disown(self, bucket: Self::Bucket, slot: usize);
+    /// Writes another owner into the note, or nobody.
+    fn rename(self, bucket: Self::Bucket, slot: usize, owner: u32);
 
     /// Marks the note as one whose owner is a guess.
     fn mark_guess(self, bucket: Self::Bucket, slot: usize);
@@ -74,11 +74,11 @@ pub trait Table: Copy {
     /// Now, nanoseconds.
     fn now(self) -> u64;
 
-    /// How well an owner fits who releases references: a [`Fit`], as a number.
+    /// How well an owner fits who releases references: a [`crate::Fit`], as a number.
     fn fit(self, owner: u32, releaser: &Releaser) -> u64;
 
-    /// Whether two owners are siblings, see [`Releaser::is_sibling_of`].
-    fn are_siblings(self, one: u32, other: u32) -> bool;
+    /// How near two owners are: a [`crate::Kinship`], as a number.
+    fn kinship(self, one: u32, other: u32) -> u64;
 
     /// An owner gave its last reference on a folio back, which it had since then.
     fn held_since(self, owner: u32, since_ns: u64);
@@ -99,8 +99,8 @@ pub trait Table: Copy {
     /// Calls [`Acquire::add_step`] until it is done.
     fn add_to_own(self, acquire: &mut Acquire);
 
-    /// Calls [`Acquire::look`] and [`Acquire::open`] until it is done; for siblings
-    /// [`Acquire::look_for_sibling`] for both buckets and [`Acquire::join`].
+    /// Calls [`Acquire::look`] and [`Acquire::open`] until it is done; to share a slot
+    /// [`Acquire::look_to_share`] for both buckets and, with the greater, [`Acquire::share`].
     fn open_slot(self, acquire: &mut Acquire);
 
     /// Calls [`crate::raise_hint`] for what is acquired, until it is done.
@@ -209,80 +209,5 @@ impl References {
     #[inline(always)]
     pub fn kind(&self) -> u64 {
         self.want & Word::GET
-    }
-}
-
-/// Who releases references, as far as that is known.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Releaser {
-    /// Process id; 0 in an interrupt, which serves anybody, and in a kernel thread.
-    pub tgid: u64,
-    /// `mm_struct` of the process, or the one on whose behalf a kernel thread works; 0
-    /// where that is not known.
-    pub mm: u64,
-    /// The kernel object to which they belong (an `io_ring_ctx`); 0 where that is not
-    /// known.
-    pub object: u64,
-}
-
-impl Releaser {
-    /// Whether these are two objects of one process: what one of them has may stand in the
-    /// other's name, and the process, the path and the sums are right.
-    #[must_use]
-    #[inline(always)]
-    pub const fn is_sibling_of(&self, other: &Self) -> bool {
-        self.object != 0
-            && other.object != 0
-            && self.tgid != 0
-            && self.tgid == other.tgid
-            && self.mm == other.mm
-    }
-}
-
-/// How well an owner fits a [`Releaser`], worst first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u64)]
-pub enum Fit {
-    /// Another's, and of an object: whoever releases for nobody in particular (a
-    /// completed bio) does not release those.
-    ObjectOfAnother = 0,
-    /// Another's.
-    Another = 1,
-    /// Nobody is known to have it, and the releaser has none of its own.
-    Nobodys = 2,
-    /// The same address space.
-    SameMm = 3,
-    /// The same process, and of an object.
-    ObjectOfProcess = 4,
-    /// The same process.
-    SameProcess = 5,
-    /// The same object.
-    SameObject = 6,
-}
-
-impl Fit {
-    /// How well an owner with this identity fits. `owner` 0 is nobody.
-    #[must_use]
-    #[inline(always)]
-    pub const fn of(owner: u32, identity: &Releaser, releaser: &Releaser) -> Self {
-        let is_known = releaser.tgid | releaser.mm | releaser.object != 0;
-        if identity.object != 0 && identity.object == releaser.object {
-            Self::SameObject
-        } else if releaser.tgid != 0 && identity.tgid == releaser.tgid {
-            if identity.object == 0 {
-                Self::SameProcess
-            } else {
-                Self::ObjectOfProcess
-            }
-        } else if releaser.mm != 0 && identity.mm == releaser.mm {
-            Self::SameMm
-        } else if owner == 0 && is_known {
-            Self::Nobodys
-        } else if identity.object == 0 {
-            Self::Another
-        } else {
-            Self::ObjectOfAnother
-        }
     }
 }

@@ -105,11 +105,16 @@ pub struct Owner {
     /// The kernel object that the pins belong to, an `io_ring_ctx`; 0 for none, or where
     /// that is not known.
     pub object: u64,
+    /// The `mm_struct` that the object was made for: another one where it was inherited.
+    pub object_mm: u64,
+    /// Hash of all that tells owners apart but the object: those that have the same are one to a
+    /// reader.
+    pub kin: u64,
     /// Zero; fills the last cache line.
-    pub reserved_too: [u64; 7],
+    pub reserved_too: [u64; 5],
 }
 
-// 8 * 4 + 4 * 4 + 16 + 8 + 8 + 256 + 8 + 160 + 16 = 520, and the rest of the line.
+// 8 * 4 + 4 * 4 + 16 + 8 + 8 + 256 + 8 + 160 + 32 = 536, and the rest of the line.
 const _: () = assert!(size_of::<Owner>() == 576 && align_of::<Owner>() == 64);
 
 /// Bucket of a hold time: the first counts those below 1,024 ns, each next one

@@ -4,7 +4,7 @@
 use std::sync::atomic::Ordering::SeqCst;
 
 use ledger::{
-    Acquire, Attempt, Fit, Place, ROUNDS, Rank, References, Release, Releaser, Table,
+    Acquire, Attempt, Fit, Identity, Kinship, ROUNDS, Rank, References, Release, Releaser, Table,
     acquire_at_preferred, is_nowhere, keeps, raise_hint, release_at_preferred,
 };
 use probe_abi::{Lost, NoteFlags, SlotNote, Word, ledger_shift};
@@ -78,7 +78,7 @@ pub struct Book<A, const S: usize> {
     /// Times at which an owner's last reference on a folio went.
     pub ended: A,
     /// Who each owner is.
-    pub owners: Vec<Releaser>,
+    owners: Vec<Identity>,
     attempts: u32,
 }
 
@@ -101,7 +101,7 @@ impl<A: Atomic, const S: usize> Book<A, S> {
             lost: std::array::from_fn(|_| A::new(0)),
             outside: A::new(0),
             ended: A::new(0),
-            owners: owners.to_vec(),
+            owners: (0..).zip(owners).map(identity_of).collect(),
             attempts: 256,
         }
     }
@@ -174,7 +174,7 @@ impl<A: Atomic, const S: usize> Book<A, S> {
         self.field(bucket, slot, Field::Owner).load() as u32
     }
 
-    fn identity(&self, owner: u32) -> Releaser {
+    fn identity(&self, owner: u32) -> Identity {
         self.owners.get(owner as usize).copied().unwrap_or_default()
     }
 
@@ -282,8 +282,9 @@ impl<A: Atomic, const S: usize> Table for &Book<A, S> {
     fn count_zaps(self, bucket: u32, slot: usize, n: u32) {
         self.field(bucket, slot, Field::Zaps).add(u64::from(n));
     }
-    fn disown(self, bucket: u32, slot: usize) {
-        self.field(bucket, slot, Field::Owner).store(0);
+    fn rename(self, bucket: u32, slot: usize, owner: u32) {
+        self.field(bucket, slot, Field::Owner)
+            .store(u64::from(owner));
     }
     fn mark_guess(self, bucket: u32, slot: usize) {
         self.field(bucket, slot, Field::Flags)
@@ -295,8 +296,8 @@ impl<A: Atomic, const S: usize> Table for &Book<A, S> {
     fn fit(self, owner: u32, releaser: &Releaser) -> u64 {
         Fit::of(owner, &self.identity(owner), releaser) as u64
     }
-    fn are_siblings(self, one: u32, other: u32) -> bool {
-        self.identity(one).is_sibling_of(&self.identity(other))
+    fn kinship(self, one: u32, other: u32) -> u64 {
+        Kinship::of(&self.identity(one), &self.identity(other)) as u64
     }
     fn held_since(self, _owner: u32, since_ns: u64) {
         assert!(since_ns <= self.clock.load());
@@ -325,13 +326,12 @@ impl<A: Atomic, const S: usize> Table for &Book<A, S> {
     }
     fn open_slot(self, acquire: &mut Acquire) {
         repeat(self.attempts, || {
-            if acquire.rank != Rank::SIBLING {
+            if acquire.rank != Rank::SHARED {
                 let place = acquire.look(self);
                 return acquire.open(self, place);
             }
-            let places = [0, 1].map(|which| acquire.look_for_sibling(self, which));
-            let found = places.into_iter().find(|it| *it != Place::NONE);
-            acquire.join(self, found.unwrap_or(Place::NONE))
+            let choices = [0, 1].map(|which| acquire.look_to_share(self, which));
+            acquire.share(self, choices[0].max(choices[1]))
         });
     }
     fn raise_hint(self, acquire: &mut Acquire) {
@@ -357,6 +357,20 @@ impl<A: Atomic, const S: usize> Table for &Book<A, S> {
         for which in 0..2 {
             release.mark_guesses(self, which);
         }
+    }
+}
+
+/// An owner who releases as this one. Those with an object are kin, and the others pin each in
+/// its own way.
+fn identity_of((number, releaser): (u64, &Releaser)) -> Identity {
+    let Releaser { tgid, mm, object } = *releaser;
+    let kin = if object == 0 { number } else { u64::MAX };
+    Identity {
+        tgid,
+        mm,
+        object,
+        object_mm: if object == 0 { 0 } else { mm },
+        kin,
     }
 }
 

@@ -17,6 +17,7 @@ use crate::{
         clock,
         layout::layout,
         read::read_kernel,
+        ring,
     },
     verifier::{
         atomic::{load, swap},
@@ -25,8 +26,9 @@ use crate::{
     },
 };
 
-/// Of what tells calls apart, the function; the flags are below it.
+/// Of what tells calls apart, the function; the flags are below it, and the ring above.
 const FUNCTION: u64 = 0xff;
+const RING_SHIFT: u32 = 40;
 
 /// Finds or makes the record of what the entry holds, and where on the stack its
 /// path is known again.
@@ -47,9 +49,8 @@ pub(crate) extern "C" fn learn(thread: *mut Thread, task: u64, what: u64) -> u64
         start,
         thread.cgroup,
         u64::from(tgid) << 32 | u64::from(thread.uid),
-        what,
+        what & ((1 << RING_SHIFT) - 1),
         thread.mm,
-        thread.object,
     ] {
         hash = mix(hash, word);
     }
@@ -60,8 +61,12 @@ pub(crate) extern "C" fn learn(thread: *mut Thread, task: u64, what: u64) -> u64
         }
         hash = mix(hash, *frame);
     }
+    let ring_mm = ring::mm_of(thread.object);
+    let full = mix(mix(hash, ring_mm), thread.object);
     let mut search = Search {
-        live: OwnerTag::new(hash | 4, OwnerTag::LIVE).0,
+        live: OwnerTag::new(full | 4, OwnerTag::LIVE).0,
+        kin: hash,
+        ring_mm,
         leader,
         start,
         tgid,
@@ -124,6 +129,8 @@ fn frame(thread: &Thread, index: u32) -> u64 {
 #[repr(C)]
 struct Search {
     live: u64,
+    kin: u64,
+    ring_mm: u64,
     leader: u64,
     start: u64,
     tgid: u32,
@@ -186,4 +193,6 @@ fn write(record: *mut Owner, search: &Search) {
     }
     record.mm = thread.mm;
     record.object = thread.object;
+    record.object_mm = search.ring_mm;
+    record.kin = search.kin;
 }

@@ -4,7 +4,7 @@
 use core::mem::offset_of;
 
 use aya_ebpf::{bindings::BPF_F_MMAPABLE, macros::map, maps::Array};
-use ledger::{Fit, Releaser};
+use ledger::{Fit, Identity, Kinship, Releaser};
 use probe_abi::{HOLD_BUCKETS, Owner, hold_bucket};
 
 use crate::{
@@ -44,13 +44,15 @@ extern "C" fn fit_of(owner: u64, tgid: u64, mm: u64, object: u64) -> u64 {
 }
 
 #[inline(always)]
-fn identity(record: *mut Owner) -> Releaser {
+fn identity(record: *mut Owner) -> Identity {
     // SAFETY: a map value, aligned and alive; plain integers that may change meanwhile.
     unsafe {
-        Releaser {
+        Identity {
             tgid: u64::from((&raw const (*record).tgid).read_volatile()),
             mm: load(&raw const (*record).mm),
             object: load(&raw const (*record).object),
+            object_mm: load(&raw const (*record).object_mm),
+            kin: load(&raw const (*record).kin),
         }
     }
 }
@@ -66,20 +68,20 @@ pub(crate) fn fit(owner: u32, releaser: &Releaser) -> u64 {
     )
 }
 
-/// Whether two owners are siblings, see [`Releaser::is_sibling_of`]: looked at once as well.
+/// How near two owners are, see [`Kinship`]: looked at once as well.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn siblings(one: u64, other: u64) -> u64 {
+extern "C" fn kinship_of(one: u64, other: u64) -> u64 {
     match (record(one as u32), record(other as u32)) {
-        (Some(one), Some(other)) => u64::from(identity(one).is_sibling_of(&identity(other))),
-        _ => 0,
+        (Some(one), Some(other)) => Kinship::of(&identity(one), &identity(other)) as u64,
+        _ => Kinship::Stranger as u64,
     }
 }
 
 /// The same.
 #[inline(always)]
-pub(crate) fn are_siblings(one: u32, other: u32) -> bool {
-    siblings(u64::from(one), u64::from(other)) != 0
+pub(crate) fn kinship(one: u32, other: u32) -> u64 {
+    kinship_of(u64::from(one), u64::from(other))
 }
 
 /// An owner gave the last reference on a folio back.

@@ -11,6 +11,9 @@ const KERNEL_THREAD: u32 = 0x0020_0000;
 const WORKER: u32 = 0x20;
 
 /// As far as it is known here: nothing in an interrupt, which serves anybody.
+///
+/// A ring's references are those of the process that it was made for, whoever releases them:
+/// rings are inherited and passed on.
 #[inline(always)]
 pub(crate) fn releaser() -> Releaser {
     if in_interrupt() {
@@ -19,26 +22,29 @@ pub(crate) fn releaser() -> Releaser {
     // SAFETY: the helper has no precondition.
     let task = unsafe { bpf_get_current_task() };
     let flags: u32 = member(task, layout!(task_flags)).unwrap_or(0);
-    // A kernel thread may have the address space of the process that it works for.
-    let mm = member(task, layout!(task_mm)).unwrap_or(0);
-    if flags & KERNEL_THREAD == 0 {
-        return Releaser {
-            tgid: bpf_get_current_pid_tgid() >> 32,
-            mm,
-            object: ring::of_syscall(task),
-        };
-    }
-    if flags & WORKER == 0 {
+    let is_process = flags & KERNEL_THREAD == 0;
+    let object = if is_process {
+        ring::of_syscall(task)
+    } else if flags & WORKER != 0 {
+        ring::of_worker()
+    } else {
+        0
+    };
+    if object != 0 {
         return Releaser {
             tgid: 0,
-            mm,
-            object: 0,
+            mm: ring::mm_of(object),
+            object,
         };
     }
-    let (object, mm_of_ring) = ring::of_worker();
     Releaser {
-        tgid: 0,
-        mm: if mm == 0 { mm_of_ring } else { mm },
+        tgid: if is_process {
+            bpf_get_current_pid_tgid() >> 32
+        } else {
+            0
+        },
+        // A kernel thread may have the address space of the process that it works for.
+        mm: member(task, layout!(task_mm)).unwrap_or(0),
         object,
     }
 }

@@ -1,7 +1,7 @@
 //! The loops of the long way through the ledger. Each of their steps is a function that the
 //! verifier looks at once, by itself, whatever leads to it.
 
-use ledger::{Acquire, Attempt, Place, ROUNDS, Rank, Release};
+use ledger::{Acquire, Attempt, Choice, Place, ROUNDS, Rank, Release};
 use probe_abi::BUCKET_SLOTS;
 
 use crate::{
@@ -48,18 +48,13 @@ pub(super) fn open_slot(acquire: &mut Acquire) {
 extern "C" fn open_again(_attempt: u64, acquire: Raw) -> i64 {
     let handle = handle(acquire);
     let is_done = match passed::<Acquire>(acquire) {
-        Some(it) if it.rank == Rank::SIBLING => join_found(handle, look_for_siblings(handle)),
+        Some(it) if it.rank == Rank::SHARED => {
+            let choices = [look_to_share(handle, 0), look_to_share(handle, 1)];
+            share_found(handle, choices[0].max(choices[1]))
+        }
         _ => open_found(handle, look_for_room(handle)),
     };
     ends(is_done)
-}
-
-#[inline(always)]
-fn look_for_siblings(acquire: Handle<Acquire>) -> u64 {
-    match look_for_sibling(acquire, 0) {
-        0 => look_for_sibling(acquire, 1),
-        place => place,
-    }
 }
 
 #[unsafe(no_mangle)]
@@ -73,18 +68,18 @@ extern "C" fn look_for_room(acquire: Handle<Acquire>) -> u64 {
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn look_for_sibling(acquire: Handle<Acquire>, which: u64) -> u64 {
+extern "C" fn look_to_share(acquire: Handle<Acquire>, which: u64) -> u64 {
     match lent::<Acquire>(acquire) {
-        Some(acquire) => acquire.look_for_sibling(Ledger, which).0,
+        Some(acquire) => acquire.look_to_share(Ledger, which).0,
         None => 0,
     }
 }
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn join_found(acquire: Handle<Acquire>, place: u64) -> i64 {
+extern "C" fn share_found(acquire: Handle<Acquire>, choice: u64) -> i64 {
     match lent::<Acquire>(acquire) {
-        Some(acquire) => i64::from(acquire.join(Ledger, Place(place))),
+        Some(acquire) => i64::from(acquire.share(Ledger, Choice(choice))),
         None => 1,
     }
 }

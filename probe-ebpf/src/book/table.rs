@@ -2,7 +2,7 @@
 
 use aya_ebpf::{bindings::BPF_F_MMAPABLE, macros::map, maps::Array};
 use ledger::{Acquire, References, Release, Releaser, Table};
-use probe_abi::{BUCKET_SLOTS, Bucket, NOBODY, NoteFlags, SlotNote, Word};
+use probe_abi::{BUCKET_SLOTS, Bucket, NoteFlags, SlotNote, Word};
 
 use crate::{
     book::{counters, owners, settings, steps, ways::Ledger},
@@ -150,8 +150,8 @@ impl<const RARE_IN_LINE: bool> Table for Ledger<RARE_IN_LINE> {
     }
 
     #[inline(always)]
-    fn disown(self, bucket: *mut Bucket, slot: usize) {
-        write_note!(bucket, slot, owner, NOBODY as u16);
+    fn rename(self, bucket: *mut Bucket, slot: usize, owner: u32) {
+        write_note!(bucket, slot, owner, owner as u16);
     }
 
     #[inline(always)]
@@ -170,8 +170,8 @@ impl<const RARE_IN_LINE: bool> Table for Ledger<RARE_IN_LINE> {
     }
 
     #[inline(always)]
-    fn are_siblings(self, one: u32, other: u32) -> bool {
-        owners::are_siblings(one, other)
+    fn kinship(self, one: u32, other: u32) -> u64 {
+        owners::kinship(one, other)
     }
 
     #[inline(always)]

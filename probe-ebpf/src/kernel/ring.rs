@@ -71,15 +71,19 @@ fn registered_ring(task: u64, index: u64) -> Option<u64> {
     read_kernel(context + u64::from(rings) + index * 8)
 }
 
-/// The ring that the current kernel worker takes down, and the address space that it was
-/// made for; zeros for another work.
+/// The address space that a ring was made for; 0 for no ring.
 #[inline(always)]
-pub(crate) fn of_worker() -> (u64, u64) {
-    let ring = ring_of_worker();
-    match member(ring, layout!(ring_mm)) {
-        Some(mm) if ring != 0 => (ring, mm),
-        _ => (0, 0),
+pub(crate) fn mm_of(ring: u64) -> u64 {
+    if ring == 0 {
+        return 0;
     }
+    member(ring, layout!(ring_mm)).unwrap_or(0)
+}
+
+/// The ring that the current kernel worker takes down; 0 for another work.
+#[inline(always)]
+pub(crate) fn of_worker() -> u64 {
+    ring_of_worker()
 }
 
 #[unsafe(no_mangle)]

@@ -1,5 +1,5 @@
 //! Who has what after any order of pins and releases on the same folios, by several who are known:
-//! as their own book has it, after each step.
+//! as their own book has it.
 
 use std::iter;
 
@@ -54,6 +54,53 @@ const OTHERS: [&str; 24] = [
     "A+ A& B+ A! B! a-",
     "A+ A+ A+ B+ A- A- B-",
 ];
+
+/// More rings over one buffer than a folio has slots: what one process has of them stands in part in
+/// the name of another of its rings. Whoever had none there would have no name: each has pinned
+/// before, and goes on to have something.
+const CROWD: [&str; 5] = [
+    "A+ B+ A+ A& a+ A+ A+ A+ A+ A+ A+ A+ A+ A+ A+ A+ A+ A+ A+ A+ A+ A+ A+",
+    "B+ a+ B+ A- A- Ax Ax B- Bx A+ A+ ax",
+    "A>C A>C A>C Cx A>B Bx A>a ax A+ B+",
+    "A>B A>B A>a A>a B+ a+ A+ Bx ax A+ Ax",
+    "C! A! B+ B+ a+ a+ Bx ax",
+];
+
+/// The same by somebody else's system call.
+const RELEASED_BY_OTHERS: [&str; 3] = [
+    "A>C C- A>B B- A>a a- B+ a+",
+    "A>B A>B A>a B- B- a- A+ A+",
+    "A! a+ a- a+ B+",
+];
+
+pub(super) fn of_more_rings_than_the_ledger_tells_apart_each_process_has_its_own(
+    bench: &Bench,
+) -> Result<()> {
+    let agent = bench.shared_agent(&[])?;
+    let before = missed(&agent.scrape()?);
+    let mut scripts = vec![CROWD.to_vec()];
+    if tells_the_ring()? {
+        scripts.push([&CROWD[..4], &RELEASED_BY_OTHERS].concat());
+    }
+    for script in scripts {
+        let mut company = [(Company::start(bench, PAGES)?, ())];
+        for part in &script {
+            for step in part.split(' ') {
+                company[0].0.step(step).context(*part)?;
+            }
+            let in_doubt = check(bench, &[(*part).to_owned()], &company)?;
+            let grown = missed(&agent.scrape()?) - before;
+            ensure!(
+                in_doubt == 0 || grown > 0,
+                "after {part} it is a guess, and no release was missed"
+            );
+        }
+        let [(company, ())] = company;
+        company.end()?;
+        until_pinned(bench, 0)?;
+    }
+    Ok(())
+}
 
 pub(super) fn after_any_order_of_pins_and_releases_each_owner_has_what_is_its_own(
     bench: &Bench,
