@@ -22,17 +22,24 @@ pub enum Method {
     Fentry,
     /// kprobe and kretprobe.
     Kprobe,
+    /// kprobe, and behind it an fentry program for the calls that it is kept from.
+    #[serde(rename = "kprobe+fentry")]
+    Both,
     /// Not attached; its address range is recognised on the stack.
     Stack,
 }
 
 impl Method {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Fentry, Self::Kprobe, Self::Both, Self::Stack];
+
     /// In metrics, logs and reports.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Fentry => "fentry",
             Self::Kprobe => "kprobe",
+            Self::Both => "kprobe+fentry",
             Self::Stack => "stack",
         }
     }

@@ -129,6 +129,7 @@ pub fn layout(facts: &Facts) -> Result<Layout, LayoutError> {
         zap_start: 0,
         zap_end: 0,
         preempt_count: preempt_count(facts),
+        hardirq_shift: hardirq_shift(facts),
         per_cpu_offset: address("__per_cpu_offset"),
         ledger_shift: 0,
         ptes_hooked: 0,
@@ -284,6 +285,25 @@ fn page_shift(bytes: u64) -> Result<u32, LayoutError> {
         Ok(bytes.ilog2())
     } else {
         Err(LayoutError::PageSize(bytes))
+    }
+}
+
+/// Whether a program can find out what interrupts run on top of a task.
+pub(crate) fn shows_interrupts(facts: &Facts) -> bool {
+    let has = |member: &str| facts.members.contains_key(member);
+    let of_task = has("task_struct.thread_info") && has("thread_info.preempt_count");
+    let offsets = facts.symbols.get("__per_cpu_offset");
+    let of_cpu = preempt_count(facts) != 0 && offsets.is_some_and(|it| it.start != 0);
+    of_task || of_cpu
+}
+
+/// A count of how often interrupts were switched off came in between (Linux 7.3, commit
+/// 9634d860ac15). No type tells of it, but the variable that goes with it.
+fn hardirq_shift(facts: &Facts) -> u64 {
+    if facts.symbols.contains_key("local_interrupt_disable_state") {
+        24
+    } else {
+        16
     }
 }
 

@@ -6,6 +6,7 @@ use crate::{
     catalogue::HOOKS,
     facts::{Facts, Function},
     hook::{At, Candidate, Context, Family, Hook, Need},
+    layout::shows_interrupts,
     reject::Reject,
 };
 
@@ -96,6 +97,12 @@ fn check(candidate: &Candidate, facts: &Facts, attach: Attach) -> Result<Vec<Met
         Attach::Auto if facts.preemptible && candidate.context == Context::Task => {
             vec![(Method::Kprobe, kprobe), (Method::Fentry, fentry)]
         }
+        Attach::Auto if facts.preemptible && candidate.at == At::EntryWithFallback => vec![
+            // The two know a call by who calls.
+            (Method::Both, kprobe && fentry && shows_interrupts(facts)),
+            (Method::Fentry, fentry),
+            (Method::Kprobe, kprobe),
+        ],
         Attach::Auto => vec![(Method::Fentry, fentry), (Method::Kprobe, kprobe)],
         Attach::Fentry => vec![(Method::Fentry, fentry)],
         Attach::Kprobe => vec![(Method::Kprobe, kprobe)],

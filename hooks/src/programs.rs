@@ -56,12 +56,12 @@ pub fn program_names(candidate: &Candidate, method: Method, entries: Entries) ->
     };
     let (entry, exit) = match method {
         Method::Fentry => ("fentry", "fexit"),
-        Method::Kprobe => ("kprobe", "kretprobe"),
+        Method::Kprobe | Method::Both => ("kprobe", "kretprobe"),
         Method::Stack => return Vec::new(),
     };
     let halves: &[&str] = match candidate.at {
         At::Entry => &[entry],
-        At::EntryWithFallback if method == Method::Fentry => &[FALLBACK, entry],
+        At::EntryWithFallback if method != Method::Kprobe => &[FALLBACK, entry],
         At::EntryWithFallback => &[entry],
         At::Return => &[exit],
         At::Call if method == Method::Fentry && entries == Entries::Elided => &[exit],
@@ -114,6 +114,18 @@ mod tests {
             pin(Method::Kprobe, Entries::Elided),
             pin(Method::Kprobe, Entries::Needed)
         );
+    }
+
+    #[test]
+    fn a_release_that_interrupts_make_has_a_program_for_the_calls_that_another_was_kept_from() {
+        let release = |method| programs("unpin_user_page", method, Entries::Needed);
+        let fallback = "unpin_user_page_fallback";
+        assert_eq!(
+            release(Method::Fentry),
+            [fallback, "unpin_user_page_fentry"]
+        );
+        assert_eq!(release(Method::Both), [fallback, "unpin_user_page_kprobe"]);
+        assert_eq!(release(Method::Kprobe), ["unpin_user_page_kprobe"]);
     }
 
     #[test]

@@ -53,7 +53,9 @@ impl Reject {
         let why = format!("{}: {why}", method.name());
         match (method, errno) {
             (Method::Kprobe, Some(INVALID)) => Self::KprobeInvalid(why),
-            (Method::Kprobe | Method::Fentry | Method::Stack, _) => Self::Refused { why, errno },
+            (Method::Kprobe | Method::Fentry | Method::Both | Method::Stack, _) => {
+                Self::Refused { why, errno }
+            }
         }
     }
 }

@@ -77,6 +77,8 @@ pub struct Layout {
     /// Address of the per-CPU preempt count, before the CPU's offset; 0 where
     /// kallsyms does not have it, or where it is a member of the task.
     pub preempt_count: u64,
+    /// Bit of the preempt count at which the hard interrupts begin, with NMIs above them.
+    pub hardirq_shift: u64,
     /// Address of `__per_cpu_offset[]`; 0 where kallsyms does not have it.
     pub per_cpu_offset: u64,
     /// How far a hash is shifted to be that of a bucket of the ledger.
@@ -255,4 +257,4 @@ pub struct Layout {
     pub reserved: u32,
 }
 
-const _: () = assert!(size_of::<Layout>() == 496 && align_of::<Layout>() == 8);
+const _: () = assert!(size_of::<Layout>() == 504 && align_of::<Layout>() == 8);

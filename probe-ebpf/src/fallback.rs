@@ -4,12 +4,16 @@
 //! the call is nested: a completion interrupt came in on top of it, or another task
 //! (`prog->active`, Linux 5.12, commit ca06f55b9002). So functions that interrupts call
 //! have two programs, which run one after the other. The first leaves a note of the
-//! call, by its context's address, which is on the stack and so no other call's at that
-//! moment. The second takes the note away; where there is none, the first did not run,
+//! call. The second takes the note away; where there is none, the first did not run,
 //! and it does the work.
 //!
+//! Where a task may lose its CPU inside a program, the first one is a kprobe: no other task
+//! keeps it from running, and what does, an interrupt on top of a kprobe, does not keep the
+//! second one. Where a task keeps its CPU, the first one is fentry as well, which costs less.
+//!
 //! A call may find both of them at work: that takes an interrupt on top of an interrupt on
-//! top of a task, each in one of these programs. It is counted (`hook_missed`). And a note may
+//! top of a task, or on top of one task in a kprobe that took the CPU from another one in the
+//! second program. It is counted (`hook_missed`). And a note may
 //! stay, where a first program ran and its second one was skipped: the next call of a task
 //! clears that up. Until then an interrupt's call may be taken for the one that left it, and
 //! its release is missed. The audit heals that. How the notes are kept is [`ledger::nested`].
@@ -17,14 +21,17 @@
 #[cfg(not(feature = "baseline"))]
 use core::mem::offset_of;
 
-use aya_ebpf::{EbpfContext, macros::map, maps::Array};
+use aya_ebpf::{EbpfContext, helpers::generated::bpf_get_current_task, macros::map, maps::Array};
 use ledger::nested::{self, Notes};
 use probe_abi::{CpuCounters, INTERRUPTED, NESTED_CALLS, NestedCalls, place};
 
 #[cfg(not(feature = "baseline"))]
 use crate::book::counters;
 use crate::{
-    kernel::{interrupt::in_task, layout::layout},
+    kernel::{
+        interrupt::{in_task, nesting},
+        layout::layout,
+    },
     verifier::{
         atomic::{load, swap},
         unknown::{number, opaque},
@@ -61,6 +68,14 @@ pub(crate) fn note(counters: *mut CpuCounters, function: usize, ctx: &impl EbpfC
     }
 }
 
+/// The same by a kprobe, which is the first program where a task may lose its CPU.
+#[inline(always)]
+pub(crate) fn note_by_kprobe(ctx: &impl EbpfContext) {
+    if !cfg!(feature = "baseline") && layout!(preemptible) != 0 {
+        keep(ctx);
+    }
+}
+
 /// Whether the first program was kept from this call. The second one takes its note away.
 #[cfg(not(feature = "baseline"))]
 #[inline(always)]
@@ -92,7 +107,8 @@ pub(crate) fn is_to_be_made_up(function: usize, ctx: &impl EbpfContext) -> bool 
     true
 }
 
-/// By what a call is noted.
+/// By what a call is noted where a task keeps its CPU: its context's address, which is on the
+/// stack, and so no other call's at that moment.
 #[inline(always)]
 fn address(ctx: &impl EbpfContext) -> u64 {
     number(ctx.as_ptr().cast())
@@ -159,14 +175,26 @@ impl Notes for Nested {
 }
 
 // Where a task may lose its CPU, and go on on another one, between the two programs, notes
-// are kept by the call's address, for all CPUs. One that has no room takes another's
+// are kept by who calls, for all CPUs: a task, or an interrupt of some kind on top of it, is at
+// one call at a time. One that has no room takes another's
 // place, which is then dealt with twice: that takes as many calls between two programs
 // at once as there are places.
 
+/// A kprobe and fentry have contexts of their own: the address does where both are fentry, as
+/// they are where the kernel does not show what is on top of a task.
+#[inline(always)]
+fn caller(ctx: &impl EbpfContext) -> u64 {
+    match nesting() {
+        // SAFETY: the helper has no precondition. Tasks are aligned to a cache line.
+        Some(nesting) => nesting | unsafe { bpf_get_current_task() },
+        None => address(ctx),
+    }
+}
+
 /// The first place at which a call may be noted.
 #[inline(always)]
-fn first_place(address: u64) -> u32 {
-    (address.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as u32
+fn first_place(caller: u64) -> u32 {
+    (caller.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as u32
 }
 
 #[inline(always)]
@@ -176,33 +204,33 @@ fn place_of(first: u32, way: u32) -> Option<*mut u64> {
 
 #[inline(always)]
 fn keep(ctx: &impl EbpfContext) {
-    let address = address(ctx);
-    let first = first_place(address);
+    let caller = caller(ctx);
+    let first = first_place(caller);
     for way in 0..WAYS {
         let Some(place) = place_of(first, way) else {
             return;
         };
         let old = load(place);
-        if old == address || old == 0 && swap(place, 0, address) {
+        if old == caller || old == 0 && swap(place, 0, caller) {
             return;
         }
     }
     if let Some(place) = place_of(first, 0) {
         // SAFETY: a map value, aligned and alive.
-        unsafe { place.write_volatile(address) };
+        unsafe { place.write_volatile(caller) };
     }
 }
 
 #[cfg(not(feature = "baseline"))]
 #[inline(always)]
 fn take(ctx: &impl EbpfContext) -> bool {
-    let address = address(ctx);
-    let first = first_place(address);
+    let caller = caller(ctx);
+    let first = first_place(caller);
     for way in 0..WAYS {
         let Some(place) = place_of(first, way) else {
             return false;
         };
-        if load(place) == address {
+        if load(place) == caller {
             // SAFETY: as above; nobody else takes this call's note.
             unsafe { place.write_volatile(0) };
             return true;

@@ -146,6 +146,7 @@ macro_rules! unpin_one {
 
             #[kprobe]
             fn [<$symbol _kprobe>](ctx: ProbeContext) -> u32 {
+                fallback::note_by_kprobe(&ctx);
                 release_any($shape, &ctx)
             }
 

@@ -132,15 +132,19 @@ fn cells(options: &Options) -> anyhow::Result<Vec<Cell>> {
     for series in &series {
         kernels::locked(series)?;
     }
-    let modes = match options.attach.as_slice() {
-        // The programs of both are loaded in one guest.
-        [] if options.verifier => &[Mode::Fentry],
-        [] => &[Mode::Fentry, Mode::Kprobe][..],
-        named => named,
-    };
     let everything = options.tests.is_empty();
     let mut cells = Vec::new();
     for kernel in series {
+        let modes = match options.attach.as_slice() {
+            // The programs of all are loaded in one guest.
+            [] if options.verifier => &[Mode::Fentry],
+            // By itself the agent takes neither way alone there.
+            [] if kernels::facts::is_preemptible(&kernel)? => {
+                &[Mode::Fentry, Mode::Kprobe, Mode::Auto][..]
+            }
+            [] => &[Mode::Fentry, Mode::Kprobe],
+            named => named,
+        };
         for (number, mode) in modes.iter().enumerate() {
             cells.push(Cell {
                 kernel: kernel.clone(),

@@ -115,7 +115,7 @@ fn serves_walks(hook: &Hook) -> bool {
 
 fn is_of_ftrace(hook: &Hook) -> bool {
     match hook.state.attached {
-        Some((_, Method::Fentry)) => true,
+        Some((_, Method::Fentry | Method::Both)) => true,
         Some((_, Method::Kprobe)) => ftrace::HAS_KPROBES,
         Some((_, Method::Stack)) | None => false,
     }

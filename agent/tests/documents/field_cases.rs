@@ -31,7 +31,9 @@ fn every_test_that_stands_beside_a_case_exists() {
     let page = read("docs/field-cases.md");
     let mut text = String::new();
     for krate in ["agent", "lab", "hooks", "estimator"] {
-        sources(&path(krate).join("src"), &mut text);
+        for folder in ["src", "tests"] {
+            sources(&path(krate).join(folder), &mut text);
+        }
     }
     let named = tests(&page);
     assert!(named.len() > 10, "{named:?}");

@@ -143,6 +143,7 @@ pub const ENUMERATORS: &[&str] = &[
 /// Data whose addresses are asked for.
 pub const SYMBOLS: &[&str] = &[
     "__preempt_count",
+    "local_interrupt_disable_state",
     "pcpu_hot",
     "__per_cpu_offset",
     "io_ring_exit_work",

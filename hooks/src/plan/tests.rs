@@ -225,3 +225,59 @@ fn direct_io_that_pins_needs_no_bio_hook() {
     facts.enumerators.insert("BIO_PAGE_PINNED".to_owned(), 0);
     assert!(bio(&facts).not_needed && bio(&facts).usable.is_empty());
 }
+
+/// A preemptible kernel that interrupts release in.
+fn preemptible() -> Facts {
+    let mut facts = capable();
+    facts.preemptible = true;
+    facts
+        .functions
+        .insert("unpin_user_page".to_owned(), function(&["struct page *"]));
+    facts.symbols = [("__preempt_count", 0x1000), ("__per_cpu_offset", 0x2000)]
+        .into_iter()
+        .map(|(name, start)| (name.to_owned(), Range { start, end: 0 }))
+        .collect();
+    facts
+}
+
+fn methods_of_a_release(facts: &Facts, attach: Attach) -> Vec<Method> {
+    let steps = plan(facts, attach);
+    let step = steps
+        .iter()
+        .find(|step| step.hook.name == "unpin_user_page");
+    step.unwrap().usable[0].1.clone()
+}
+
+#[test]
+fn where_a_task_may_lose_its_cpu_what_interrupts_release_is_hooked_in_both_ways() {
+    let facts = preemptible();
+    let both = [Method::Both, Method::Fentry, Method::Kprobe];
+    assert_eq!(methods_of_a_release(&facts, Attach::Auto), both);
+    assert_eq!(
+        methods_of_a_release(&facts, Attach::Kprobe),
+        [Method::Kprobe]
+    );
+    // As the operator or the kernel wants it.
+    let mut closed = preemptible();
+    closed.methods.kprobe = Support::No("closed".to_owned());
+    assert_eq!(
+        methods_of_a_release(&closed, Attach::Auto),
+        [Method::Fentry]
+    );
+    let mut kept = preemptible();
+    kept.preemptible = false;
+    assert_eq!(methods_of_a_release(&kept, Attach::Auto), both[1..]);
+    // The two cannot tell calls apart.
+    for symbol in ["__preempt_count", "__per_cpu_offset"] {
+        let mut hidden = preemptible();
+        hidden.symbols.remove(symbol);
+        assert_eq!(methods_of_a_release(&hidden, Attach::Auto), both[1..]);
+    }
+    // In arm64 it is a member of the task.
+    let mut of_task = preemptible();
+    of_task.symbols.clear();
+    for member in ["task_struct.thread_info", "thread_info.preempt_count"] {
+        of_task.members.insert(member.to_owned(), 0);
+    }
+    assert_eq!(methods_of_a_release(&of_task, Attach::Auto), both);
+}

@@ -198,6 +198,7 @@ fn cell(fentry: &Column, kprobe: &Column, hook: usize) -> String {
         .map(|method| match method {
             Method::Fentry => "f",
             Method::Kprobe => "k",
+            Method::Both => "f+k",
             Method::Stack => "s",
         })
         .collect();

@@ -5,13 +5,18 @@ use probe_abi::ABSENT;
 
 use crate::kernel::{layout::layout, read::read_kernel};
 
+// Bits of the preempt count, include/linux/preempt.h: a soft interrupt that is served, four of hard
+// ones, and above them one that says so of NMIs (more where those are counted, which do not pin).
+const SOFT: u32 = 1 << 8;
+const HARD: u32 = 0xf;
+const NMI: u32 = 0x10;
+
 /// Hard, soft being served, or NMI; false where this kernel does not show its preempt
 /// count.
 #[inline(always)]
 pub(crate) fn in_interrupt() -> bool {
-    /// `SOFTIRQ_OFFSET | HARDIRQ_MASK | NMI_MASK`, include/linux/preempt.h.
-    const INTERRUPT: u32 = 0x00ff_0100;
-    preempt_count() & INTERRUPT != 0
+    let interrupt = SOFT | (HARD | NMI) << layout!(hardirq_shift);
+    preempt_count() & interrupt != 0
 }
 
 /// Whether none does; false where this kernel does not show its preempt count.
@@ -19,9 +24,26 @@ pub(crate) fn in_interrupt() -> bool {
 /// A function of its own: it is asked rarely, where every instruction counts.
 #[inline(never)]
 pub(crate) fn in_task() -> bool {
-    let is_shown = layout!(task_preempt_count) != ABSENT
-        || layout!(preempt_count) != 0 && layout!(per_cpu_offset) != 0;
-    is_shown && !in_interrupt()
+    is_shown() && !in_interrupt()
+}
+
+/// Which kinds of interrupt run on top of the current task, as a number of three bits; `None` where
+/// this kernel does not show its preempt count.
+#[inline(always)]
+pub(crate) fn nesting() -> Option<u64> {
+    if !is_shown() {
+        return None;
+    }
+    let count = preempt_count();
+    let above = count >> layout!(hardirq_shift);
+    let [soft, hard, nmi] = [count & SOFT, above & HARD, above & NMI].map(|it| u64::from(it != 0));
+    Some(soft | hard << 1 | nmi << 2)
+}
+
+#[inline(always)]
+fn is_shown() -> bool {
+    layout!(task_preempt_count) != ABSENT
+        || layout!(preempt_count) != 0 && layout!(per_cpu_offset) != 0
 }
 
 /// As a member of the task or as a variable of the CPU: kernels have it there or

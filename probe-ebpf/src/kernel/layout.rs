@@ -43,6 +43,7 @@ pub(crate) static LAYOUT: Layout = Layout {
     zap_start: 0,
     zap_end: 0,
     preempt_count: 0,
+    hardirq_shift: 0,
     per_cpu_offset: 0,
     ledger_shift: 0,
     ptes_hooked: 0,

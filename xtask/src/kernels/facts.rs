@@ -17,6 +17,11 @@ pub(crate) fn read(series: &str) -> anyhow::Result<Value> {
     serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))
 }
 
+/// Whether a task may lose its CPU inside this kernel.
+pub(crate) fn is_preemptible(series: &str) -> anyhow::Result<bool> {
+    Ok(read(series)?["preemptible"] == Value::Bool(true))
+}
+
 /// Keeps them. A file that differs in addresses only stays as it is: each boot has others.
 pub(crate) fn write(series: &str, facts: &Value) -> anyhow::Result<()> {
     if read(series).is_ok_and(|old| without_addresses(&old) == without_addresses(facts)) {

@@ -63,7 +63,7 @@ impl<'a> Loader<'a> {
 }
 
 /// The programs of a candidate. The baseline object has no fallbacks: the kernels
-/// that it is for skip nothing (before Linux 5.12).
+/// that it is for skip nothing of fentry (before Linux 5.12).
 pub(super) fn programs_for(
     ebpf: &Ebpf,
     candidate: &Candidate,
@@ -71,7 +71,9 @@ pub(super) fn programs_for(
     entries: Entries,
 ) -> Vec<String> {
     let mut names = program_names(candidate, method, entries);
-    names.retain(|it| !is_fallback(it) || ebpf.program(it).is_some());
+    if method == Method::Fentry {
+        names.retain(|it| !is_fallback(it) || ebpf.program(it).is_some());
+    }
     names
 }
 

@@ -102,21 +102,17 @@ impl Programs {
     ///
     /// `made_up`: of releases, read before, so that no run is made up for that was not skipped.
     pub(crate) fn misses(&self, made_up: u64) -> Misses {
-        let mut misses = BTreeMap::new();
-        let mut left = made_up;
+        let mut misses = self.links.missed();
         for it in self.of_hooks.iter().filter(|it| !it.is_fallback) {
             let skipped = bpf::program_info(&it.program).map_or(0, |it| it.recursion_misses);
-            let has_fallback = |other: &OfHook| other.is_fallback && other.hook == it.hook;
-            let made_up = if self.of_hooks.iter().any(has_fallback) {
-                skipped.min(left)
-            } else {
-                0
-            };
-            left -= made_up;
-            *misses.entry(it.hook).or_default() += skipped - made_up;
+            *misses.entry(it.hook).or_default() += skipped;
         }
-        for (hook, missed) in self.links.missed() {
-            *misses.entry(hook).or_default() += missed;
+        let mut left = made_up;
+        for it in self.of_hooks.iter().filter(|it| it.is_fallback) {
+            let skipped = misses.entry(it.hook).or_default();
+            let made_up = left.min(*skipped);
+            *skipped -= made_up;
+            left -= made_up;
         }
         Misses(misses)
     }

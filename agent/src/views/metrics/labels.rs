@@ -59,8 +59,8 @@ pub(super) const SYMBOL: Label = Label::open("symbol");
 
 /// Empty for a hook that nothing serves.
 pub(super) const METHOD: Label = Label::one_of("method", || {
-    let methods = [Method::Fentry, Method::Kprobe, Method::Stack];
-    methods.into_iter().map(Method::name).chain([""]).collect()
+    let methods = Method::ALL.into_iter();
+    methods.map(Method::name).chain([""]).collect()
 });
 
 pub(super) const SELF_TEST: Label = Label::one_of("outcome", || Tested::OUTCOMES.to_vec());
