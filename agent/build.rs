@@ -5,10 +5,10 @@ use std::{env, path::PathBuf};
 
 fn main() {
     println!("cargo::rerun-if-env-changed=PINSCOPE_EBPF_DIR");
-    let directory = env::var_os("PINSCOPE_EBPF_DIR").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/ebpf"),
-        PathBuf::from,
-    );
+    // As cargo says now: a script that was compiled elsewhere would name that place for ever.
+    let package = env::var_os("CARGO_MANIFEST_DIR").map_or_else(PathBuf::new, PathBuf::from);
+    let directory = env::var_os("PINSCOPE_EBPF_DIR")
+        .map_or_else(|| package.join("../target/ebpf"), PathBuf::from);
     let arch = env::var("CARGO_CFG_TARGET_ARCH").unwrap_or_default();
     for (flavour, variable) in [
         ("modern", "PINSCOPE_EBPF_MODERN"),

@@ -12,6 +12,7 @@ mod record;
 mod replay;
 mod run;
 mod start;
+mod switch;
 mod verdicts;
 mod verify;
 

@@ -148,7 +148,8 @@ impl AgentError {
                 "its owner and root may ask it: run this as one of them"
             }
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-                "is one running? `pinscope run` starts one; --socket names another's socket"
+                "is one running, and not switched off? `pinscope run` starts one; --socket names another's \
+                 socket"
             }
             _ => "--socket names another's socket",
         };

@@ -49,6 +49,7 @@ complete -c pinscope -n "__fish_pinscope_using_subcommand run" -l ring-bytes -d 
 complete -c pinscope -n "__fish_pinscope_using_subcommand run" -l ledger-folios -d 'Folios that the ledger can hold, rounded up to a power of two; one takes 48 bytes of kernel memory. When it is full, it keeps a sample of folios' -r
 complete -c pinscope -n "__fish_pinscope_using_subcommand run" -l owners -d 'Owners that can be told apart at once, rounded up to a power of two; one takes 512 bytes of kernel memory' -r
 complete -c pinscope -n "__fish_pinscope_using_subcommand run" -l socket -d 'Socket that answers `pinscope pins` and `pinscope verdicts`; one agent a socket' -r -F
+complete -c pinscope -n "__fish_pinscope_using_subcommand run" -l off-file -d 'While this file is there, nothing is attached: an agent that runs detaches within seconds, and one that starts waits. When it is gone, the agent attaches again' -r -F
 complete -c pinscope -n "__fish_pinscope_using_subcommand run" -l suspect-after -d 'Pins held for longer than this make their owner a suspect (30s, 10m, 1h)' -r
 complete -c pinscope -n "__fish_pinscope_using_subcommand run" -l summary -d 'Form of the summary at the end' -r -f -a "text\t'For people'
 json\t'For programs'"
@@ -69,6 +70,7 @@ complete -c pinscope -n "__fish_pinscope_using_subcommand record" -l ring-bytes 
 complete -c pinscope -n "__fish_pinscope_using_subcommand record" -l ledger-folios -d 'Folios that the ledger can hold, rounded up to a power of two; one takes 48 bytes of kernel memory. When it is full, it keeps a sample of folios' -r
 complete -c pinscope -n "__fish_pinscope_using_subcommand record" -l owners -d 'Owners that can be told apart at once, rounded up to a power of two; one takes 512 bytes of kernel memory' -r
 complete -c pinscope -n "__fish_pinscope_using_subcommand record" -l socket -d 'Socket that answers `pinscope pins` and `pinscope verdicts`; one agent a socket' -r -F
+complete -c pinscope -n "__fish_pinscope_using_subcommand record" -l off-file -d 'While this file is there, nothing is attached: an agent that runs detaches within seconds, and one that starts waits. When it is gone, the agent attaches again' -r -F
 complete -c pinscope -n "__fish_pinscope_using_subcommand record" -l suspect-after -d 'Pins held for longer than this make their owner a suspect (30s, 10m, 1h)' -r
 complete -c pinscope -n "__fish_pinscope_using_subcommand record" -l summary -d 'Form of the summary at the end' -r -f -a "text\t'For people'
 json\t'For programs'"
@@ -120,6 +122,7 @@ json\t'For programs'"
 complete -c pinscope -n "__fish_pinscope_using_subcommand doctor" -l attach -d 'How the agent would be asked to attach' -r -f -a "auto\t'fentry where the kernel allows it, kprobe otherwise'
 fentry\t'BPF trampolines only'
 kprobe\t'kprobes and kretprobes only'"
+complete -c pinscope -n "__fish_pinscope_using_subcommand doctor" -l off-file -d 'The file that switches the agent off' -r -F
 complete -c pinscope -n "__fish_pinscope_using_subcommand doctor" -l log -d 'What is logged: error, warn, info, debug, trace, or per module as in `RUST_LOG`' -r
 complete -c pinscope -n "__fish_pinscope_using_subcommand doctor" -l quiet -d 'Print only why the agent cannot run, if it cannot'
 complete -c pinscope -n "__fish_pinscope_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'

@@ -9,6 +9,7 @@ use crate::{census, collect::WritebackHooks, owners::By, views::output::Format};
 
 /// Where the agent answers, and where it is asked.
 const SOCKET: &str = "/run/pinscope/pinscope.sock";
+const OFF_FILE: &str = "/etc/pinscope.off";
 
 /// Observes pinned memory on a live kernel: who pins, for how long, and whether
 /// writeback meets it.
@@ -106,6 +107,11 @@ pub(crate) struct RunOptions {
     /// Socket that answers `pinscope pins` and `pinscope verdicts`; one agent a socket.
     #[arg(long, env = "PINSCOPE_SOCKET", default_value = SOCKET)]
     pub(crate) socket: PathBuf,
+
+    /// While this file is there, nothing is attached: an agent that runs detaches within seconds,
+    /// and one that starts waits. When it is gone, the agent attaches again.
+    #[arg(long, value_name = "FILE", env = "PINSCOPE_OFF_FILE", default_value = OFF_FILE)]
+    pub(crate) off_file: PathBuf,
 
     /// Pins held for longer than this make their owner a suspect (30s, 10m, 1h).
     #[arg(
@@ -217,6 +223,10 @@ pub(crate) struct DoctorOptions {
     /// How the agent would be asked to attach.
     #[arg(long, default_value = "auto")]
     pub(crate) attach: Attach,
+
+    /// The file that switches the agent off.
+    #[arg(long, value_name = "FILE", env = "PINSCOPE_OFF_FILE", default_value = OFF_FILE)]
+    pub(crate) off_file: PathBuf,
 
     /// Print only why the agent cannot run, if it cannot.
     #[arg(long)]

@@ -10,6 +10,7 @@ use hooks::{Attach, Facts, Support, layout, most_programs, obstacle, plan, shows
 use super::{
     cli::DoctorOptions,
     failure::{Done, Failure},
+    switch::Switch,
 };
 use crate::{
     error::AgentError,
@@ -48,6 +49,15 @@ fn examine(options: &DoctorOptions) -> Report {
             "enough",
             complaint.as_deref(),
             State::Missing,
+        ),
+        Check::either(
+            "switch",
+            "on",
+            Switch::of(&options.off_file)
+                .off()
+                .map(|why| format!("off: {why}; nothing is attached until it is gone"))
+                .as_deref(),
+            State::Degraded,
         ),
         lockdown(),
         btf(),

@@ -4,22 +4,31 @@
 use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
+    time::Duration,
 };
 
 use log::warn;
 use sd_notify::NotifyState;
+
+/// How long attaching may take: as long as systemd gives it at the first start
+/// (`TimeoutStartSec=` of the unit). Nothing is told meanwhile.
+const STARTS_WITHIN: Duration = Duration::from_secs(180);
 
 /// What there is to tell.
 #[derive(Debug, Default)]
 struct News {
     is_ready: bool,
     is_stopping: bool,
+    /// The patience of its watchdog from now on, microseconds.
+    patience: Option<u32>,
     is_alive: bool,
     status: Option<String>,
 }
 
 #[derive(Debug, Default)]
 struct Shared {
+    /// The patience of its watchdog, if it has one, microseconds.
+    watchdog: Option<u32>,
     news: Mutex<News>,
     there_are: Condvar,
 }
@@ -31,7 +40,11 @@ pub(super) struct Manager(Arc<Shared>);
 impl Manager {
     /// Starts the thread.
     pub(super) fn find() -> Self {
-        let this = Self::default();
+        let watchdog = std::env::var("WATCHDOG_USEC").ok();
+        let this = Self(Arc::new(Shared {
+            watchdog: watchdog.and_then(|it| it.parse().ok()),
+            ..Shared::default()
+        }));
         if std::env::var_os("NOTIFY_SOCKET").is_some() {
             let shared = Arc::clone(&this.0);
             let thread = thread::Builder::new().name("notify".to_owned());
@@ -44,7 +57,22 @@ impl Manager {
 
     /// The agent serves.
     pub(super) fn ready(&self) {
-        self.add(|it| it.is_ready = true);
+        let watchdog = self.0.watchdog;
+        self.add(|it| {
+            it.is_ready = true;
+            it.patience = watchdog;
+        });
+    }
+
+    /// The agent starts once more.
+    pub(super) fn starting(&self) {
+        let starts_within = u32::try_from(STARTS_WITHIN.as_micros()).unwrap_or(u32::MAX);
+        let patience = self.0.watchdog.map(|it| it.max(starts_within));
+        self.add(|it| {
+            it.is_alive = true;
+            it.patience = patience;
+            it.status = Some("switched on, attaching".to_owned());
+        });
     }
 
     /// The agent ends.
@@ -98,6 +126,7 @@ impl News {
         let states = [
             self.is_ready.then_some(NotifyState::Ready),
             self.is_stopping.then_some(NotifyState::Stopping),
+            self.patience.map(NotifyState::WatchdogUsec),
             self.is_alive.then_some(NotifyState::Watchdog),
             self.status.as_deref().map(NotifyState::Status),
         ];
@@ -128,5 +157,22 @@ mod tests {
             NotifyState::Status("2 MiB pinned"),
         ];
         assert_eq!(format!("{states:?}"), format!("{expected:?}"));
+    }
+
+    #[test]
+    fn a_start_has_the_time_that_it_takes_and_the_watchdog_its_own_patience_afterwards() {
+        let manager = Manager(Arc::new(Shared {
+            watchdog: Some(60_000_000),
+            ..Shared::default()
+        }));
+        let patience = |manager: &Manager| lock(&manager.0.news).patience;
+        manager.starting();
+        assert_eq!(patience(&manager), Some(180_000_000));
+        manager.ready();
+        assert_eq!(patience(&manager), Some(60_000_000));
+        // Who is not watched has none.
+        let alone = Manager::default();
+        alone.starting();
+        assert_eq!(patience(&alone), None);
     }
 }

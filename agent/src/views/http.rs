@@ -1,5 +1,5 @@
-//! `/metrics` over HTTP. Nothing is served but what is scraped, to no more clients at once than
-//! are few, and to none for long.
+//! `/metrics` over HTTP, and whether the agent is well. Nothing is served but what is scraped, to no
+//! more clients at once than are few, and to none for long.
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -17,6 +17,7 @@ use prometheus::TEXT_FORMAT;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
+    task::JoinSet,
     time::timeout,
 };
 
@@ -24,6 +25,7 @@ use super::{clients, metrics};
 use crate::{
     collect::Snapshots,
     error::{AgentError, chain},
+    kernel::sys,
 };
 
 /// Connections at once. Beyond them a client waits until one ends.
@@ -35,6 +37,9 @@ const HEADER_WITHIN: Duration = Duration::from_secs(5);
 /// No connection lasts longer, whatever it is used for.
 const CONNECTION_WITHIN: Duration = Duration::from_secs(60);
 
+/// A collector that has taken no snapshot for so long hangs: systemd's watchdog has as much patience.
+const HUNG_AFTER: Duration = Duration::from_secs(60);
+
 /// Bytes of a request's head, at most.
 const MOST_HEADER_BYTES: usize = 16 * 1024;
 
@@ -45,23 +50,34 @@ pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, AgentErro
         .map_err(|source| AgentError::Listen { address, source })
 }
 
-/// Serves until the task is dropped.
-pub(crate) async fn serve(listener: TcpListener, snapshots: Snapshots) {
+/// What is served.
+#[derive(Clone)]
+pub(crate) enum Served {
+    /// What the collector has.
+    Collected(Snapshots),
+    /// That the agent is switched off, and why.
+    Nothing(Arc<str>),
+}
+
+/// Serves until the task is dropped, and its clients with it.
+pub(crate) async fn serve(listener: TcpListener, served: Served) {
     let places = Arc::new(Semaphore::new(MOST_CLIENTS));
+    let mut at_work = JoinSet::new();
     loop {
         let place = clients::place(&places).await;
         let client = clients::accept("HTTP", || listener.accept()).await.0;
-        let snapshots = snapshots.clone();
-        tokio::spawn(async move {
-            serve_one(client, &snapshots).await;
+        while at_work.try_join_next().is_some() {}
+        let served = served.clone();
+        at_work.spawn(async move {
+            serve_one(client, &served).await;
             drop(place);
         });
     }
 }
 
-async fn serve_one(client: TcpStream, snapshots: &Snapshots) {
+async fn serve_one(client: TcpStream, served: &Served) {
     let service =
-        service_fn(|request| async move { Ok::<_, Infallible>(answer(&request, snapshots)) });
+        service_fn(|request| async move { Ok::<_, Infallible>(answer(&request, served)) });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_WITHIN)
@@ -74,7 +90,7 @@ async fn serve_one(client: TcpStream, snapshots: &Snapshots) {
     }
 }
 
-fn answer(request: &Request<Incoming>, snapshots: &Snapshots) -> Response<Full<Bytes>> {
+fn answer(request: &Request<Incoming>, served: &Served) -> Response<Full<Bytes>> {
     if ![Method::GET, Method::HEAD].contains(request.method()) {
         let mut refused = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
         refused
@@ -84,26 +100,56 @@ fn answer(request: &Request<Incoming>, snapshots: &Snapshots) -> Response<Full<B
     }
     match request.uri().path() {
         "/" => text(StatusCode::OK, "pinscope: metrics are at /metrics\n"),
-        "/metrics" => match metrics::text(&snapshots.latest()) {
-            Ok(metrics) => response(StatusCode::OK, TEXT_FORMAT, metrics.into()),
-            Err(it) => {
-                error!("cannot answer a scrape: {}", chain(&it));
-                text(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "the agent's log says why\n",
-                )
-            }
-        },
+        "/metrics" => scrape(served),
+        "/healthz" => healthz(served),
+        "/readyz" => readyz(served),
         _ => text(StatusCode::NOT_FOUND, "metrics are at /metrics\n"),
     }
 }
 
-fn text(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
-    response(
-        status,
-        "text/plain; charset=utf-8",
-        Bytes::from_static(text.as_bytes()),
-    )
+fn scrape(served: &Served) -> Response<Full<Bytes>> {
+    let metrics = match served {
+        Served::Collected(snapshots) => metrics::text(&snapshots.latest()),
+        Served::Nothing(_) => metrics::switched_off(),
+    };
+    match metrics {
+        Ok(metrics) => response(StatusCode::OK, TEXT_FORMAT, metrics.into()),
+        Err(it) => {
+            error!("cannot answer a scrape: {}", chain(&it));
+            text(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "the agent's log says why\n",
+            )
+        }
+    }
+}
+
+/// Whether it is alive: the collector takes a snapshot a second.
+fn healthz(served: &Served) -> Response<Full<Bytes>> {
+    let Served::Collected(snapshots) = served else {
+        return text(StatusCode::OK, "ok\n");
+    };
+    let age = sys::since_boot().saturating_sub(snapshots.latest().at);
+    if age < HUNG_AFTER {
+        return text(StatusCode::OK, "ok\n");
+    }
+    let why = format!("the last snapshot is {} s old\n", age.as_secs());
+    text(StatusCode::SERVICE_UNAVAILABLE, why)
+}
+
+/// Whether it observes.
+fn readyz(served: &Served) -> Response<Full<Bytes>> {
+    match served {
+        Served::Collected(_) => text(StatusCode::OK, "ok\n"),
+        Served::Nothing(why) => {
+            let why = format!("switched off: {why}\n");
+            text(StatusCode::SERVICE_UNAVAILABLE, why)
+        }
+    }
+}
+
+fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    response(status, "text/plain; charset=utf-8", text.into())
 }
 
 fn response(status: StatusCode, kind: &'static str, body: Bytes) -> Response<Full<Bytes>> {

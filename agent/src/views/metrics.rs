@@ -30,6 +30,16 @@ pub(crate) fn text(snapshot: &Snapshot) -> Result<Vec<u8>, AgentError> {
     Ok(text)
 }
 
+/// The same of an agent that is switched off: that it is.
+pub(crate) fn switched_off() -> Result<Vec<u8>, AgentError> {
+    let mut samples = Samples::of(&agent::SWITCHED_OFF);
+    samples.one(1);
+    let mut text = Vec::new();
+    let families: Vec<MetricFamily> = samples.family().into_iter().collect();
+    TextEncoder::new().encode(&families, &mut text)?;
+    Ok(text)
+}
+
 /// `None` where it has no sample: the encoder takes no such family.
 fn family(metric: &'static Metric, snapshot: &Snapshot) -> Option<MetricFamily> {
     let mut samples = Samples::of(metric);

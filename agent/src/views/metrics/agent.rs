@@ -8,7 +8,16 @@ use super::{
     labels::{CHANGE, HOOK, LOSS, METHOD, SELF_TEST, SYMBOL, VERSION},
 };
 
+/// Told by an agent that is switched off as well, of which it is all there is.
+pub(super) const SWITCHED_OFF: Metric = gauge(
+    "switched_off",
+    "1 while the file that --off-file names is there: nothing is attached then, and no other metric is \
+     shown. 0 otherwise.",
+    |_, out| out.one(0),
+);
+
 pub(super) const AGENT: &[Metric] = &[
+    SWITCHED_OFF,
     counter(
         "lost_total",
         "What was lost, by cause; in pages, except ring_full (samples), threads_full and \

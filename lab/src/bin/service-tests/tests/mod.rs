@@ -84,6 +84,7 @@ fn of_the_service() -> Vec<Test> {
         test(books::a_host_under_load_has_no_difference),
         test(books::a_host_at_rest_has_no_difference),
         test(lifecycle::a_hangup_does_not_end_it),
+        test(switches::a_file_switches_it_off_over_restarts_until_it_is_removed),
         test(lifecycle::it_is_started_again_when_it_is_killed),
     ]
 }
