@@ -15,12 +15,11 @@ use crate::matrix::{
 const SMOKE: (&str, Mode) = ("7.3", Mode::Auto);
 
 /// One of each kind: hooks are there, walks are judged, totals and owners are right.
-const SMOKE_TESTS: [&str; 5] = [
+const SMOKE_TESTS: [&str; 4] = [
     "every_family_of_hooks",
     "held_pins_across_fsync",
     "of_more_rings_than_the_ledger_tells_apart",
     "references_of_a_pipe",
-    "a_storm_of_direct_reads",
 ];
 
 /// A kernel with the drivers that programs of Debian want, and on which direct I/O pins.
