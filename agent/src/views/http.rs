@@ -130,11 +130,15 @@ fn healthz(served: &Served) -> Response<Full<Bytes>> {
         return text(StatusCode::OK, "ok\n");
     };
     let age = sys::since_boot().saturating_sub(snapshots.latest().at);
-    if age < HUNG_AFTER {
-        return text(StatusCode::OK, "ok\n");
+    match hung(age) {
+        None => text(StatusCode::OK, "ok\n"),
+        Some(why) => text(StatusCode::SERVICE_UNAVAILABLE, why),
     }
-    let why = format!("the last snapshot is {} s old\n", age.as_secs());
-    text(StatusCode::SERVICE_UNAVAILABLE, why)
+}
+
+/// Why a collector counts as hung whose last snapshot is so old, if it does.
+fn hung(age: Duration) -> Option<String> {
+    (age >= HUNG_AFTER).then(|| format!("the last snapshot is {} s old\n", age.as_secs()))
 }
 
 /// Whether it observes.
@@ -159,4 +163,16 @@ fn response(status: StatusCode, kind: &'static str, body: Bytes) -> Response<Ful
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_collector_without_a_snapshot_for_a_minute_hangs() {
+        assert_eq!(hung(Duration::from_secs(59)), None);
+        let why = hung(Duration::from_secs(61)).unwrap();
+        assert_eq!(why, "the last snapshot is 61 s old\n");
+    }
 }

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use serde::Serialize as _;
 use serde_json::Value;
 
+use super::Flavour;
 use crate::paths;
 
 /// The facts of a series.
@@ -17,8 +18,11 @@ pub(crate) fn read(series: &str) -> anyhow::Result<Value> {
     serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))
 }
 
-/// Whether a task may lose its CPU inside this kernel.
+/// Whether a task may lose its CPU inside this kernel, as far as its facts are kept.
 pub(crate) fn is_preemptible(series: &str) -> anyhow::Result<bool> {
+    if !Flavour::of_kernel(series).has_facts() {
+        return Ok(false);
+    }
     Ok(read(series)?["preemptible"] == Value::Bool(true))
 }
 
@@ -54,7 +58,14 @@ fn path(series: &str) -> PathBuf {
 mod tests {
     use serde_json::json;
 
-    use super::without_addresses;
+    use super::{is_preemptible, without_addresses};
+
+    #[test]
+    fn a_kernel_whose_facts_are_not_kept_is_no_obstacle() {
+        assert!(!is_preemptible("6.12-generic").unwrap());
+        assert!(!is_preemptible("6.12").unwrap());
+        assert!(is_preemptible("7.3").unwrap());
+    }
 
     #[test]
     fn addresses_are_no_difference_and_a_symbol_that_is_gone_is_one() {

@@ -63,7 +63,8 @@ impl<'a> Loader<'a> {
 }
 
 /// The programs of a candidate. The baseline object has no fallbacks: the kernels
-/// that it is for skip nothing of fentry (before Linux 5.12).
+/// that it is for skip nothing of fentry (before Linux 5.12). So a kprobe with one behind it is
+/// refused there, and fentry is next.
 pub(super) fn programs_for(
     ebpf: &Ebpf,
     candidate: &Candidate,
