@@ -66,7 +66,11 @@ fn mingle<T: Table>(
 ) {
     let kinship = table.kinship(owner, references.owner);
     if kinship == Kinship::Stranger as u64 {
-        disown(table, bucket, slot, owner, before, references);
+        table.rename(bucket, slot, NOBODY);
+        // Pins that had no name are not lost once more.
+        let named = |owner, pages| if owner == NOBODY { 0 } else { pages };
+        let pages = named(owner, before) + named(references.owner, references.left);
+        table.lose(Lost::OWNERS_FULL, pages);
         return;
     }
     if kinship < Kinship::Kin as u64 {
@@ -77,26 +81,4 @@ fn mingle<T: Table>(
         // `Fit::ObjectOfAnother`.
         table.rename(bucket, slot, references.owner);
     }
-}
-
-/// Takes the owner's name from a slot that two share. Pins that had none are not
-/// lost once more.
-#[inline(always)]
-fn disown<T: Table>(
-    table: T,
-    bucket: T::Bucket,
-    slot: usize,
-    owner: u32,
-    before: u64,
-    references: &References,
-) {
-    let mut pages = 0;
-    if owner != NOBODY {
-        pages += before;
-    }
-    if references.owner != NOBODY {
-        pages += references.left;
-    }
-    table.rename(bucket, slot, NOBODY);
-    table.lose(Lost::OWNERS_FULL, pages);
 }
