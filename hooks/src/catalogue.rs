@@ -63,6 +63,21 @@ const OTHERS: &[Hook] = &[
         ],
     },
     Hook {
+        name: "buffers_cloned",
+        family: Family::Release,
+        need: Need::IfPresent,
+        feeds: Feeds::Nothing,
+        test: Test::OnlyCalledBy("an io_uring that takes over the buffers of another one"),
+        candidates: &[Candidate {
+            context: Context::Task,
+            ..entry(
+                "io_register_clone_buffers",
+                "clone_buffers",
+                Prototype::NONE,
+            )
+        }],
+    },
+    Hook {
         name: "calls_in_flight",
         family: Family::Gup,
         need: Need::Wanted,

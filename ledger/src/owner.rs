@@ -40,6 +40,9 @@ pub struct Releaser {
     pub mm: u64,
     /// The kernel object to which they belong; 0 where that is not known.
     pub object: u64,
+    /// Fits (a bit each) whose owners may be meant although another one fits better: none, or
+    /// [`Fit::OF_OBJECTS`].
+    pub doubt: u64,
 }
 
 /// How near the owner of a slot is to a newcomer, farthest first.
@@ -102,6 +105,12 @@ pub enum Fit {
 }
 
 impl Fit {
+    /// Of owners that may have an object, for [`Releaser::doubt`].
+    pub const OF_OBJECTS: u64 = 1 << Self::ObjectOfAnother as u64
+        | 1 << Self::Nobodys as u64
+        | 1 << Self::SameMm as u64
+        | 1 << Self::ObjectOfProcess as u64;
+
     /// How well an owner with this identity fits. `owner` 0 is nobody.
     #[must_use]
     #[inline(always)]

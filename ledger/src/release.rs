@@ -5,6 +5,10 @@
 //! [`crate::Fit`]; among equals the one that was pinned last, because what is held for long is
 //! released last. Where equals have different owners, that is a guess and is marked; owners that
 //! no reader tells apart are not different, see [`Kinship::Kin`].
+//!
+//! A releaser may also be in doubt: who fits worse may be meant, see [`Releaser::doubt`]. A task
+//! that ends a request of an io_uring releases what another process registered, where that was
+//! unregistered meanwhile; and a ring that buffers were cloned into releases another ring's.
 
 use probe_abi::Word;
 
@@ -125,12 +129,16 @@ impl Release {
             let found = candidate(fit, table.since(bucket, slot), slot);
             // By bits, not by comparing: the verifier would follow each outcome of each
             // slot.
+            let best_fit = self.best >> (TIME_BITS + SLOT_BITS);
             let nearer = table
                 .opaque(found >> (TIME_BITS + SLOT_BITS))
-                .wrapping_sub(self.best >> (TIME_BITS + SLOT_BITS)) as i64;
-            if nearer > 0 {
+                .wrapping_sub(best_fit) as i64;
+            let doubt = self.releaser.doubt;
+            if nearer > 0 && doubt == 0 {
                 self.rivals = table.zero();
-            } else if nearer == 0
+            }
+            let worse = if nearer > 0 { best_fit } else { fit };
+            if (nearer == 0 || table.opaque(doubt) >> (worse & 7) & 1 != 0)
                 && self.best != 0
                 && owner != self.best_owner
                 && table.kinship(owner as u32, self.best_owner as u32) < Kinship::Kin as u64

@@ -24,7 +24,12 @@ const fn inherited(tgid: u64, mm: u64, object: u64, object_mm: u64) -> Identity 
 }
 
 const fn releaser(tgid: u64, mm: u64, object: u64) -> Releaser {
-    Releaser { tgid, mm, object }
+    Releaser {
+        tgid,
+        mm,
+        object,
+        doubt: 0,
+    }
 }
 
 #[test]

@@ -23,6 +23,7 @@ fn owners() -> Vec<Releaser> {
         tgid: 100 * number,
         mm: 0x1000 * number,
         object: 0,
+        doubt: 0,
     };
     (0..=3).map(of).collect()
 }

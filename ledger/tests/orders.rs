@@ -19,6 +19,7 @@ fn owners() -> Vec<Releaser> {
         tgid: 100 * number,
         mm: 0x1000 * number,
         object: 0,
+        doubt: 0,
     };
     (0..=OWNERS as u64).map(of).collect()
 }

@@ -112,6 +112,7 @@ impl<const S: usize> World<S> {
             } else {
                 0
             },
+            doubt: 0,
         };
         let owners: Vec<_> = (0..=u64::from(OWNERS)).map(of).collect();
         Self {

@@ -28,6 +28,7 @@ fn processes(number: u64) -> Releaser {
         tgid: 100 * number,
         mm: 0x1000 * number,
         object: 0,
+        doubt: 0,
     }
 }
 

@@ -31,6 +31,7 @@ fn owner(number: u64) -> Releaser {
         tgid: 100 * number,
         mm: 0x1000 * number,
         object: 0,
+        doubt: 0,
     }
 }
 

@@ -16,6 +16,8 @@ pub struct Settings {
     pub page_high: u64,
     /// The value of `FOLL_LONGTERM` where BTF does not have it; 0 until it is known.
     pub longterm_flag: u64,
+    /// 1 once an io_uring has taken over the buffers of another one. The probes set it.
+    pub buffers_cloned: u64,
 }
 
-const _: () = assert!(size_of::<Settings>() == 32);
+const _: () = assert!(size_of::<Settings>() == 40);

@@ -19,6 +19,7 @@
 )]
 
 mod bio;
+mod clone_buffers;
 mod fallback;
 mod gup;
 mod in_flight;

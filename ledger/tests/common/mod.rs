@@ -363,7 +363,9 @@ impl<A: Atomic, const S: usize> Table for &Book<A, S> {
 /// An owner who releases as this one. Those with an object are kin, and the others pin each in
 /// its own way.
 fn identity_of((number, releaser): (u64, &Releaser)) -> Identity {
-    let Releaser { tgid, mm, object } = *releaser;
+    let Releaser {
+        tgid, mm, object, ..
+    } = *releaser;
     let kin = if object == 0 { number } else { u64::MAX };
     Identity {
         tgid,

@@ -40,7 +40,13 @@ extern "C" fn fit_of(owner: u64, tgid: u64, mm: u64, object: u64) -> u64 {
         return 0;
     };
     let identity = identity(record);
-    Fit::of(owner as u32, &identity, &Releaser { tgid, mm, object }) as u64
+    let releaser = Releaser {
+        tgid,
+        mm,
+        object,
+        doubt: 0,
+    };
+    Fit::of(owner as u32, &identity, &releaser) as u64
 }
 
 #[inline(always)]

@@ -1,14 +1,20 @@
 //! On whose behalf references are released.
 
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated::bpf_get_current_task};
-use ledger::Releaser;
+use ledger::{Fit, Releaser};
+use probe_abi::ABSENT;
 
-use crate::kernel::{interrupt::in_interrupt, layout::layout, read::member, ring};
+use crate::{
+    book::settings,
+    kernel::{interrupt::in_interrupt, layout::layout, read::member, ring},
+};
 
 /// `PF_KTHREAD`, include/linux/sched.h.
 const KERNEL_THREAD: u32 = 0x0020_0000;
 /// `PF_WQ_WORKER`, as above.
 const WORKER: u32 = 0x20;
+/// `PF_IO_WORKER`, as above: a thread that an io_uring has for itself.
+const IO_WORKER: u32 = 0x10;
 
 /// As far as it is known here: nothing in an interrupt, which serves anybody.
 ///
@@ -35,8 +41,16 @@ pub(crate) fn releaser() -> Releaser {
             tgid: 0,
             mm: ring::mm_of(object),
             object,
+            doubt: if settings::buffers_were_cloned() {
+                Fit::OF_OBJECTS
+            } else {
+                0
+            },
         };
     }
+    // What was unregistered while a request used it, is released when that ends: by a thread that
+    // has sent requests, or by a worker.
+    let ends_requests = !is_process || flags & IO_WORKER != 0 || has_sent_requests(task);
     Releaser {
         tgid: if is_process {
             bpf_get_current_pid_tgid() >> 32
@@ -46,5 +60,12 @@ pub(crate) fn releaser() -> Releaser {
         // A kernel thread may have the address space of the process that it works for.
         mm: member(task, layout!(task_mm)).unwrap_or(0),
         object,
+        doubt: if ends_requests { Fit::OF_OBJECTS } else { 0 },
     }
+}
+
+/// To any io_uring.
+#[inline(always)]
+fn has_sent_requests(task: u64) -> bool {
+    layout!(task_io_uring) != ABSENT && member::<u64>(task, layout!(task_io_uring)).unwrap_or(0) != 0
 }

@@ -1,5 +1,5 @@
-//! What the agent tells the running probes, and the sampling level, which the
-//! probes raise themselves when the ledger is full.
+//! What the agent tells the running probes, and what they tell each other: the sampling level,
+//! which they raise when the ledger is full, and what they have seen once and for all.
 
 use aya_ebpf::{bindings::BPF_F_MMAPABLE, macros::map, maps::Array};
 use probe_abi::{STRATA, Settings, page_high};
@@ -52,6 +52,24 @@ pub(crate) fn longterm_flag() -> u32 {
         // SAFETY: as above.
         load(unsafe { &raw const (*it).longterm_flag }) as u32
     })
+}
+
+/// Whether an io_uring may hold what another one pinned.
+#[inline(always)]
+pub(crate) fn buffers_were_cloned() -> bool {
+    // SAFETY: as above.
+    SETTINGS
+        .get_ptr(0)
+        .is_some_and(|it| load(unsafe { &raw const (*it).buffers_cloned }) != 0)
+}
+
+/// From now on one may.
+#[inline(always)]
+pub(crate) fn buffers_are_cloned() {
+    if let Some(settings) = SETTINGS.get_ptr_mut(0) {
+        // SAFETY: as above.
+        unsafe { (&raw mut (*settings).buffers_cloned).write_volatile(1) };
+    }
 }
 
 /// Passes over half of what is kept at `level`, unless another CPU just did.

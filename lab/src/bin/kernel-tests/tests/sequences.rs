@@ -142,6 +142,33 @@ pub(super) fn after_any_order_of_pins_and_releases_each_owner_has_what_is_its_ow
     until_pinned(bench, 0)
 }
 
+/// What another process's ring pinned, and a request in flight kept: whose it is, the release does not
+/// say.
+const KEPT_IN_FLIGHT: [&str; 2] = ["A+ A& a+ a~", "A+ A& B+ a+ a~ B- a-"];
+
+pub(super) fn what_a_request_kept_is_released_rightly_or_told_as_a_guess(
+    bench: &Bench,
+) -> Result<()> {
+    let _agent = bench.shared_agent(&[])?;
+    // Where the ring is not told, no owner has one.
+    let scripts = if tells_the_ring()? {
+        &KEPT_IN_FLIGHT[..]
+    } else {
+        &[]
+    };
+    for script in scripts {
+        let mut company = [(Company::start(bench, PAGES)?, ())];
+        for step in script.split(' ') {
+            company[0].0.step(step).context(*script)?;
+            check(bench, &[(*script).to_owned()], &company)?;
+        }
+        let [(company, ())] = company;
+        company.end()?;
+        until_pinned(bench, 0)?;
+    }
+    Ok(())
+}
+
 /// Pins whose release no program saw: the kernel skips one that interrupts itself.
 fn missed(now: &Metrics) -> i64 {
     now.sum_with("pinscope_repaired_total", &[("cause", "release_missed")])

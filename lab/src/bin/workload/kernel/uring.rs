@@ -13,6 +13,7 @@ use super::mapping::Span;
 const BUFFER_LIMIT: usize = 1 << 30;
 const REGISTER_BUFFERS: libc::c_uint = 0;
 const UNREGISTER_BUFFERS: libc::c_uint = 1;
+const REGISTER_BUFFERS_UPDATE: libc::c_uint = 16;
 
 /// A ring; closing it releases its buffers, a little later, in a kernel worker.
 #[derive(Debug)]
@@ -102,6 +103,33 @@ impl Ring {
             "io_uring: the fixed buffer cannot be released: {error}"
         );
         Ok(true)
+    }
+
+    /// Takes the fixed buffer out of its place; what a request uses stays pinned until that ends
+    /// (Linux 5.13).
+    pub(crate) fn empty_place(&self) -> Result<()> {
+        let nothing = libc::iovec {
+            iov_base: std::ptr::null_mut(),
+            iov_len: 0,
+        };
+        // `struct io_uring_rsrc_update2`: the first place, one vector, no tags.
+        let update = [0, &raw const nothing as u64, 0, 1];
+        // SAFETY: the structure is as long as announced, and its vector is one.
+        let answer = unsafe {
+            libc::syscall(
+                libc::SYS_io_uring_register,
+                self.descriptor.as_raw_fd(),
+                REGISTER_BUFFERS_UPDATE,
+                update.as_ptr(),
+                size_of_val(&update),
+            )
+        };
+        ensure!(
+            answer == 1,
+            "io_uring: the fixed buffer cannot be taken out: {}",
+            Error::last_os_error()
+        );
+        Ok(())
     }
 
     /// A program that this process executes has it, too.

@@ -1,8 +1,8 @@
 //! The queues of an io_uring: one read at a time, submitted and waited for.
-//! It leaves out every other operation, and fixed buffers, which are the ring's.
+//! It leaves out every other operation, and how fixed buffers come to be, which is the ring's.
 
 use std::fs::File;
-use std::io::Error;
+use std::io::{Error, Write};
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -12,6 +12,7 @@ use super::PAGE;
 use super::mapping::Span;
 use super::uring::Ring;
 
+const OP_READ_FIXED: u8 = 4;
 const OP_READ: u8 = 22;
 const ENTER_GETEVENTS: libc::c_uint = 1;
 const OFFSET_ENTRIES: libc::off_t = 0x1000_0000;
@@ -51,10 +52,31 @@ impl Queues {
 
     /// Reads from the start of `source` into all of `into`; says how many bytes came.
     pub(crate) fn read(&self, source: &File, into: Span) -> Result<usize> {
+        self.submit(OP_READ, source.as_raw_fd(), into);
+        self.enter(1, 1)?;
+        self.result()
+    }
+
+    /// Releases the fixed buffer of the ring, which lies there, while a read into it waits; then the
+    /// read ends, and with it the buffer.
+    pub(crate) fn release_in_flight(&self, buffer: Span) -> Result<()> {
+        let (reader, mut writer) = std::io::pipe()?;
+        self.submit(OP_READ_FIXED, reader.as_raw_fd(), buffer);
+        self.enter(1, 0)?;
+        self.ring.empty_place()?;
+        writer.write_all(b"at last")?;
+        self.enter(0, 1)?;
+        self.result()?;
+        // The place that is left.
+        self.ring.unregister()
+    }
+
+    /// Puts the order to read into the queue.
+    fn submit(&self, operation: u8, source: RawFd, into: Span) {
         let tail = self.word(at::SUBMIT_TAIL).load(Ordering::Relaxed);
         let slot = tail & self.word(at::SUBMIT_MASK).load(Ordering::Relaxed);
         let mut order = [0_u64; ENTRY / 8];
-        order[0] = u64::from(OP_READ) | u64::from(source.as_raw_fd().cast_unsigned()) << 32;
+        order[0] = u64::from(operation) | u64::from(source.cast_unsigned()) << 32;
         order[2] = into.address as u64;
         order[3] = into.length as u64;
         let entry = self.entries + slot as usize * ENTRY;
@@ -63,24 +85,33 @@ impl Queues {
         self.array(slot).store(slot, Ordering::Relaxed);
         self.word(at::SUBMIT_TAIL)
             .store(tail.wrapping_add(1), Ordering::Release);
+    }
+
+    /// Has the kernel take orders from the queue, and waits until so many are done.
+    fn enter(&self, orders: u32, done: u32) -> Result<()> {
         let nothing = std::ptr::null::<libc::c_void>();
-        // SAFETY: one order lies in the queue; the kernel checks the range that it names.
+        // SAFETY: so many orders lie in the queue; the kernel checks the ranges that they name.
         let taken = unsafe {
             libc::syscall(
                 libc::SYS_io_uring_enter,
                 self.ring.descriptor.as_raw_fd(),
-                1,
-                1,
+                orders,
+                done,
                 ENTER_GETEVENTS,
                 nothing,
                 0,
             )
         };
         ensure!(
-            taken == 1,
+            taken == i64::from(orders),
             "io_uring_enter gave {taken}: {}",
             Error::last_os_error()
         );
+        Ok(())
+    }
+
+    /// How many bytes a read that is done has brought.
+    fn result(&self) -> Result<usize> {
         let result = self.take_result()?;
         ensure!(
             result >= 0,

@@ -25,8 +25,9 @@ pub(crate) struct Args {
     /// Pages that each buffer has, the same for all of them.
     #[arg(long, default_value_t = 16)]
     pages: usize,
-    /// Steps, such as `A+` (A pins), `B-` (B releases what it came to last), `Ax` (A closes a ring), `A>B` (A hands
-    /// a ring to B), `A&` (A forks `a`), `A!` (A ends). Without any they come on standard input, a line each.
+    /// Steps, such as `A+` (A pins), `B-` (B releases what it came to last), `A~` (A releases what it came to first,
+    /// and a request of its own keeps it until it ends), `Ax` (A closes a ring), `A>B` (A hands a ring to B), `A&` (A
+    /// forks `a`), `A!` (A ends). Without any they come on standard input, a line each.
     steps: Vec<Step>,
 }
 
@@ -116,6 +117,7 @@ impl Company {
         match step.act {
             Act::Pin => self.owner(who)?.pin()?,
             Act::Release => self.owner(who)?.release()?,
+            Act::ReleaseInFlight => self.owner(who)?.release_in_flight()?,
             Act::Close => self.owner(who)?.close()?,
             Act::Pass(to) => {
                 let from = self.owner(who)?;

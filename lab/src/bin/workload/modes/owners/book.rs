@@ -80,6 +80,11 @@ impl Book {
                     return Ok(Effect::Releases(1));
                 }
             },
+            Act::ReleaseInFlight => {
+                let ring = self.first_ring(who).with_context(nothing)?;
+                let has_buffer = std::mem::take(&mut self.rings[ring].has_buffer);
+                return Ok(Effect::Releases(u64::from(has_buffer)));
+            }
             Act::Close => {
                 let ring = self.processes[who].rings.pop().with_context(nothing)?;
                 return Ok(Effect::Releases(self.close(ring)));
@@ -99,6 +104,12 @@ impl Book {
             }
         }
         Ok(Effect::Releases(0))
+    }
+
+    /// Takes it from a process.
+    fn first_ring(&mut self, who: usize) -> Option<usize> {
+        let rings = &mut self.processes[who].rings;
+        (!rings.is_empty()).then(|| rings.remove(0))
     }
 
     fn living(&self, name: char) -> Result<usize> {
@@ -162,6 +173,11 @@ mod tests {
         assert_eq!(played("A+ A& A! a!").1, Effect::Releases(1));
         // Released by one of two that have the ring: the other finds nothing in it.
         assert_eq!(after("A+ A+ A& a- A-"), [('A', true, 0), ('a', true, 0)]);
+    }
+
+    #[test]
+    fn what_a_request_kept_is_still_of_who_pinned_it() {
+        assert_eq!(after("A+ A& a+ a~"), [('A', true, 0), ('a', true, 1)]);
     }
 
     #[test]

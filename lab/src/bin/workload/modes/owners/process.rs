@@ -12,6 +12,7 @@ use rustix::process::{Pid, WaitOptions, getpid, test_kill_process, waitpid};
 use crate::kernel::fork::{fork, leave, taken_from, wait_for_no_child};
 use crate::kernel::mapping::Span;
 use crate::kernel::uring::Ring;
+use crate::kernel::uring_queue::Queues;
 
 /// How long a process may take to be gone after it ended.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -48,6 +49,10 @@ impl Owner {
 
     pub(crate) fn release(&mut self) -> Result<()> {
         self.ask("release").map(drop)
+    }
+
+    pub(crate) fn release_in_flight(&mut self) -> Result<()> {
+        self.ask("release-in-flight").map(drop)
     }
 
     pub(crate) fn close(&mut self) -> Result<()> {
@@ -142,6 +147,7 @@ fn obey(order: &str, pages: Span, rings: &mut Vec<Ring>) -> Result<Done> {
             rings.push(ring);
         }
         ["release"] => while !rings.pop().context("no ring")?.release()? {},
+        ["release-in-flight"] => Queues::of(first(rings)?)?.release_in_flight(pages)?,
         ["close"] => drop(rings.pop().context("no ring")?),
         ["last"] => return Ok(Done::Said(rings.last().context("no ring")?.number())),
         ["take", process, number] => {
@@ -159,4 +165,10 @@ fn obey(order: &str, pages: Span, rings: &mut Vec<Ring>) -> Result<Done> {
         _ => bail!("{order} is no order"),
     }
     Ok(Done::Said(0))
+}
+
+/// The ring that it came to first, taken.
+fn first(rings: &mut Vec<Ring>) -> Result<Ring> {
+    ensure!(!rings.is_empty(), "no ring");
+    Ok(rings.remove(0))
 }

@@ -30,6 +30,9 @@ pub(crate) enum Act {
     Pass(char),
     /// `&`: forks a child, which has all of its rings, too.
     Fork,
+    /// `~`: releases the buffer of the ring that it came to first, while a request of its own uses
+    /// it, and then ends that.
+    ReleaseInFlight,
     /// `!`: ends.
     End,
 }
@@ -46,10 +49,11 @@ impl FromStr for Step {
             "-" => Act::Release,
             "x" => Act::Close,
             "&" if owner.is_ascii_uppercase() => Act::Fork,
+            "~" => Act::ReleaseInFlight,
             "!" => Act::End,
             rest => match rest.strip_prefix('>').and_then(|to| to.parse().ok()) {
                 Some(to) if name(to).is_some() && to != owner => Act::Pass(to),
-                _ => bail!("{text} is no step such as A+, A-, Ax, A>B, A& or A!"),
+                _ => bail!("{text} is no step such as A+, A-, Ax, A>B, A&, A~ or A!"),
             },
         };
         Ok(Self { owner, act })
@@ -65,6 +69,7 @@ impl fmt::Display for Step {
             Act::Close => write!(f, "x"),
             Act::Pass(to) => write!(f, ">{to}"),
             Act::Fork => write!(f, "&"),
+            Act::ReleaseInFlight => write!(f, "~"),
             Act::End => write!(f, "!"),
         }
     }
@@ -87,6 +92,7 @@ mod tests {
             ("A>B", 'A', Act::Pass('B')),
             ("B>a", 'B', Act::Pass('a')),
             ("A&", 'A', Act::Fork),
+            ("a~", 'a', Act::ReleaseInFlight),
             ("C!", 'C', Act::End),
         ] {
             let step = Step { owner, act };
