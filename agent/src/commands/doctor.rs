@@ -42,6 +42,7 @@ pub(super) fn doctor(options: &DoctorOptions) -> Done {
 
 fn examine(options: &DoctorOptions) -> Report {
     let complaint = Privileges::of_this_process().complaint();
+    let types = KernelBtf::read();
     let mut checks = vec![
         Check::new("kernel", State::Ok, facts::release()),
         Check::either(
@@ -60,7 +61,7 @@ fn examine(options: &DoctorOptions) -> Report {
             State::Degraded,
         ),
         lockdown(),
-        btf(),
+        btf(types.as_ref().ok()),
         tracefs(),
     ];
     let mut hooks = Vec::new();
@@ -68,7 +69,7 @@ fn examine(options: &DoctorOptions) -> Report {
     let assumed = complaint.is_some();
     let mut problem = complaint;
     let mut asks_the_kernel = false;
-    let gathered = KernelBtf::read().and_then(|types| {
+    let gathered = types.and_then(|types| {
         let names = MapIterator::find(&types);
         facts::gather(&types).map(|facts| (facts, names))
     });
@@ -130,7 +131,20 @@ fn lockdown() -> Check {
     }
 }
 
-fn btf() -> Check {
+/// That it cannot be read is told below.
+fn btf(types: Option<&KernelBtf>) -> Check {
+    let strange = types.map(KernelBtf::strange);
+    if let Some((strange, told)) = strange.and_then(|it| Some((it, it.told()?))) {
+        let state = match strange.is_cut() {
+            true => State::Degraded,
+            false => State::Ok,
+        };
+        return Check::new(
+            "btf",
+            state,
+            format!("present, and newer than this version knows; {told}"),
+        );
+    }
     let missing =
         "missing: the kernel was built without CONFIG_DEBUG_INFO_BTF, or /sys is not mounted";
     let missing = (!Path::new(KernelBtf::PLACE).exists()).then_some(missing);

@@ -5,6 +5,7 @@
 mod btf;
 mod methods;
 mod pid_namespace;
+mod plain_btf;
 mod preemption;
 mod symbols;
 mod trial;

@@ -3,16 +3,18 @@
 
 use std::{
     collections::HashMap,
-    fs::File,
-    io,
+    fs::{self, File},
+    io::{self, Write as _},
     os::fd::{AsRawFd as _, OwnedFd},
     path::Path,
 };
 
 use btf_rs::{Backend, Btf, BtfType, Struct, Type};
 use hooks::ENUMERATORS;
+use log::{info, warn};
 use rustix::fs::{MemfdFlags, memfd_create};
 
+use super::plain_btf::{Strange, plain};
 use crate::error::AgentError;
 
 /// The running kernel's types. Some megabytes: for the start, and not to be kept.
@@ -22,6 +24,7 @@ pub(crate) struct KernelBtf {
     named: HashMap<String, Vec<u32>>,
     /// Those that are asked for.
     enumerators: HashMap<String, u64>,
+    strange: Strange,
 }
 
 /// Anonymous unions and structures nest; deeper than this is no kernel's.
@@ -41,21 +44,45 @@ impl KernelBtf {
                 Self::PLACE
             )));
         }
-        // Only a mapped one is read piece by piece, and the kernel's own cannot be mapped
-        // (before Linux 6.16).
-        let copy = copy(path).map_err(|source| AgentError::Read {
+        let types = Self::at(path)?;
+        if let Some(told) = types.strange.told() {
+            let told = format!("the kernel's BTF is newer than this version knows; {told}");
+            match types.strange.is_cut() {
+                true => warn!("{told}"),
+                false => info!("{told}"),
+            }
+        }
+        Ok(types)
+    }
+
+    fn at(path: &Path) -> Result<Self, AgentError> {
+        let unreadable = |source| AgentError::Read {
             path: path.to_owned(),
             source,
+        };
+        let told = fs::read(path).map_err(unreadable)?;
+        let (strange, without) = plain(&told).map_err(|it| {
+            AgentError::NotTraceable(format!("its BTF at {} is none: {it}", path.display()))
         })?;
+        // Only a mapped one is read piece by piece, and the kernel's own cannot be mapped
+        // (before Linux 6.16).
+        let copy = copy(without.as_ref().unwrap_or(&told)).map_err(unreadable)?;
+        drop((told, without));
         let copied = format!("/proc/self/fd/{}", copy.as_raw_fd());
         let btf = Btf::from_file_with_backend(copied, Backend::Mmap)?;
         let mut types = Self {
             btf,
             named: HashMap::new(),
             enumerators: HashMap::new(),
+            strange,
         };
         types.index()?;
         Ok(types)
+    }
+
+    /// What it has that this version does not know.
+    pub(crate) fn strange(&self) -> &Strange {
+        &self.strange
     }
 
     /// One look at each type. Many enumerators are in anonymous enumerations, which cannot be asked
@@ -205,6 +232,7 @@ impl KernelBtf {
                 }
             }
             Type::Const(it) | Type::Volatile(it) | Type::Restrict(it) => inner(it)?,
+            Type::TypeTag(it) => inner(it)?,
             Type::Struct(it) => format!("struct {}", self.btf.resolve_name(it)?),
             Type::Union(it) => format!("union {}", self.btf.resolve_name(it)?),
             Type::Fwd(it) => format!("struct {}", self.btf.resolve_name(it)?),
@@ -228,9 +256,12 @@ fn canonical(name: String) -> String {
 }
 
 /// A copy in memory.
-fn copy(path: &Path) -> io::Result<OwnedFd> {
+fn copy(bytes: &[u8]) -> io::Result<OwnedFd> {
     let copy = memfd_create("pinscope-btf", MemfdFlags::CLOEXEC)?;
     let mut copy = File::from(copy);
-    io::copy(&mut File::open(path)?, &mut copy)?;
+    copy.write_all(bytes)?;
     Ok(copy.into())
 }
+
+#[cfg(test)]
+mod tests;

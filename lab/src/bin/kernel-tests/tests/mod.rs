@@ -20,6 +20,7 @@ mod identities;
 mod leak;
 mod lockdown;
 mod long_calls;
+mod newer_btf;
 mod nothing_pinned;
 mod owners;
 mod programs;
@@ -159,6 +160,7 @@ fn then() -> Vec<Test> {
         test(doctor::trampolines_that_may_hang_in_a_pid_namespace_are_not_used_there),
         either_way(doctor::the_doctor_tells_that_tracefs_is_not_mounted),
         test(hardened::where_addresses_are_hidden_from_everybody_call_paths_have_their_names),
+        test(newer_btf::btf_with_kinds_and_a_header_that_nobody_knows_is_read_all_the_same),
         either_way(suspend::the_time_asleep_counts_in_ages_and_hold_times),
         // Takes the controller of memory away from the unified hierarchy.
         either_way(hierarchies::a_cgroup_of_version_1_has_its_own_name_and_no_other_ones),
