@@ -20,6 +20,7 @@ mod recorder;
 mod sampling;
 mod seeing;
 mod snapshot;
+mod spoiled;
 mod thread;
 
 pub(crate) use arming::WritebackHooks;

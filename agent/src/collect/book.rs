@@ -13,6 +13,7 @@ use foldhash::fast::RandomState;
 use super::{
     holdings::{Holder, Holdings, Squares},
     sampling::{Estimate, Share, Whole},
+    spoiled::SpoiledBytes,
 };
 use crate::owners::{
     By,
@@ -35,6 +36,7 @@ pub(crate) struct Book {
     /// Folios that are pinned, and their memory.
     pub(crate) folios: Estimate,
     pub(crate) bytes: Estimate,
+    pub(crate) spoiled: SpoiledBytes,
 }
 
 /// One row.
@@ -82,6 +84,10 @@ impl Book {
             one_in: sources.one_in,
             folios: folios.of(&whole),
             bytes: bytes.of(&whole),
+            spoiled: sources
+                .holdings
+                .spoiled
+                .bytes(|it| about::subsystem(sources.directory, it), shows),
         }
     }
 

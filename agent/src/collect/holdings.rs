@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 use probe_abi::{NoteFlags, SlotNote};
 
+use super::spoiled::{Place, Spoiled};
 use crate::kernel::{
     maps::{LedgerView, Slot},
     sys::page_bytes,
@@ -113,6 +114,7 @@ pub(crate) struct Holdings {
     /// Files of which the ledger remembers a folio, pinned or not, by `folio->mapping`.
     pub(crate) files: HashMap<u64, FileUse, RandomState>,
     pub(crate) sums: Sums,
+    pub(crate) spoiled: Spoiled,
 }
 
 /// How the ledger remembers a file.
@@ -201,6 +203,8 @@ struct Region {
     files: Vec<(u64, FileUse)>,
     sums: Sums,
     owners: Vec<u32>,
+    /// Each once, in their order.
+    spoiled: Vec<Place>,
 }
 
 impl Adder {
@@ -212,6 +216,7 @@ impl Adder {
         let mut is_changed = is_new;
         self.from = from;
         self.regions.resize_with(regions, Region::default);
+        let mut spoiled = std::mem::take(&mut self.holdings.spoiled);
         for (number, region) in self.regions.iter_mut().enumerate() {
             let first = number * REGION;
             let buckets = first..(first + REGION).min(ledger.buckets());
@@ -219,7 +224,9 @@ impl Adder {
                 // What is remembered is what was added up: a pin may have come and gone since
                 // the look before.
                 let (slots, digest) = ledger.slots_and_digest(buckets);
-                *region = Region::of(ledger, slots.into_iter(), from, u64::MAX);
+                let now = Region::of(ledger, slots.into_iter(), from, u64::MAX);
+                spoiled.replace(&region.spoiled, &now.spoiled);
+                *region = now;
                 region.digest = digest;
                 is_changed = true;
             }
@@ -227,6 +234,7 @@ impl Adder {
         if is_changed {
             self.holdings = folded(&self.regions);
         }
+        self.holdings.spoiled = spoiled;
         is_changed
     }
 
@@ -248,7 +256,13 @@ impl Adder {
 
 /// What of the ledger has been held since then, nanoseconds since boot, or longer.
 pub(crate) fn held_since(ledger: &LedgerView, from: usize, since_ns: u64) -> Holdings {
-    folded(&[Region::of(ledger, ledger.slots(), from, since_ns)])
+    let region = Region::of(ledger, ledger.slots(), from, since_ns);
+    let mut spoiled = Spoiled::default();
+    spoiled.replace(&[], &region.spoiled);
+    Holdings {
+        spoiled,
+        ..folded(&[region])
+    }
 }
 
 impl Region {
@@ -276,6 +290,7 @@ impl Region {
                 continue;
             }
             region.sums.sampled_pins += slot.pins();
+            region.spoiled.extend(Place::of(&slot));
             if !ledger.is_alone(&slot) {
                 region.apart.push(slot);
                 continue;
@@ -288,6 +303,8 @@ impl Region {
         region.holdings = holdings.into_iter().collect();
         region.owners = owners.into_keys().collect();
         region.files = files.into_iter().collect();
+        region.spoiled.sort_unstable();
+        region.spoiled.dedup();
         region
     }
 }

@@ -108,10 +108,7 @@ pub(crate) const UNKNOWN: &str = "(unknown)";
 
 /// The group of a holder.
 pub(super) fn of(directory: &Directory, holder: &Holder, by: By) -> (Key, About) {
-    let owner = match holder.owner {
-        it if it == NOBODY => None,
-        it => directory.owner(it),
-    };
+    let owner = owner(directory, holder.owner);
     // Preexisting pins may have an owner of which no more is known.
     let everybody = owner;
     let owner = owner.filter(|it| it.process.tgid != 0);
@@ -139,7 +136,7 @@ pub(super) fn of(directory: &Directory, holder: &Holder, by: By) -> (Key, About)
             (Key::Cgroup(hierarchy, id), about)
         }
         By::Subsystem => {
-            let subsystem = everybody.map_or(subsystems::UNKNOWN, |it| it.subsystem);
+            let subsystem = subsystem(directory, holder.owner);
             (Key::Subsystem(subsystem), About::Subsystem(subsystem))
         }
         By::File => {
@@ -152,6 +149,18 @@ pub(super) fn of(directory: &Directory, holder: &Holder, by: By) -> (Key, About)
             (key, About::Stack(path))
         }
     }
+}
+
+fn owner(directory: &Directory, owner: u32) -> Option<&OwnerInfo> {
+    match owner {
+        NOBODY => None,
+        owner => directory.owner(owner),
+    }
+}
+
+/// The part of the kernel by which an owner pins.
+pub(super) fn subsystem(directory: &Directory, number: u32) -> &'static str {
+    owner(directory, number).map_or(subsystems::UNKNOWN, |it| it.subsystem)
 }
 
 fn process(directory: &Directory, owner: Option<&OwnerInfo>) -> Process {

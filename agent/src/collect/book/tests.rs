@@ -52,6 +52,7 @@ fn holdings(by_holder: &[(Holder, Holding)], shared: Vec<(SharedFolio, u64)>) ->
             sampled_pins: pins,
             ..Sums::default()
         },
+        ..Holdings::default()
     }
 }
 

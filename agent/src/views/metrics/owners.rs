@@ -37,6 +37,20 @@ pub(super) const OWNERS: &[Metric] = &[
     .by(&[SUBSYSTEM])
     .from(OUTSTANDING),
     gauge(
+        "subsystem_spoiled_bytes",
+        "Memory that can be no huge page because a smaller folio in it is pinned, by the part of the \
+         kernel that holds it; a block counts for each that has a pin in it. At least so much where \
+         the ledger samples.",
+        |it, out| {
+            for subsystem in known(it) {
+                let of_it = it.book.spoiled.by_subsystem.get(subsystem);
+                out.count(&[subsystem], of_it.copied().unwrap_or_default());
+            }
+        },
+    )
+    .by(&[SUBSYSTEM])
+    .from(OUTSTANDING),
+    gauge(
         "subsystem_pins",
         "Pins outstanding by the part of the kernel that holds them; an estimate where the ledger \
          samples.",

@@ -71,6 +71,13 @@ pub(super) const PINS: &[Metric] = &[
     )
     .from(OUTSTANDING),
     gauge(
+        "spoiled_bytes",
+        "Memory that can be no huge page because a smaller folio in it is pinned: whole blocks of the \
+         size of a huge page, each once. At least so much where the ledger samples.",
+        |it, out| out.one(it.book.spoiled.all),
+    )
+    .from(OUTSTANDING),
+    gauge(
         "references",
         "Plain references on file folios that are not known to be released.",
         |it, out| out.one(it.outstanding.references),
