@@ -34,6 +34,7 @@ mod service;
 mod spoiled;
 mod storm;
 mod suspend;
+mod swapped;
 mod switches;
 mod users;
 mod workloads;
@@ -113,6 +114,7 @@ fn then() -> Vec<Test> {
         test(owners::several_programs_at_once_add_up_whatever_the_report_is_by),
         test(owners::twenty_rings_of_a_process_over_the_same_buffers_are_that_process_s),
         test(owners::of_two_who_pin_the_same_file_pages_each_has_its_part_until_it_releases_it),
+        test(swapped::shared_memory_in_the_swap_cache_is_met_by_no_walk_and_is_no_pin),
         test(spoiled::memory_that_small_pins_spoil_is_told_while_they_are_held),
         test(users::a_user_is_one_row_with_all_its_processes_also_those_in_a_user_namespace),
         test(leak::a_dead_owner_is_a_suspect_with_its_call_path_and_file_until_its_pins_are_gone),
