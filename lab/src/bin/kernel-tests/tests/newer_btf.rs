@@ -55,7 +55,7 @@ pub(super) fn btf_with_kinds_and_a_header_that_nobody_knows_is_read_all_the_same
 fn newer(btf: &[u8]) -> Option<(Vec<u8>, usize)> {
     let field = |at| word(btf, at).map(|it| it as usize);
     let start = field(4)?;
-    let part = |at| Some(btf.get(start + field(at)?..)?.get(..field(at + 4)?)?);
+    let part = |at| btf.get(start + field(at)?..)?.get(..field(at + 4)?);
     let (mut rest, strings) = (part(8)?, part(16)?);
     let mut types = Vec::new();
     let mut changed = 0;
