@@ -62,10 +62,18 @@ impl Set {
                 "--memory",
                 "3G",
                 "--package",
-                "fio,stress-ng,iproute2,ibverbs-utils,ibverbs-providers",
+                "fio,stress-ng,iproute2,ibverbs-utils,ibverbs-providers,xfsprogs",
             ],
             // What programs have lies first in memory that can be unplugged, as on some servers.
             Self::Large => &["--memory", "7G", "--append", "movablecore=512M"],
+        }
+    }
+
+    /// Modules that its tests look for, beside those that all do.
+    fn modules(self) -> &'static [&'static str] {
+        match self {
+            Self::Usual | Self::Large | Self::Long => &[],
+            Self::Programs => &["scsi_debug", "sd_mod", "xfs"],
         }
     }
 }
@@ -150,7 +158,8 @@ impl Cell {
     /// The very command that a person would give, so that a failure is repeated by hand.
     fn follow(&self, outcome: &mut Outcome) -> anyhow::Result<()> {
         let kernel = kernels::store::bring(&kernels::locked(&self.kernel)?)?;
-        let modules = kernels::modules::at_hand(&kernel, &MODULES)?;
+        let modules = [&MODULES[..], self.work.set.modules()].concat();
+        let modules = kernels::modules::at_hand(&kernel, &modules)?;
         let script = self.script();
         let mut arguments = vec!["--built", "--kernel", &self.kernel];
         arguments.extend(["--disk", "1G:ext4", "--timeout", TIMEOUT]);

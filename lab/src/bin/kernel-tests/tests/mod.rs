@@ -6,6 +6,7 @@ use crate::bench::Bench;
 
 mod arming;
 mod blocked_calls;
+mod bounced;
 mod census;
 mod clients;
 mod continuity;
@@ -74,7 +75,12 @@ pub(crate) fn all(set: Set) -> Vec<Test> {
             tests.extend(then());
             tests
         }
-        Set::Programs => workloads::of_drivers().chain(programs::tests()).collect(),
+        Set::Programs => workloads::of_drivers()
+            .chain(programs::tests())
+            .chain([test(
+                bounced::direct_io_to_a_disk_that_checks_pins_what_the_kernel_does_not_copy,
+            )])
+            .collect(),
         Set::Large => large(),
         Set::Long => long(),
     }

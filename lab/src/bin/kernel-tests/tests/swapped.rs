@@ -12,6 +12,7 @@ use rustix::fs::{MemfdFlags, memfd_create};
 
 use crate::bench::Bench;
 use crate::census::Census;
+use crate::moment;
 use lab::absent::absent;
 
 const PAGE: usize = 4096;
@@ -38,6 +39,7 @@ pub(super) fn shared_memory_in_the_swap_cache_is_met_by_no_walk_and_is_no_pin(
     // A walk cleans entries of page tables.
     let mapped = MmapOptions::new().populate().map_raw(&memory)?;
     let walks = || -> Result<i64> {
+        moment::has_passed();
         let now = agent.scrape()?;
         let of = |outcome| now.sum_with(WALKS, &[("outcome", outcome)]);
         Ok(OUTCOMES.into_iter().map(of).sum())
