@@ -9,7 +9,7 @@ use std::{
 
 use aya::{maps::MapData, programs::ProgramFd};
 use hooks::Facts;
-use probe_abi::{ABSENT, CENSUS_FOUND, Census, Counted, Folio};
+use probe_abi::{ABSENT, CENSUS_FOUND, CENSUS_SECTIONS, Census, Counted, Folio};
 
 use super::{
     judgement::{self, FlagBits},
@@ -23,6 +23,14 @@ const ROOTS: u64 = 1 << 13;
 
 /// Memory comes and goes in pieces of so many bytes (`SUBSECTION_SHIFT`).
 const PIECE: u64 = 2 << 20;
+
+/// In how many runs the sections of a root are looked through: it is a page of them
+/// (`SECTIONS_PER_ROOT`).
+fn parts_of_root(page_bytes: u64, section_bytes: u64) -> u64 {
+    (page_bytes / section_bytes.max(1))
+        .div_ceil(CENSUS_SECTIONS)
+        .max(1)
+}
 
 /// The program, and where it is asked and answers.
 pub(crate) struct Walker {
@@ -107,8 +115,15 @@ impl Walker {
     }
 
     fn learn_base(&self) -> Result<u64, AgentError> {
-        for root in 0..ROOTS {
-            let after = self.ask(&self.question, [Census::LEARN_BASE, root])?;
+        let parts = parts_of_root(page_bytes(), self.question.section_bytes);
+        for (root, part) in (0..ROOTS).flat_map(|root| (0..parts).map(move |it| (root, it))) {
+            // A run looks at the first sections of what it is given.
+            let passed = part * CENSUS_SECTIONS * self.question.section_bytes;
+            let question = Census {
+                section_map: self.question.section_map + passed,
+                ..self.question
+            };
+            let after = self.ask(&question, [Census::LEARN_BASE, root])?;
             match after.base {
                 0 => {}
                 u64::MAX => {
@@ -191,5 +206,22 @@ fn cannot_run(source: io::Error) -> AgentError {
     AgentError::System {
         what: "cannot run the program that walks over all pages",
         source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_sections_of_a_root_are_looked_through_whatever_a_page_is() {
+        for (page_bytes, section_bytes, parts) in [
+            (4 << 10, 16, 1),
+            (4 << 10, 32, 1),
+            (16 << 10, 16, 4),
+            (64 << 10, 32, 8),
+        ] {
+            assert_eq!(parts_of_root(page_bytes, section_bytes), parts);
+        }
     }
 }
