@@ -2,6 +2,7 @@
 
 pub mod absent;
 pub mod guest;
+pub mod page;
 pub mod pin_counters;
 pub mod wire;
 pub mod witness;

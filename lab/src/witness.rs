@@ -18,6 +18,7 @@ use anyhow::{Context, Result, bail, ensure};
 use memmap2::{Advice, MmapMut};
 use serde::Serialize;
 
+use crate::page::huge_page_bytes;
 use kcore::Kcore;
 use layout::Layout;
 use page::{Seen, look};
@@ -31,9 +32,6 @@ const FIRST: u64 = 64;
 
 /// Looks at pages that hold pins or are in motion, the first included.
 const LOOKS: u32 = 5;
-
-/// A huge page, where pages are of 4 KiB.
-pub const HUGE_PAGE_BYTES: u64 = 2 << 20;
 
 /// Between two counts that are to agree.
 const BETWEEN: Duration = Duration::from_millis(20);
@@ -262,7 +260,7 @@ impl Found {
             count.large_folios += u64::from(folio.pages > 1);
             count.bytes += folio.pages * page_bytes();
         }
-        let frames = HUGE_PAGE_BYTES / page_bytes();
+        let frames = huge_page_bytes() as u64 / page_bytes();
         let small = self.pinned.iter().filter(|it| it.pages < frames);
         let blocks: BTreeSet<_> = small.map(|it| it.pfn / frames).collect();
         count.spoiled_blocks = blocks.len() as u64;

@@ -146,7 +146,9 @@ fn compared_with<'a>(series: &str, all: &'a [String]) -> Option<&'a str> {
     let mut usual = all.iter().filter(usual).map(String::as_str);
     match Flavour::of_kernel(series) {
         Flavour::Cloud => usual.take_while(|it| *it != series).last(),
-        Flavour::Generic | Flavour::Rt => usual.find(|it| numbers(it) == numbers(series)),
+        Flavour::Generic | Flavour::Rt | Flavour::LargePages => {
+            usual.find(|it| numbers(it) == numbers(series))
+        }
     }
 }
 

@@ -11,10 +11,12 @@ pub(crate) enum Flavour {
     Generic,
     /// For any machine, preemptible nearly everywhere, its interrupts in threads: `6.12-rt`.
     Rt,
+    /// For any arm64 machine, with pages of 16 KiB: `6.12-arm64-16k`.
+    LargePages,
 }
 
 impl Flavour {
-    const ALL: [Self; 3] = [Self::Cloud, Self::Generic, Self::Rt];
+    const ALL: [Self; 4] = [Self::Cloud, Self::Generic, Self::Rt, Self::LargePages];
 
     /// What stands for it in a kernel's name; nothing for the usual one.
     pub(crate) const fn word(self) -> Option<&'static str> {
@@ -22,6 +24,7 @@ impl Flavour {
             Self::Cloud => None,
             Self::Generic => Some("generic"),
             Self::Rt => Some("rt"),
+            Self::LargePages => Some("16k"),
         }
     }
 
@@ -44,14 +47,16 @@ impl Flavour {
             Self::Cloud => format!("cloud-{arch}"),
             Self::Generic => arch.to_owned(),
             Self::Rt => format!("rt-{arch}"),
+            Self::LargePages => format!("{arch}-16k"),
         }
     }
 
-    /// Whether there are other facts to it than to the one for clouds: more drivers make none.
+    /// Whether there are other facts to it than to the one for clouds: more drivers make none, and
+    /// larger pages none but their size.
     pub(crate) const fn has_facts(self) -> bool {
         match self {
             Self::Cloud | Self::Rt => true,
-            Self::Generic => false,
+            Self::Generic | Self::LargePages => false,
         }
     }
 }
@@ -67,5 +72,6 @@ mod tests {
         assert_eq!(Flavour::of_kernel("6.12-generic"), Flavour::Generic);
         assert_eq!(Flavour::of_kernel("6.12-arm64-generic"), Flavour::Generic);
         assert_eq!(Flavour::of_kernel("6.12-rt"), Flavour::Rt);
+        assert_eq!(Flavour::of_kernel("6.12-arm64-16k"), Flavour::LargePages);
     }
 }

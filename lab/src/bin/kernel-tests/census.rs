@@ -5,7 +5,8 @@ use serde::Deserialize;
 
 use crate::agent::answer;
 use crate::bench::Bench;
-use lab::witness::{Count, HUGE_PAGE_BYTES};
+use lab::page::huge_page_bytes;
+use lab::witness::Count;
 
 /// A census.
 #[derive(Debug, Deserialize)]
@@ -54,7 +55,7 @@ impl Census {
     /// Demands what the witness found, and that the kernel counts as much.
     pub(crate) fn check(&self, witnessed: Count) -> Result<()> {
         let found = [self.pins, self.folios, self.bytes, self.spoiled_bytes];
-        let spoiled_bytes = witnessed.spoiled_blocks * HUGE_PAGE_BYTES;
+        let spoiled_bytes = witnessed.spoiled_blocks * huge_page_bytes() as u64;
         ensure!(
             found
                 == [

@@ -14,8 +14,8 @@ use crate::bench::Bench;
 use crate::holders::check_sums;
 use crate::moment;
 use crate::wait::{Look, until};
+use lab::page::page_bytes;
 
-const PAGE: usize = 4096;
 const PAGES: usize = 256;
 
 const FOLDER: &str = "/mnt/checked";
@@ -35,8 +35,8 @@ pub(super) fn direct_io_to_a_disk_that_checks_pins_what_the_kernel_does_not_copy
     let symbols = fs::read_to_string("/proc/kallsyms")?;
     let is_copied = symbols.contains(" bio_iov_iter_bounce\n");
     let _disk = Disk::new(bench)?;
-    let mut memory = MmapMut::map_anon(PAGES * PAGE)?;
-    for (page, bytes) in memory.chunks_mut(PAGE).enumerate() {
+    let mut memory = MmapMut::map_anon(PAGES * page_bytes())?;
+    for (page, bytes) in memory.chunks_mut(page_bytes()).enumerate() {
         bytes.fill(page as u8);
     }
     let [mut acquired, mut held] = counts(&agent)?;
@@ -70,7 +70,7 @@ pub(super) fn direct_io_to_a_disk_that_checks_pins_what_the_kernel_does_not_copy
     }
     let is_whole = |(page, bytes): (usize, &[u8])| bytes.iter().all(|it| *it == page as u8);
     ensure!(
-        memory.chunks(PAGE).enumerate().all(is_whole),
+        memory.chunks(page_bytes()).enumerate().all(is_whole),
         "other data came back"
     );
     check_sums(bench, 0, "after both")

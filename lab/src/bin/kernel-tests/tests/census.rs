@@ -10,8 +10,11 @@ use crate::bench::Bench;
 use crate::caller::{HandedOn, NOBODY, SERVICE};
 use crate::census::Census;
 use crate::workload::{Beside, Stepped};
+use lab::page::{huge_page_bytes, page_bytes};
 
-const PAGE: u64 = 4096;
+fn page() -> u64 {
+    page_bytes() as u64
+}
 
 /// Fixed buffers on memory of every kind, in pages of 4 KiB.
 const PAGES: u64 = 2048;
@@ -37,15 +40,15 @@ pub(super) fn what_was_pinned_before_is_counted_to_the_page_and_named(bench: &Be
         let row = census.of_pid(workload.pid());
         let row = row.with_context(|| format!("no row for {memory}: {census:?}"))?;
         let folios = match *memory {
-            "thp" | "hugetlb" => PAGES / 512,
+            "thp" | "hugetlb" => PAGES * page() / huge_page_bytes() as u64,
             _ => PAGES,
         };
         ensure!(
-            row.pins.cast_signed() == *pins && row.folios == folios && row.bytes == PAGES * PAGE,
+            row.pins.cast_signed() == *pins && row.folios == folios && row.bytes == PAGES * page(),
             "{memory}: {pins} pins on {folios} folios were to be found: {row:?}"
         );
         // Small pages lie in as many blocks at least as they would fill, and huge ones spoil none.
-        let least = if folios == PAGES { PAGES * PAGE } else { 0 };
+        let least = if folios == PAGES { PAGES * page() } else { 0 };
         ensure!(
             row.spoiled_bytes >= least && (least > 0) == (row.spoiled_bytes > 0),
             "{memory}: {least} bytes at least are spoiled: {row:?}"
@@ -57,7 +60,7 @@ pub(super) fn what_was_pinned_before_is_counted_to_the_page_and_named(bench: &Be
     for (kind, kinds_of_memory) in [("anonymous", 2), ("hugetlb", 1), ("shmem", 1)] {
         let bytes = kinds.named(kind).map(|it| it.bytes);
         ensure!(
-            bytes == Some(kinds_of_memory * PAGES * PAGE),
+            bytes == Some(kinds_of_memory * PAGES * page()),
             "{kind}: {kinds:?}"
         );
     }
@@ -86,7 +89,7 @@ fn of_a_block_and_a_range(bench: &Bench) -> Result<()> {
     let most = blocks.rows.first().context("nothing is pinned")?;
     let number = most.name.trim_start_matches("memory");
     let text = std::fs::read_to_string(BLOCK_BYTES)?;
-    let pages = u64::from_str_radix(text.trim(), 16)? / PAGE;
+    let pages = u64::from_str_radix(text.trim(), 16)? / page();
     let number_of: u64 = number.parse().context("no memory block")?;
     let range = format!("{}..{:#x}", number_of * pages, (number_of + 1) * pages);
     for arguments in [["--block", number], ["--range", &range]] {
@@ -132,8 +135,8 @@ pub(super) fn memory_that_its_process_has_left_pinned_is_told_as_mapped_by_nobod
     let row = row.with_context(|| format!("no such row: {census:?}"))?;
     ensure!(
         row.pins == PINNED
-            && row.unmapped_bytes == PINNED * PAGE
-            && census.unmapped_bytes == PINNED * PAGE,
+            && row.unmapped_bytes == PINNED * page()
+            && census.unmapped_bytes == PINNED * page(),
         "{PINNED} pages are pinned and mapped by nobody: {census:?}"
     );
     dead.finish()

@@ -9,6 +9,7 @@ use crate::bench::Bench;
 use crate::holders::{ask, by_subsystem, check_sums, until_pinned};
 use crate::metrics::Metrics;
 use crate::workload::Stepped;
+use lab::page::page_bytes;
 
 pub(super) fn several_programs_at_once_add_up_whatever_the_report_is_by(
     bench: &Bench,
@@ -80,7 +81,7 @@ pub(super) fn of_two_who_pin_the_same_file_pages_each_has_its_part_until_it_rele
     bench.needs_hook("pin_user_pages_remote")?;
     let _agent = bench.shared_agent(&[])?;
     let path = bench.dir.join("kernel-tests-shared-file");
-    fs::write(&path, vec![1; PAGES as usize * 4096])?;
+    fs::write(&path, vec![1; PAGES as usize * page_bytes()])?;
     let name = path.to_str().context("a path of another alphabet")?;
     let arguments = [
         "hold", "--pages", "256", "--access", "read", "--syncs", "0", "--file", name,

@@ -9,6 +9,7 @@ use crate::holders::{ask, check_sums, until_pinned};
 use crate::wait::{Look, until};
 use crate::workload::Stepped;
 use lab::absent::absent;
+use lab::page::page_bytes;
 
 /// The most that one fixed buffer of an io_uring can have.
 const BUFFER_LIMIT: usize = 1 << 18;
@@ -71,7 +72,7 @@ fn check<const N: usize>(bench: &Bench, agent: &Agent, parts: [usize; N]) -> Res
     );
     for (what, told, truth) in [
         ("folios", report.folios, total),
-        ("bytes", report.bytes, total * 4096),
+        ("bytes", report.bytes, total * page_bytes() as i64),
     ] {
         let error = told.error.context("no error is told")?;
         println!(

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use crate::bench::Bench;
 use crate::wait::Look;
 use crate::workload::Stepped;
-use lab::witness::HUGE_PAGE_BYTES;
+use lab::page::huge_page_bytes;
 
 const ALL: &str = "pinscope_spoiled_bytes";
 const BY_SUBSYSTEM: &str = "pinscope_subsystem_spoiled_bytes";
@@ -26,7 +26,7 @@ pub(super) fn memory_that_small_pins_spoil_is_told_while_they_are_held(
     }
     let blocks = bench.witnessed()?.spoiled_blocks;
     ensure!(blocks > 0, "nothing is spoiled");
-    let wanted = (blocks * HUGE_PAGE_BYTES).cast_signed();
+    let wanted = (blocks * huge_page_bytes() as u64).cast_signed();
     agent.scrape_until("all that is spoiled", |now| {
         let told = [now.sum(ALL)?, now.sum_with(BY_SUBSYSTEM, &[SUBSYSTEM])];
         Ok(match told == [wanted; 2] {

@@ -14,8 +14,8 @@ use crate::bench::Bench;
 use crate::census::Census;
 use crate::moment;
 use lab::absent::absent;
+use lab::page::page_bytes;
 
-const PAGE: usize = 4096;
 const PAGES: usize = 2048;
 
 /// The kernel reads as many pages around one that is asked for (`vm.page-cluster`), which are in
@@ -34,7 +34,10 @@ pub(super) fn shared_memory_in_the_swap_cache_is_met_by_no_walk_and_is_no_pin(
     let _swap = Swap::on(bench)?;
     let memory = File::from(memfd_create("kernel-tests-swapped", MemfdFlags::CLOEXEC)?);
     for page in 0..PAGES {
-        memory.write_all_at(&[page as u8; PAGE], (page * PAGE) as u64)?;
+        memory.write_all_at(
+            &vec![page as u8; page_bytes()],
+            (page * page_bytes()) as u64,
+        )?;
     }
     // A walk cleans entries of page tables.
     let mapped = MmapOptions::new().populate().map_raw(&memory)?;
@@ -54,7 +57,7 @@ pub(super) fn shared_memory_in_the_swap_cache_is_met_by_no_walk_and_is_no_pin(
     }
     let mut byte = [0];
     for page in (0..PAGES).step_by(2 * CLUSTER) {
-        memory.read_exact_at(&mut byte, (page * PAGE) as u64)?;
+        memory.read_exact_at(&mut byte, (page * page_bytes()) as u64)?;
         ensure!(byte[0] == page as u8, "page {page} is another one");
     }
     let cached = count("/proc/meminfo", "SwapCached:")?;
@@ -85,7 +88,7 @@ struct Swap(PathBuf);
 impl Swap {
     fn on(bench: &Bench) -> Result<Self> {
         let file = bench.dir.join("swap");
-        fs::write(&file, vec![0; 4 * PAGES * PAGE])?;
+        fs::write(&file, vec![0; 4 * PAGES * page_bytes()])?;
         File::open(&file)?.sync_all()?;
         let path = file.to_str().context("a path without strange bytes")?;
         run("mkswap", path)?;

@@ -11,13 +11,13 @@ use crate::bench::Bench;
 use crate::caller::after;
 use crate::holders::{ask, check_sums, until_pinned};
 use crate::workload::Stepped;
+use lab::page::page_bytes;
 use lab::pin_counters::fold_for_everybody;
 
 /// Nobody else's in a guest, and without a name.
 const UID: u32 = 54321;
 
 const PAGES: i64 = 64;
-const PAGE: i64 = 4096;
 
 /// What rings themselves may be charged for, besides what they have registered.
 const RINGS: i64 = 1 << 20;
@@ -56,7 +56,7 @@ pub(super) fn a_user_is_one_row_with_all_its_processes_also_those_in_a_user_name
         .with_context(|| format!("no row of {UID}: {report:?}"))?;
     let accounts = &row.about["user"]["accounts"];
     let charged = accounts["charged_bytes"].as_i64().context("no charge")?;
-    let held = 2 * PAGES * PAGE;
+    let held = 2 * PAGES * page_bytes() as i64;
     ensure!(
         row.pins.value == 2 * PAGES
             && (held..=held + RINGS).contains(&charged)

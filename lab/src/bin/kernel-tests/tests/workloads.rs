@@ -15,6 +15,7 @@ use crate::metrics::Metrics;
 use crate::moment;
 use crate::wait::Look;
 use crate::workload::{Counts, Step, Stepped};
+use lab::page::page_bytes;
 
 /// A test for each row that any kernel may have.
 pub(super) fn usual() -> impl Iterator<Item = Test> {
@@ -99,7 +100,8 @@ fn check_phase(row: &Row, bench: &Bench, pid: u32, seen: &Seen) -> Result<()> {
             && row_of_pid.guessed_pins == 0
             && process["comm"] == "workload"
             && process["life"] == "alive"
-            && (row.accounts == Accounts::ByKernel || accounted == Some(held.pins * 4096)),
+            && (row.accounts == Accounts::ByKernel
+                || accounted == Some(held.pins * page_bytes() as i64)),
         "{pid} has {held:?}: {report:?}"
     );
     Ok(())

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
 
-use super::PAGE;
 use super::mapping::Mapping;
+use lab::page::page_bytes;
 
 /// `_IOWR(0xaa, 0x3f, struct uffdio_api)` and `_IOWR(0xaa, 0, struct uffdio_register)`.
 const UFFDIO_API: libc::Ioctl = 0xc018_aa3f;
@@ -46,7 +46,7 @@ pub(crate) struct FaultGate {
 impl FaultGate {
     /// Makes a gate and the memory that it guards; the memory must outlive every waiter.
     pub(crate) fn new(places: usize) -> Result<(Self, Mapping)> {
-        let memory = Mapping::anonymous(places * PAGE)?;
+        let memory = Mapping::anonymous(places * page_bytes())?;
         Ok((Self::over(&memory)?, memory))
     }
 
@@ -88,7 +88,7 @@ impl FaultGate {
 
     /// The address of a place.
     pub(crate) fn place(&self, number: usize) -> usize {
-        self.first + number * PAGE
+        self.first + number * page_bytes()
     }
 
     /// Comes back when a thread waits at each of `number` places.

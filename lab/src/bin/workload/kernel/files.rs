@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-use super::PAGE;
+use lab::page::page_bytes;
 
 /// File systems that never write back, so that no workload here means anything on them.
 const NO_WRITEBACK: [(i64, &str); 3] = [
@@ -32,7 +32,7 @@ pub(crate) enum Folios {
 impl Folios {
     fn write_size(self) -> usize {
         match self {
-            Self::Small => PAGE,
+            Self::Small => page_bytes(),
             Self::Large => 1 << 20,
         }
     }

@@ -6,8 +6,8 @@ use std::os::unix::fs::FileExt;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::PAGE;
 use super::mapping::Span;
+use lab::page::page_bytes;
 
 /// Bits of `/proc/kpageflags`; see `include/uapi/linux/kernel-page-flags.h`.
 const DIRTY: u64 = 1 << 4;
@@ -33,7 +33,7 @@ impl Folios {
         // Frame and head of the page before: a huge page is looked back through once.
         let mut before = (0, 0);
         for page in 0..span.pages() {
-            let entry = present(&pagemap, span.address + page * PAGE)?;
+            let entry = present(&pagemap, span.address + page * page_bytes())?;
             let frame = entry & FRAME;
             ensure!(
                 frame != 0,
@@ -86,7 +86,7 @@ fn head_of(flags: &File, frame: u64) -> Result<u64> {
 fn present(pagemap: &File, address: usize) -> Result<u64> {
     const TOUCHES: u32 = 100;
     for _ in 0..TOUCHES {
-        let entry = word(pagemap, (address / PAGE) as u64)?;
+        let entry = word(pagemap, (address / page_bytes()) as u64)?;
         if entry & PRESENT != 0 {
             return Ok(entry);
         }

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 
-use super::PAGE;
 use super::cross_memory::{Access, PAGES_AT_ONCE, pin_and_copy};
 use super::fault_gate::FaultGate;
 use super::mapping::{Mapping, Span};
+use lab::page::page_bytes;
 use lab::pin_counters::PinCounters;
 
 /// How long the threads may take to pin and arrive; a slow emulated guest needs a second.
@@ -105,7 +105,7 @@ impl Drop for HeldPins {
 }
 
 fn pieces(far: Span) -> Vec<Span> {
-    let step = PAGES_AT_ONCE * PAGE;
+    let step = PAGES_AT_ONCE * page_bytes();
     (0..far.length)
         .step_by(step)
         .map(|at| Span {

@@ -7,11 +7,8 @@ use std::os::fd::AsRawFd;
 
 use anyhow::{Context, Result, ensure};
 
-use super::PAGE;
 use lab::absent::absent;
-
-/// The size of a transparent or hugetlb huge page.
-pub(crate) const HUGE: usize = 2 << 20;
+use lab::page::{huge_page_bytes, page_bytes};
 
 /// A range of mapped memory; unmapped when dropped.
 #[derive(Debug)]
@@ -32,7 +29,7 @@ pub(crate) struct Span {
 impl Span {
     /// How many 4 KiB pages it covers.
     pub(crate) fn pages(self) -> usize {
-        self.length / PAGE
+        self.length / page_bytes()
     }
 }
 
@@ -62,9 +59,13 @@ impl Mapping {
 
     /// Memory without a file that asks for transparent huge pages.
     pub(crate) fn transparent_huge(length: usize) -> Result<Self> {
-        let mut mapping = Self::map(length + HUGE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, None)
-            .context("an anonymous mapping was refused")?;
-        mapping.address = mapping.address.next_multiple_of(HUGE);
+        let mut mapping = Self::map(
+            length + huge_page_bytes(),
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+            None,
+        )
+        .context("an anonymous mapping was refused")?;
+        mapping.address = mapping.address.next_multiple_of(huge_page_bytes());
         mapping.length = length;
         match mapping.advise(mapping.span(), libc::MADV_HUGEPAGE) {
             Err(error) if error.kind() == ErrorKind::InvalidInput => {
@@ -104,8 +105,8 @@ impl Mapping {
 
     /// `pages` pages from page `first` on, cut at the mapping's end.
     pub(crate) fn part(&self, first: usize, pages: usize) -> Span {
-        let start = (first * PAGE).min(self.length);
-        let length = (pages * PAGE).min(self.length - start);
+        let start = (first * page_bytes()).min(self.length);
+        let length = (pages * page_bytes()).min(self.length - start);
         Span {
             address: self.address + start,
             length,
@@ -115,7 +116,7 @@ impl Mapping {
     /// Stores to one byte of every page of `span`; says how many pages that were.
     pub(crate) fn dirty(&self, span: Span, value: u8) -> u64 {
         for page in 0..span.pages() {
-            let byte = (span.address + page * PAGE) as *mut u8;
+            let byte = (span.address + page * page_bytes()) as *mut u8;
             // SAFETY: spans come from `part` and `span`, so they lie inside the mapping.
             unsafe { byte.write_volatile(value) };
         }
@@ -125,7 +126,7 @@ impl Mapping {
     /// Reads one byte of every page of `span`, so that each is mapped.
     pub(crate) fn touch(&self, span: Span) {
         for page in 0..span.pages() {
-            let byte = (span.address + page * PAGE) as *const u8;
+            let byte = (span.address + page * page_bytes()) as *const u8;
             // SAFETY: spans come from `part` and `span`, so they lie inside the mapping.
             let _value = unsafe { byte.read_volatile() };
         }

@@ -5,12 +5,12 @@ use std::path::Path;
 
 use anyhow::{Result, ensure};
 
-use super::PAGE;
 use super::files::{self, WorkFile};
 use super::folios::Folios;
 use super::huge_pool::HugePool;
-use super::mapping::{HUGE, Mapping};
+use super::mapping::Mapping;
 use super::memfd;
+use lab::page::{huge_page_bytes, page_bytes};
 
 /// What lies behind the addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -69,7 +69,7 @@ impl Memory {
                 }
             }
             Kind::Thp => {
-                let mapping = Mapping::transparent_huge(bytes.next_multiple_of(HUGE))?;
+                let mapping = Mapping::transparent_huge(bytes.next_multiple_of(huge_page_bytes()))?;
                 mapping.dirty(mapping.span(), 1);
                 check_huge(&mapping)?;
                 Self {
@@ -79,8 +79,8 @@ impl Memory {
                 }
             }
             Kind::Hugetlb => {
-                let bytes = bytes.next_multiple_of(HUGE);
-                let pool = HugePool::reserve(bytes / HUGE)?;
+                let bytes = bytes.next_multiple_of(huge_page_bytes());
+                let pool = HugePool::reserve(bytes / huge_page_bytes())?;
                 let mapping = Mapping::hugetlb(bytes)?;
                 mapping.dirty(mapping.span(), 1);
                 check_huge(&mapping)?;
@@ -99,9 +99,9 @@ fn check_huge(mapping: &Mapping) -> Result<()> {
     let span = mapping.span();
     let folios = Folios::behind(span)?.number();
     ensure!(
-        folios == (span.length / HUGE) as u64,
-        "{} pages of 4 KiB came as {folios} folios, not as huge pages (is /sys/kernel/mm/transparent_hugepage/enabled set to never?)",
-        span.length / PAGE
+        folios == (span.length / huge_page_bytes()) as u64,
+        "{} pages came as {folios} folios, not as huge pages (is /sys/kernel/mm/transparent_hugepage/enabled set to never?)",
+        span.length / page_bytes()
     );
     Ok(())
 }

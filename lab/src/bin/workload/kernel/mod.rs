@@ -24,6 +24,3 @@ pub(crate) mod vhost;
 pub(crate) mod word;
 pub(crate) mod xdp;
 pub(crate) mod zerocopy;
-
-/// The size that the kernel counts pins in on x86-64 and on arm64's Debian kernels.
-pub(crate) const PAGE: usize = 4096;

@@ -6,8 +6,8 @@ use std::os::fd::AsRawFd;
 
 use anyhow::{Context, Result, ensure};
 
-use super::PAGE;
 use super::mapping::Span;
+use lab::page::page_bytes;
 
 /// A pipe with room for a number of pages.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ impl PagePipe {
     /// Makes a pipe for `pages` pages.
     pub(crate) fn with_room_for(pages: usize) -> Result<Self> {
         let (reader, writer) = pipe().context("a pipe was refused")?;
-        let wanted = libc::c_int::try_from(pages * PAGE)?;
+        let wanted = libc::c_int::try_from(pages * page_bytes())?;
         // SAFETY: the call takes a number only.
         let room = unsafe { libc::fcntl(writer.as_raw_fd(), libc::F_SETPIPE_SZ, wanted) };
         ensure!(

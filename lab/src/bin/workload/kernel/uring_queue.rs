@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Result, ensure};
 
-use super::PAGE;
 use super::mapping::Span;
 use super::uring::Ring;
+use lab::page::page_bytes;
 
 const OP_READ_FIXED: u8 = 4;
 const OP_READ: u8 = 22;
@@ -156,7 +156,7 @@ impl Drop for Queues {
     fn drop(&mut self) {
         for address in [self.queues, self.entries] {
             // SAFETY: mapped by `of` and used by nobody else. It cannot fail for such a range.
-            unsafe { libc::munmap(address as *mut libc::c_void, PAGE) };
+            unsafe { libc::munmap(address as *mut libc::c_void, page_bytes()) };
         }
     }
 }
@@ -166,7 +166,16 @@ fn shared(ring: RawFd, offset: libc::off_t) -> Result<usize> {
     let access = libc::PROT_READ | libc::PROT_WRITE;
     let flags = libc::MAP_SHARED | libc::MAP_POPULATE;
     // SAFETY: a new range at an address that the kernel chooses.
-    let at = unsafe { libc::mmap(std::ptr::null_mut(), PAGE, access, flags, ring, offset) };
+    let at = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            page_bytes(),
+            access,
+            flags,
+            ring,
+            offset,
+        )
+    };
     ensure!(
         at != libc::MAP_FAILED,
         "the queues of an io_uring cannot be mapped: {}",

@@ -7,9 +7,9 @@ use std::os::fd::AsRawFd;
 
 use anyhow::{Result, ensure};
 
-use super::PAGE;
 use super::device;
 use super::mapping::Mapping;
+use lab::page::page_bytes;
 
 const DEVICE: &str = "/dev/vhost-vsock";
 
@@ -74,7 +74,7 @@ impl Vsock {
     /// Opens it and gives it memory, queues and a log.
     pub(crate) fn open() -> Result<Self> {
         let device = device::open(DEVICE)?;
-        let memory = Mapping::anonymous(PAGES * PAGE)?;
+        let memory = Mapping::anonymous(PAGES * page_bytes())?;
         memory.dirty(memory.span(), 0);
         let vsock = Self {
             device,
@@ -86,7 +86,7 @@ impl Vsock {
             regions: 1,
             padding: 0,
             guest_address: 0,
-            bytes: (PAGES * PAGE) as u64,
+            bytes: (PAGES * page_bytes()) as u64,
             address: start,
             flags: 0,
         };
@@ -98,7 +98,7 @@ impl Vsock {
                 number: ENTRIES,
             };
             vsock.ask(SET_QUEUE_SIZE, "a queue's size", &raw const size)?;
-            let page = |number: u64| (1 + u64::from(queue) * 3 + number) * PAGE as u64;
+            let page = |number: u64| (1 + u64::from(queue) * 3 + number) * page_bytes() as u64;
             let addresses = Addresses {
                 queue,
                 flags: LOGGED,

@@ -6,8 +6,8 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use anyhow::{Result, bail, ensure};
 
-use super::PAGE;
 use super::mapping::Span;
+use lab::page::page_bytes;
 
 /// `struct xdp_umem_reg` as every kernel since 4.18 takes it.
 #[repr(C)]
@@ -40,7 +40,7 @@ impl Umem {
         let registration = UmemReg {
             address: span.address as u64,
             length: span.length as u64,
-            chunk_size: PAGE as u32,
+            chunk_size: page_bytes() as u32,
             headroom: 0,
         };
         let size = libc::socklen_t::try_from(size_of::<UmemReg>())?;

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::PAGE;
 use super::mapping::Span;
+use lab::page::page_bytes;
 
 /// Pages of one datagram: few enough for the fragments of one socket buffer.
 pub(crate) const PAGES_AT_ONCE: usize = 8;
@@ -67,7 +67,7 @@ impl Pair {
             "send with MSG_ZEROCOPY gave {sent}: {}",
             Error::last_os_error()
         );
-        let mut arrived = vec![0; PAGES_AT_ONCE * PAGE];
+        let mut arrived = vec![0; PAGES_AT_ONCE * page_bytes()];
         let got = self
             .receiver
             .recv(&mut arrived)

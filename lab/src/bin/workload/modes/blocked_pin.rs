@@ -6,11 +6,11 @@ use std::time::Duration;
 use anyhow::{Result, anyhow, ensure};
 
 use crate::counts::Counts;
-use crate::kernel::PAGE;
 use crate::kernel::cross_memory::{Access, PAGES_AT_ONCE, pin_and_copy};
 use crate::kernel::fault_gate::FaultGate;
 use crate::kernel::mapping::Mapping;
 use crate::session::Session;
+use lab::page::page_bytes;
 use lab::pin_counters::PinCounters;
 
 /// How long the call may take until it waits.
@@ -33,9 +33,9 @@ pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
         args.there < args.pages && args.pages <= PAGES_AT_ONCE,
         "--there must be less than --pages, which is at most {PAGES_AT_ONCE}"
     );
-    let far = Mapping::anonymous(args.pages * PAGE)?;
+    let far = Mapping::anonymous(args.pages * page_bytes())?;
     far.dirty(far.part(0, args.there), 1);
-    let near = Mapping::anonymous(PAGE)?;
+    let near = Mapping::anonymous(page_bytes())?;
     near.dirty(near.span(), 1);
     let mut counts = Counts::default();
     session.pass("ready", &counts)?;

@@ -10,10 +10,10 @@ use anyhow::{Result, ensure};
 use rustix::thread::set_name;
 
 use crate::counts::Counts;
-use crate::kernel::PAGE;
 use crate::kernel::memory::{Kind, Memory};
 use crate::kernel::uring::Ring;
 use crate::session::Session;
+use lab::page::page_bytes;
 
 /// What becomes of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -41,7 +41,7 @@ pub(crate) struct Args {
 
 /// Phases: `held`, `changed`. Then it ends without a report.
 pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
-    let memory = Memory::make(Kind::Anon, &session.dir, args.pages * PAGE)?;
+    let memory = Memory::make(Kind::Anon, &session.dir, args.pages * page_bytes())?;
     let ring = Ring::new()?;
     ring.register(memory.mapping.span())?;
     let counts = Counts {

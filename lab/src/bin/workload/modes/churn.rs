@@ -6,11 +6,11 @@ use std::thread::scope;
 use anyhow::{Result, anyhow, ensure};
 
 use crate::counts::Counts;
-use crate::kernel::PAGE;
 use crate::kernel::cross_memory::{Access, PAGES_AT_ONCE, pin_and_copy};
 use crate::kernel::mapping::{Mapping, Span};
 use crate::kernel::memory::{Kind, Memory};
 use crate::session::Session;
+use lab::page::page_bytes;
 use lab::pin_counters::PinCounters;
 
 /// How much, by how many, on what memory.
@@ -36,8 +36,8 @@ pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
         (1..=PAGES_AT_ONCE).contains(&args.pages),
         "--pages must be between 1 and {PAGES_AT_ONCE}"
     );
-    let memory = Memory::make(args.memory, &session.dir, args.pages * PAGE)?;
-    let near = Mapping::anonymous(args.threads.max(1) * PAGE)?;
+    let memory = Memory::make(args.memory, &session.dir, args.pages * page_bytes())?;
+    let near = Mapping::anonymous(args.threads.max(1) * page_bytes())?;
     near.dirty(near.span(), 1);
     let before = PinCounters::read()?;
     let counts: Counts = scope(|threads| {

@@ -5,11 +5,11 @@ use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 use crate::counts::Counts;
-use crate::kernel::PAGE;
 use crate::kernel::fork::{fork, leave};
 use crate::kernel::memory::{Kind, Memory};
 use crate::kernel::uring::Ring;
 use crate::session::Session;
+use lab::page::page_bytes;
 use lab::pin_counters::PinCounters;
 
 /// How much, and how many.
@@ -41,7 +41,7 @@ impl Drop for Sleepers {
 /// Phases: `held`, `released`.
 pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
     ensure!(args.pages > 0, "--pages must be above 0");
-    let memory = Memory::make(Kind::Memfd, &session.dir, args.pages * PAGE)?;
+    let memory = Memory::make(Kind::Memfd, &session.dir, args.pages * page_bytes())?;
     let ring = Ring::new()?;
     ring.register(memory.mapping.span())?;
     let mut counts = Counts {

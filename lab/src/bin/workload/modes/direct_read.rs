@@ -9,7 +9,6 @@ use std::thread::scope;
 use anyhow::{Result, anyhow, ensure};
 
 use crate::counts::Counts;
-use crate::kernel::PAGE;
 use crate::kernel::aio::Context;
 use crate::kernel::files::{Folios, WorkFile};
 use crate::kernel::mapping::{Mapping, Span};
@@ -17,6 +16,7 @@ use crate::kernel::memory::{Kind, Memory};
 use crate::kernel::uring::Ring;
 use crate::kernel::uring_queue::Queues;
 use crate::session::Session;
+use lab::page::page_bytes;
 use lab::pin_counters::PinCounters;
 
 /// By which system calls a read is done.
@@ -60,7 +60,7 @@ pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
         args.pages > 0 && args.threads > 0,
         "--pages and --threads must be above 0"
     );
-    let bytes = args.pages * PAGE;
+    let bytes = args.pages * page_bytes();
     let source = WorkFile::make(&session.dir, "source", bytes, Folios::Large)?;
     let memory = Memory::make(args.memory, &session.dir, bytes * args.threads)?;
     let mapping = &memory.mapping;
@@ -169,7 +169,7 @@ pub(crate) fn read_direct(source: &File, into: Span) -> Result<()> {
 
 /// Books the pages of all reads as pins or as references, whichever the kernel took.
 pub(crate) fn settle_the_kind(counts: &mut Counts, grown: PinCounters) -> Result<()> {
-    let pages = counts.bytes_read / PAGE as u64;
+    let pages = counts.bytes_read / page_bytes() as u64;
     if grown.acquired >= pages {
         counts.pages_pinned += pages;
         counts.pages_released += pages;

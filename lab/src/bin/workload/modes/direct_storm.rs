@@ -7,13 +7,13 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 
 use crate::counts::Counts;
-use crate::kernel::PAGE;
 use crate::kernel::cross_memory::{Access, PAGES_AT_ONCE, pin_and_copy};
 use crate::kernel::files::{Folios, WorkFile};
 use crate::kernel::mapping::{Mapping, Span};
 use crate::modes::direct_read::{read_direct, settle_the_kind};
 use crate::modes::together::{self, Job, Together};
 use crate::session::Session;
+use lab::page::page_bytes;
 use lab::pin_counters::PinCounters;
 
 /// For how long, and by how many.
@@ -57,9 +57,19 @@ pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
         (1..=args.pages.min(PAGES_AT_ONCE)).contains(&args.at_once),
         "--at-once must be between 1 and --pages, and at most {PAGES_AT_ONCE}"
     );
-    let source = WorkFile::make(&session.dir, "source", args.at_once * PAGE, Folios::Large)?;
-    let target = WorkFile::make(&session.dir, "target", args.pages * PAGE, args.folios)?;
-    let mapping = Mapping::shared(&target.file, args.pages * PAGE)?;
+    let source = WorkFile::make(
+        &session.dir,
+        "source",
+        args.at_once * page_bytes(),
+        Folios::Large,
+    )?;
+    let target = WorkFile::make(
+        &session.dir,
+        "target",
+        args.pages * page_bytes(),
+        args.folios,
+    )?;
+    let mapping = Mapping::shared(&target.file, args.pages * page_bytes())?;
     mapping.touch(mapping.span());
     let storm = Storm {
         args,
@@ -106,7 +116,7 @@ impl Storm<'_> {
     }
 
     fn read_beside(&self, while_it: &Together) -> Result<Counts> {
-        let own = Mapping::anonymous(self.args.at_once * PAGE)?;
+        let own = Mapping::anonymous(self.args.at_once * page_bytes())?;
         self.read_into(while_it, || own.span())
     }
 
@@ -141,7 +151,7 @@ impl Storm<'_> {
     }
 
     fn pin(&self, while_it: &Together) -> Result<Counts> {
-        let near = Mapping::anonymous(PAGE)?;
+        let near = Mapping::anonymous(page_bytes())?;
         near.dirty(near.span(), 1);
         let mut counts = Counts::default();
         while while_it.on() {

@@ -4,11 +4,11 @@
 use anyhow::{Result, ensure};
 
 use crate::counts::Counts;
-use crate::kernel::PAGE;
 use crate::kernel::files::{self, WorkFile};
 use crate::kernel::folios::Folios;
 use crate::kernel::mapping::Mapping;
 use crate::session::Session;
+use lab::page::page_bytes;
 
 /// How much and how often.
 #[derive(Clone, Debug, clap::Args)]
@@ -27,7 +27,7 @@ pub(crate) struct Args {
 /// Stores and syncs; each round's walks are checked page by page.
 pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
     ensure!(args.pages > 0, "--pages must be above 0");
-    let bytes = args.pages * PAGE;
+    let bytes = args.pages * page_bytes();
     let target = WorkFile::make(&session.dir, "target", bytes, args.folios)?;
     let mapping = Mapping::shared(&target.file, bytes)?;
     mapping.touch(mapping.span());

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 
 use crate::counts::Counts;
-use crate::kernel::PAGE;
 use crate::kernel::cross_memory::Access;
 use crate::kernel::files::{self, WorkFile};
 use crate::kernel::folios::Folios;
@@ -14,6 +13,7 @@ use crate::kernel::held_pins::HeldPins;
 use crate::kernel::mapping::Mapping;
 use crate::modes::dirty::dirty_and_sync;
 use crate::session::Session;
+use lab::page::page_bytes;
 
 /// How much, what for, and how often the file is synced meanwhile.
 #[derive(Clone, Debug, clap::Args)]
@@ -39,7 +39,7 @@ pub(crate) struct Args {
 /// `settled` (the pages that the release set dirty are on the disk).
 pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
     ensure!(args.pages > 0, "--pages must be above 0");
-    let bytes = args.pages * PAGE;
+    let bytes = args.pages * page_bytes();
     let target = match &args.file {
         Some(path) => WorkFile::open(path, bytes)?,
         None => WorkFile::make(&session.dir, "target", bytes, args.folios)?,

@@ -8,11 +8,11 @@ use anyhow::{Result, ensure};
 
 use crate::counts::Counts;
 use crate::duration;
-use crate::kernel::PAGE;
 use crate::kernel::heir;
 use crate::kernel::memory::{Kind, Memory};
 use crate::kernel::uring::Ring;
 use crate::session::Session;
+use lab::page::page_bytes;
 
 /// How much, of what.
 #[derive(Clone, Debug, clap::Args)]
@@ -35,7 +35,7 @@ pub(crate) struct Args {
 /// input does.
 pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
     ensure!(args.pages > 0, "--pages must be above 0");
-    let memory = Memory::make(args.memory, &session.dir, args.pages * PAGE)?;
+    let memory = Memory::make(args.memory, &session.dir, args.pages * page_bytes())?;
     let mut rings = Vec::new();
     for _ring in 0..args.rings {
         let ring = Ring::new()?;

@@ -9,12 +9,12 @@ use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
 use crate::counts::Counts;
-use crate::kernel::PAGE;
 use crate::kernel::mapping::Span;
 use crate::kernel::memory::{Kind, Memory};
 use crate::kernel::word::{self, Word};
 use crate::session::{Pace, SLICE, Session};
 use book::{Book, Effect};
+use lab::page::page_bytes;
 use lab::pin_counters::PinCounters;
 use process::Owner;
 use step::{Act, Step};
@@ -56,7 +56,7 @@ pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
         !(args.steps.is_empty() && session.pace == Pace::Told),
         "with --step the steps must be on the command line: standard input says when to go on"
     );
-    let memory = Memory::make(Kind::Memfd, &session.dir, args.pages * PAGE)?;
+    let memory = Memory::make(Kind::Memfd, &session.dir, args.pages * page_bytes())?;
     let mut company = Company {
         pages: memory.mapping.span(),
         book: Book::default(),

@@ -4,7 +4,6 @@
 use anyhow::{Result, ensure};
 
 use crate::counts::Counts;
-use crate::kernel::PAGE;
 use crate::kernel::cross_memory::Access;
 use crate::kernel::files::{self, WorkFile};
 use crate::kernel::folios::Folios;
@@ -12,6 +11,7 @@ use crate::kernel::held_pins::HeldPins;
 use crate::kernel::mapping::Mapping;
 use crate::modes::dirty::dirty_and_sync;
 use crate::session::Session;
+use lab::page::page_bytes;
 
 /// How much, how often, and whether a pin went before.
 #[derive(Clone, Debug, clap::Args)]
@@ -33,7 +33,7 @@ pub(crate) struct Args {
 /// Maps twice, reads through the private mapping, stores through the shared one.
 pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
     ensure!(args.pages > 0, "--pages must be above 0");
-    let bytes = args.pages * PAGE;
+    let bytes = args.pages * page_bytes();
     let target = WorkFile::make(&session.dir, "target", bytes, args.folios)?;
     let shared = Mapping::shared(&target.file, bytes)?;
     let private = Mapping::private(&target.file, bytes)?;

@@ -4,12 +4,12 @@
 use anyhow::{Result, ensure};
 
 use crate::counts::Counts;
-use crate::kernel::PAGE;
 use crate::kernel::memory::{Kind, Memory};
 use crate::kernel::rdma_link;
 use crate::kernel::verbs::Device;
 use crate::modes::longterm_pin::hold;
 use crate::session::Session;
+use lab::page::page_bytes;
 
 /// How much, of what.
 #[derive(Clone, Debug, clap::Args)]
@@ -26,7 +26,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
     ensure!(args.pages > 0, "--pages must be above 0");
     let name = rdma_link::make()?;
-    let memory = Memory::make(args.memory, &session.dir, args.pages * PAGE)?;
+    let memory = Memory::make(args.memory, &session.dir, args.pages * page_bytes())?;
     let span = memory.mapping.span();
     let device = Device::open(name)?;
     hold(

@@ -4,11 +4,11 @@
 use anyhow::{Result, ensure};
 
 use crate::counts::Counts;
-use crate::kernel::PAGE;
 use crate::kernel::memory::{Kind, Memory};
 use crate::kernel::pipe::PagePipe;
 use crate::kernel::uring::Ring;
 use crate::session::Session;
+use lab::page::page_bytes;
 use lab::pin_counters::PinCounters;
 
 /// What is wrong with the page.
@@ -38,7 +38,7 @@ pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
         Why::Writeback => Kind::File,
         Why::Stuck => Kind::Anon,
     };
-    let memory = Memory::make(kind, &session.dir, PAGE)?;
+    let memory = Memory::make(kind, &session.dir, page_bytes())?;
     let span = memory.mapping.span();
     // The fast path takes only pages that can be written to at once.
     memory.mapping.dirty(span, 1);

@@ -6,13 +6,13 @@ use std::time::Instant;
 use anyhow::{Result, ensure};
 
 use crate::counts::Counts;
-use crate::kernel::PAGE;
 use crate::kernel::cross_memory::{Access, PAGES_AT_ONCE, pin_and_copy};
 use crate::kernel::files::{self, WorkFile};
 use crate::kernel::folios::Folios;
 use crate::kernel::mapping::Mapping;
 use crate::kernel::memory::{Kind, Memory};
 use crate::session::Session;
+use lab::page::page_bytes;
 
 /// What is timed, and how much of it.
 #[derive(Clone, Debug, clap::Args)]
@@ -63,12 +63,12 @@ fn pin(args: &Args, session: &Session) -> Result<Counts> {
         among >= args.pages && among.is_multiple_of(args.pages),
         "--among must be a multiple of --pages"
     );
-    let memory = Memory::make(args.memory, &session.dir, among * PAGE)?;
+    let memory = Memory::make(args.memory, &session.dir, among * page_bytes())?;
     let calls: Vec<_> = (0..among)
         .step_by(args.pages)
         .map(|first| memory.mapping.part(first, args.pages))
         .collect();
-    let near = Mapping::anonymous(PAGE)?;
+    let near = Mapping::anonymous(page_bytes())?;
     near.dirty(near.span(), 1);
     let mut counts = Counts::default();
     let pages = args.pages as u64;
@@ -84,7 +84,7 @@ fn pin(args: &Args, session: &Session) -> Result<Counts> {
 }
 
 fn walk(args: &Args, session: &Session) -> Result<Counts> {
-    let bytes = args.pages * PAGE;
+    let bytes = args.pages * page_bytes();
     let target = WorkFile::make(&session.dir, "target", bytes, files::Folios::Small)?;
     let mapping = Mapping::shared(&target.file, bytes)?;
     mapping.touch(mapping.span());
@@ -104,7 +104,7 @@ fn walk(args: &Args, session: &Session) -> Result<Counts> {
 }
 
 fn unmap(args: &Args, session: &Session) -> Result<Counts> {
-    let bytes = args.pages * PAGE;
+    let bytes = args.pages * page_bytes();
     let target = WorkFile::make(&session.dir, "target", bytes, files::Folios::Small)?;
     let mut counts = Counts::default();
     for _time in 0..args.times {

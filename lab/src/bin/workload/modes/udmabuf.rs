@@ -4,11 +4,11 @@
 use anyhow::{Result, ensure};
 
 use crate::counts::Counts;
-use crate::kernel::PAGE;
 use crate::kernel::udmabuf::DmaBuf;
 use crate::modes::longterm_pin::hold;
 use crate::session::Session;
 use lab::absent::absent;
+use lab::page::page_bytes;
 use lab::pin_counters::PinCounters;
 
 /// How much.
@@ -28,7 +28,7 @@ pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
         args.pages as u64,
         || {
             let before = PinCounters::read()?;
-            let buffer = DmaBuf::make(args.pages * PAGE)?;
+            let buffer = DmaBuf::make(args.pages * page_bytes())?;
             if (PinCounters::read()? - before).acquired == 0 {
                 return Err(absent("a dma-buf over a memfd pins nothing on this kernel"));
             }

@@ -3,10 +3,10 @@
 use anyhow::{Result, ensure};
 
 use crate::counts::Counts;
-use crate::kernel::PAGE;
 use crate::kernel::memory::{Kind, Memory};
 use crate::kernel::uring::Ring;
 use crate::session::Session;
+use lab::page::page_bytes;
 use lab::pin_counters::PinCounters;
 
 /// How the buffers are released.
@@ -41,7 +41,7 @@ pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
         args.pages > 0 && args.rings > 0,
         "--pages and --rings must be above 0"
     );
-    let memory = Memory::make(args.memory, &session.dir, args.pages * PAGE)?;
+    let memory = Memory::make(args.memory, &session.dir, args.pages * page_bytes())?;
     let pages = (memory.mapping.span().pages() * args.rings) as u64;
     let mut counts = Counts::default();
     let before = PinCounters::read()?;

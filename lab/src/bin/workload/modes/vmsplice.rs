@@ -4,13 +4,13 @@
 use anyhow::{Result, ensure};
 
 use crate::counts::Counts;
-use crate::kernel::PAGE;
 use crate::kernel::files::{self, WorkFile};
 use crate::kernel::folios::Folios;
 use crate::kernel::mapping::Mapping;
 use crate::kernel::pipe::PagePipe;
 use crate::modes::dirty::dirty_and_sync;
 use crate::session::Session;
+use lab::page::page_bytes;
 
 /// How much and how often the file is synced meanwhile.
 #[derive(Clone, Debug, clap::Args)]
@@ -26,7 +26,7 @@ pub(crate) struct Args {
 /// Phases: `ready` (nothing referenced yet), `held`, `synced` (still there), `released`.
 pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
     ensure!(args.pages > 0, "--pages must be above 0");
-    let bytes = args.pages * PAGE;
+    let bytes = args.pages * page_bytes();
     let target = WorkFile::make(&session.dir, "target", bytes, files::Folios::Large)?;
     let mapping = Mapping::shared(&target.file, bytes)?;
     mapping.touch(mapping.span());

@@ -3,11 +3,11 @@
 use anyhow::{Result, ensure};
 
 use crate::counts::Counts;
-use crate::kernel::PAGE;
 use crate::kernel::memory::{Kind, Memory};
 use crate::kernel::xdp::Umem;
 use crate::modes::longterm_pin::hold;
 use crate::session::Session;
+use lab::page::page_bytes;
 
 /// How much, of what.
 #[derive(Clone, Debug, clap::Args)]
@@ -23,7 +23,7 @@ pub(crate) struct Args {
 /// Phases: `held`, `released`.
 pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
     ensure!(args.pages > 0, "--pages must be above 0");
-    let memory = Memory::make(args.memory, &session.dir, args.pages * PAGE)?;
+    let memory = Memory::make(args.memory, &session.dir, args.pages * page_bytes())?;
     let span = memory.mapping.span();
     hold(
         session,

@@ -6,12 +6,12 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 
 use crate::counts::Counts;
-use crate::kernel::PAGE;
 use crate::kernel::files::{Folios, WorkFile};
 use crate::kernel::mapping::Mapping;
 use crate::modes::direct_read::{read_direct, settle_the_kind};
 use crate::modes::together::{self, Job, Together};
 use crate::session::Session;
+use lab::page::page_bytes;
 use lab::pin_counters::PinCounters;
 
 /// How much and for how long.
@@ -41,7 +41,7 @@ type Racer = fn(&Race, &Together) -> Result<Counts>;
 /// Races until the time is up; every thread that fails ends the race.
 pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
     ensure!(args.pages > 0, "--pages must be above 0");
-    let bytes = args.pages * PAGE;
+    let bytes = args.pages * page_bytes();
     let source = WorkFile::make(&session.dir, "source", bytes, Folios::Large)?;
     let target = WorkFile::make(&session.dir, "target", bytes, Folios::Large)?;
     let mapping = Mapping::shared(&target.file, bytes)?;

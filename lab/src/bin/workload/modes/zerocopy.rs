@@ -3,10 +3,10 @@
 use anyhow::{Result, ensure};
 
 use crate::counts::Counts;
-use crate::kernel::PAGE;
 use crate::kernel::mapping::Mapping;
 use crate::kernel::zerocopy::{PAGES_AT_ONCE, Pair};
 use crate::session::Session;
+use lab::page::page_bytes;
 
 /// How much and how often.
 #[derive(Clone, Debug, clap::Args)]
@@ -26,7 +26,7 @@ pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
         (1..=PAGES_AT_ONCE).contains(&args.pages),
         "--pages must be between 1 and {PAGES_AT_ONCE}"
     );
-    let memory = Mapping::anonymous(args.pages * PAGE)?;
+    let memory = Mapping::anonymous(args.pages * page_bytes())?;
     memory.dirty(memory.span(), 1);
     let pair = Pair::open()?;
     let mut counts = Counts::default();
