@@ -54,6 +54,9 @@ pub(crate) enum AgentError {
         source: io::Error,
     },
 
+    #[error("cannot use the web configuration {}: {reason}", path.display())]
+    WebConfig { path: PathBuf, reason: String },
+
     #[error("cannot read {}", path.display())]
     Read {
         path: PathBuf,

@@ -36,6 +36,7 @@ complete -c pinscope -n "__fish_pinscope_needs_command" -f -a "verdicts" -d 'Ask
 complete -c pinscope -n "__fish_pinscope_needs_command" -f -a "doctor" -d 'Say what would work on this host and what is missing, changing nothing'
 complete -c pinscope -n "__fish_pinscope_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c pinscope -n "__fish_pinscope_using_subcommand run" -l listen -d 'Address that serves `/metrics`' -r
+complete -c pinscope -n "__fish_pinscope_using_subcommand run" -l web-config -d 'File that asks for TLS and passwords, in the format of Prometheus\' exporter-toolkit. It is read again when it or its certificate changes' -r -F
 complete -c pinscope -n "__fish_pinscope_using_subcommand run" -l duration -d 'End by itself after this time, with a summary (30s, 5m, 1h)' -r
 complete -c pinscope -n "__fish_pinscope_using_subcommand run" -l attach -d 'How to attach: fentry is cheaper, kprobe works on more kernels' -r -f -a "auto\t'fentry where the kernel allows it, kprobe otherwise'
 fentry\t'BPF trampolines only'
@@ -57,6 +58,7 @@ complete -c pinscope -n "__fish_pinscope_using_subcommand run" -l log -d 'What i
 complete -c pinscope -n "__fish_pinscope_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c pinscope -n "__fish_pinscope_using_subcommand record" -s o -l output -d 'File to write; what it held is gone' -r -F
 complete -c pinscope -n "__fish_pinscope_using_subcommand record" -l listen -d 'Address that serves `/metrics`' -r
+complete -c pinscope -n "__fish_pinscope_using_subcommand record" -l web-config -d 'File that asks for TLS and passwords, in the format of Prometheus\' exporter-toolkit. It is read again when it or its certificate changes' -r -F
 complete -c pinscope -n "__fish_pinscope_using_subcommand record" -l duration -d 'End by itself after this time, with a summary (30s, 5m, 1h)' -r
 complete -c pinscope -n "__fish_pinscope_using_subcommand record" -l attach -d 'How to attach: fentry is cheaper, kprobe works on more kernels' -r -f -a "auto\t'fentry where the kernel allows it, kprobe otherwise'
 fentry\t'BPF trampolines only'

@@ -55,6 +55,11 @@ pub(crate) struct RunOptions {
     #[arg(long, env = "PINSCOPE_LISTEN", default_value = "127.0.0.1:9969")]
     pub(crate) listen: SocketAddr,
 
+    /// File that asks for TLS and passwords, in the format of Prometheus' exporter-toolkit. It is
+    /// read again when it or its certificate changes.
+    #[arg(long, value_name = "FILE", env = "PINSCOPE_WEB_CONFIG")]
+    pub(crate) web_config: Option<PathBuf>,
+
     /// End by itself after this time, with a summary (30s, 5m, 1h).
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) duration: Option<Duration>,

@@ -28,7 +28,7 @@ use crate::{
     error::AgentError,
     kernel::sys,
     views::{
-        http::{self, Served},
+        http::{Served, Server},
         output, status, summary,
     },
 };
@@ -100,12 +100,14 @@ impl Run<'_> {
     /// Attaches nothing for as long as it is switched off, and says so.
     async fn rest(&mut self, why: String) -> Result<Next, AgentError> {
         warn!("switched off: {why}; nothing is attached until it is gone");
-        let listener = http::listen(self.options.listen).await?;
+        let options = self.options;
+        let server = Server::open(options.listen, options.web_config.as_deref()).await?;
+        info!("serving {}", server.url());
         self.manager.ready();
         self.manager
             .alive(Some(&format!("switched off: {why}; nothing is attached")));
         let begun = Instant::now();
-        let server = tokio::spawn(http::serve(listener, Served::Nothing(why.into())));
+        let server = tokio::spawn(server.serve(Served::Nothing(why.into())));
         let next = tokio::select! {
             () = self.signals.any() => Next::End,
             () = wait(self.left) => Next::End,
@@ -127,14 +129,14 @@ impl Run<'_> {
     async fn collect(&mut self, agent: Agent) -> Result<Next, AgentError> {
         let Agent {
             socket,
-            listener,
+            server,
             mut collecting,
         } = agent;
         let snapshots = &collecting.snapshots;
         let served = Served::Collected(snapshots.clone());
-        let mut server = tokio::spawn(http::serve(listener, served));
+        info!("serving {}", server.url());
+        let mut server = tokio::spawn(server.serve(served));
         let mut asked = tokio::spawn(socket.serve(snapshots.clone()));
-        info!("serving http://{}/metrics", self.options.listen);
         self.manager.ready();
         let told = tokio::spawn(keep_telling(self.manager.clone(), snapshots.clone()));
 

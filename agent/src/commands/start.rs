@@ -6,7 +6,6 @@ use aya::Btf;
 use hooks::{Facts, layout, most_programs, obstacle, plan};
 use log::{info, warn};
 use probe_abi::Layout;
-use tokio::net::TcpListener;
 
 use super::cli::RunOptions;
 use crate::{
@@ -26,7 +25,7 @@ use crate::{
 /// The agent, collecting.
 pub(super) struct Agent {
     pub(super) socket: Socket,
-    pub(super) listener: TcpListener,
+    pub(super) server: http::Server,
     pub(super) collecting: Collecting,
 }
 
@@ -40,7 +39,7 @@ pub(super) async fn start(
     }
     // An agent that runs already is told as one, and not by the port that it has.
     let socket = Socket::take(&options.socket)?;
-    let listener = http::listen(options.listen).await?;
+    let server = http::Server::open(options.listen, options.web_config.as_deref()).await?;
     // Not before the agent is sure to be alone, and before anything is attached.
     let recording = match record_to {
         None => None,
@@ -100,7 +99,7 @@ pub(super) async fn start(
     }
     Ok(Agent {
         socket,
-        listener,
+        server,
         collecting: collect::start(collector, Source { samples, logger })?,
     })
 }

@@ -1,25 +1,35 @@
 //! `/metrics` over HTTP, and whether the agent is well. Nothing is served but what is scraped, to no
-//! more clients at once than are few, and to none for long.
+//! more clients at once than are few, and to none for long. By the web configuration over TLS, and to
+//! those alone who have a password.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+mod access;
+mod config;
+mod tls;
+mod web;
+
+use std::{convert::Infallible, io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use http_body_util::Full;
 use hyper::{
     Method, Request, Response, StatusCode,
     body::{Bytes, Incoming},
-    header::{ALLOW, CONTENT_TYPE, HeaderValue},
+    header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE},
     server::conn::http1,
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use log::{debug, error};
 use prometheus::TEXT_FORMAT;
+use rustls::ServerConfig;
 use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     sync::Semaphore,
     task::JoinSet,
     time::timeout,
 };
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use web::Web;
 
 use super::{clients, metrics};
 use crate::{
@@ -34,6 +44,9 @@ const MOST_CLIENTS: usize = 32;
 /// A client that takes longer to say what it wants is let go.
 const HEADER_WITHIN: Duration = Duration::from_secs(5);
 
+/// A client that takes longer to agree on how to encrypt is let go.
+const HANDSHAKE_WITHIN: Duration = Duration::from_secs(5);
+
 /// No connection lasts longer, whatever it is used for.
 const CONNECTION_WITHIN: Duration = Duration::from_secs(60);
 
@@ -43,11 +56,54 @@ const HUNG_AFTER: Duration = Duration::from_secs(60);
 /// Bytes of a request's head, at most.
 const MOST_HEADER_BYTES: usize = 16 * 1024;
 
-/// Takes the address, so that a busy port is known before anything is attached.
-pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, AgentError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| AgentError::Listen { address, source })
+/// What Go's server says to whoever speaks HTTP to a port of HTTPS.
+const NOT_ENCRYPTED: &[u8] =
+    b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+
+/// The address, taken, and the terms on which it is served.
+pub(crate) struct Server {
+    listener: TcpListener,
+    web: Arc<Web>,
+}
+
+impl Server {
+    /// Reads the web configuration and takes the address, so that a fault of the one and a busy port
+    /// are known before anything is attached.
+    pub(crate) async fn open(
+        address: SocketAddr,
+        web_config: Option<&Path>,
+    ) -> Result<Self, AgentError> {
+        let web = Arc::new(Web::open(web_config)?);
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|source| AgentError::Listen { address, source })?;
+        Ok(Self { listener, web })
+    }
+
+    /// Where the metrics are.
+    pub(crate) fn url(&self) -> String {
+        let scheme = self.web.scheme();
+        match self.listener.local_addr() {
+            Ok(address) => format!("{scheme}://{address}/metrics"),
+            Err(error) => format!("{scheme}: its address is not known: {error}"),
+        }
+    }
+
+    /// Serves until the task is dropped, and its clients with it.
+    pub(crate) async fn serve(self, served: Served) {
+        let places = Arc::new(Semaphore::new(MOST_CLIENTS));
+        let mut at_work = JoinSet::new();
+        loop {
+            let place = clients::place(&places).await;
+            let client = clients::accept("HTTP", || self.listener.accept()).await.0;
+            while at_work.try_join_next().is_some() {}
+            let (served, web) = (served.clone(), Arc::clone(&self.web));
+            at_work.spawn(async move {
+                serve_one(client, &served, &web).await;
+                drop(place);
+            });
+        }
+    }
 }
 
 /// What is served.
@@ -59,35 +115,83 @@ pub(crate) enum Served {
     Nothing(Arc<str>),
 }
 
-/// Serves until the task is dropped, and its clients with it.
-pub(crate) async fn serve(listener: TcpListener, served: Served) {
-    let places = Arc::new(Semaphore::new(MOST_CLIENTS));
-    let mut at_work = JoinSet::new();
-    loop {
-        let place = clients::place(&places).await;
-        let client = clients::accept("HTTP", || listener.accept()).await.0;
-        while at_work.try_join_next().is_some() {}
-        let served = served.clone();
-        at_work.spawn(async move {
-            serve_one(client, &served).await;
-            drop(place);
-        });
-    }
-}
-
-async fn serve_one(client: TcpStream, served: &Served) {
-    let service =
-        service_fn(|request| async move { Ok::<_, Infallible>(answer(&request, served)) });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_WITHIN)
-        .max_buf_size(MOST_HEADER_BYTES)
-        .serve_connection(TokioIo::new(client), service);
+async fn serve_one(client: TcpStream, served: &Served, web: &Web) {
+    let connection = async {
+        match web.terms().tls.clone() {
+            None => speak(client, served, web).await,
+            Some(tls) => {
+                let agreed = timeout(HANDSHAKE_WITHIN, encrypt(client, tls)).await;
+                match agreed.map_err(io::Error::from)?? {
+                    Some(client) => speak(client, served, web).await,
+                    None => Ok(()),
+                }
+            }
+        }
+    };
     match timeout(CONNECTION_WITHIN, connection).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => debug!("an HTTP client: {}", chain(&error)),
         Err(_) => debug!("an HTTP client was let go after {CONNECTION_WITHIN:?}"),
     }
+}
+
+/// `None` if the client does not want to: it is told.
+async fn encrypt(
+    mut client: TcpStream,
+    tls: Arc<ServerConfig>,
+) -> io::Result<Option<TlsStream<TcpStream>>> {
+    let mut first = [0];
+    let looked = client.peek(&mut first).await?;
+    if looked == 1 && first[0].is_ascii_uppercase() {
+        // What is not read before the end would take the answer with it.
+        let mut request = [0; 4096];
+        let _len = client.read(&mut request).await?;
+        client.write_all(NOT_ENCRYPTED).await?;
+        client.shutdown().await?;
+        return Ok(None);
+    }
+    TlsAcceptor::from(tls).accept(client).await.map(Some)
+}
+
+async fn speak<C: AsyncRead + AsyncWrite + Unpin>(
+    client: C,
+    served: &Served,
+    web: &Web,
+) -> io::Result<()> {
+    let service = service_fn(|request| async move {
+        Ok::<_, Infallible>(permitted_answer(&request, served, web).await)
+    });
+    http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_WITHIN)
+        .max_buf_size(MOST_HEADER_BYTES)
+        .serve_connection(TokioIo::new(client), service)
+        .await
+        .map_err(io::Error::other)
+}
+
+/// What is served is for those who may read it; every answer has the headers of the configuration.
+async fn permitted_answer(
+    request: &Request<Incoming>,
+    served: &Served,
+    web: &Web,
+) -> Response<Full<Bytes>> {
+    let terms = web.terms();
+    let sent = request.headers().get(AUTHORIZATION);
+    let mut response = match web.access.allows(&terms.users, sent).await {
+        true => answer(request, served),
+        false => {
+            let mut refused = text(StatusCode::UNAUTHORIZED, "Unauthorized\n");
+            refused
+                .headers_mut()
+                .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic"));
+            refused
+        }
+    };
+    let headers = terms.headers.iter();
+    let headers = headers.map(|(name, value)| (name.clone(), value.clone()));
+    response.headers_mut().extend(headers);
+    response
 }
 
 fn answer(request: &Request<Incoming>, served: &Served) -> Response<Full<Bytes>> {

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use crate::{names::names, read};
 
-/// Of `pinscope run`: variable and default.
+/// Of `pinscope run`: variable and default, which is nothing where there is none.
 fn settings() -> BTreeMap<&'static str, &'static str> {
     let run = names().commands.iter().find(|it| it.name == "run");
     let options = run.expect("it runs").options.iter();
     options
-        .filter_map(|it| Some((it.variable.as_deref()?, it.default.as_deref()?)))
+        .filter_map(|it| Some((it.variable.as_deref()?, it.default.as_deref().unwrap_or(""))))
         .collect()
 }
 
