@@ -10,6 +10,8 @@ mod census;
 mod collect;
 mod commands;
 mod error;
+#[cfg(test)]
+mod fuzz;
 mod kernel;
 mod owners;
 mod selftest;

@@ -6,6 +6,7 @@ mod build;
 mod checksum;
 mod cost;
 mod debian;
+mod fuzz;
 mod guard;
 mod kernels;
 mod lab;
@@ -41,6 +42,8 @@ enum Verb {
     Matrix(matrix::Options),
     /// Search every interleaving of the modelled page, and check the document that tells of it
     Model(model::Options),
+    /// Hand changed input to everything that parses, for a time
+    Fuzz(fuzz::Options),
     /// Measure what the probes cost, and write docs/cost.md anew
     Cost(cost::Options),
     /// Boot a stock kernel under QEMU and run a command in it, or a shell
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Verb::Test(options) => test::verb(&options),
         Verb::Matrix(options) => matrix::verb(&options),
         Verb::Model(options) => model::verb(&options),
+        Verb::Fuzz(options) => fuzz::verb(&options),
         Verb::Cost(options) => cost::verb(&options),
         Verb::Lab(options) => lab::verb(options),
         Verb::Kernels(options) => kernels::verb(&options).map(|()| ExitCode::SUCCESS),

@@ -43,10 +43,11 @@ fn zone(text: &str) -> Option<Zone> {
     };
     // One without pages does not say where it begins.
     let (first, pages) = (number("start_pfn:")?, number("spanned ")?);
+    let end = first.checked_add(pages)?;
     (pages > 0).then(|| Zone {
         node: node.trim().parse().unwrap_or_default(),
         name: name.trim().to_owned(),
-        span: first..first + pages,
+        span: first..end,
     })
 }
 
@@ -123,5 +124,13 @@ Node 1, zone  Normal
         assert_eq!(spans, [0..9, 20..30]);
         assert_eq!(within(&spans, &(8..22)), [8..9, 20..22]);
         assert_eq!(within(&spans, &(9..20)), []);
+    }
+
+    #[test]
+    fn fuzz_zoneinfo() {
+        crate::fuzz::bytes(&[b"Node 0, zone   Normal\n  pages free 1\n        spanned  100\n  start_pfn:           4096\n",
+ b"Node 0, zone Normal\n spanned 100\n start_pfn: 18446744073709551615\n"], |it| {
+            drop(merged(&parse(&String::from_utf8_lossy(it))));
+        });
     }
 }

@@ -66,3 +66,39 @@ pub(super) fn replay(options: &ReplayOptions) -> Done {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fuzz_recording() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/recordings/");
+        let seeds = ["7.3-hold.rec", "6.12-private-after-pin.rec"];
+        let seeds = seeds.map(|it| std::fs::read(format!("{folder}{it}")).unwrap());
+        crate::fuzz::bytes(&[&seeds[0], &seeds[1]], |it| {
+            if let Ok(mut reader) = Reader::new(it) {
+                let (judged, _damage) = judge(&mut reader);
+                let report = Report::of(reader.head(), &judged.findings());
+                drop(Format::Json.verdicts(&report));
+            }
+        });
+    }
+
+    #[test]
+    fn fuzz_trace() {
+        let seed = b"pinscope-trace 1\n\
+            page shared 1 private 0 pins 1 flag set pin bias\n\
+            mkclean reads the combined count: 2\n\
+            mkclean passes entry 0: present, counted\n\
+            mkclean ends its walk: 1\n\
+            zap marks entry 0: 2\n\
+            zap decrements the mapcount for entry 0\n";
+        assert!(Trace::read(&seed[..]).is_ok());
+        crate::fuzz::bytes(&[seed], |it| {
+            if let Ok(trace) = Trace::read(it) {
+                drop(trace.text());
+            }
+        });
+    }
+}

@@ -158,4 +158,11 @@ mod tests {
         let kernels = "bpf_prog_test_run_raw_tp";
         assert_eq!(named(&format!("{kernels}+0x1/0x2")), frame(kernels, None));
     }
+
+    #[test]
+    fn fuzz_backtrace() {
+        crate::fuzz::bytes(&[b"pin_user_pages+0x1/0x20 [mod]", b"0xffffffff"], |it| {
+            drop(named(&String::from_utf8_lossy(it)));
+        });
+    }
 }

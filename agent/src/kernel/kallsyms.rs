@@ -78,4 +78,14 @@ mod tests {
             ]
         );
     }
+
+    #[test]
+    fn fuzz_kallsyms() {
+        crate::fuzz::bytes(
+            &[b"0000000000000000 A fixed\nffffffffc0000000 t in_module\t[mod]\n"],
+            |it| {
+                for_each(it, |_| {}).unwrap();
+            },
+        );
+    }
 }

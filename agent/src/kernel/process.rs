@@ -76,4 +76,14 @@ mod tests {
         assert_eq!(Stat::parse(b"7 (a"), None);
         assert_eq!(Stat::parse(b"7 (a) S 1 7"), None);
     }
+
+    #[test]
+    fn fuzz_process_stat() {
+        crate::fuzz::bytes(
+            &[b"7 (a) b) S 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4321 0"],
+            |it| {
+                let _ = Stat::parse(it).map(Stat::has_ended);
+            },
+        );
+    }
 }

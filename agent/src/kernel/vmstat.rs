@@ -81,12 +81,18 @@ pub(crate) fn online_nodes() -> Option<Vec<usize>> {
     ranges(&fs::read(NODES_ONLINE).ok()?)
 }
 
+/// No kernel has more nodes.
+const MOST_NODES: usize = 1 << 12;
+
 /// A list such as `0-1,3`.
 fn ranges(text: &[u8]) -> Option<Vec<usize>> {
     let mut numbers: Vec<usize> = Vec::new();
     for range in str::from_utf8(text).ok()?.trim().split(',') {
         let (first, last) = range.split_once('-').unwrap_or((range, range));
         let (first, last) = (first.parse::<usize>().ok()?, last.parse::<usize>().ok()?);
+        if last >= MOST_NODES {
+            return None;
+        }
         numbers.extend(first..=last);
     }
     Some(numbers)
@@ -127,5 +133,20 @@ mod tests {
         assert_eq!(ranges(b"0\n"), Some(vec![0]));
         assert_eq!(ranges(b"0-2,5\n"), Some(vec![0, 1, 2, 5]));
         assert_eq!(ranges(b"\n"), None);
+    }
+
+    #[test]
+    fn fuzz_vmstat() {
+        crate::fuzz::bytes(
+            &[
+                b"nr_foll_pin_acquired 7\nnr_foll_pin_released 5\n",
+                b"0-1,3",
+                b"0-18446744073709551615",
+            ],
+            |it| {
+                let _ = parse(it);
+                drop(ranges(it));
+            },
+        );
     }
 }

@@ -206,4 +206,11 @@ mod tests {
         cgroups.look_for(&HashSet::new(), later);
         assert_eq!(cgroups.path(nowhere), None);
     }
+
+    #[test]
+    fn fuzz_cgroup_path() {
+        crate::fuzz::bytes(&[format!("/kubepods.slice/kubepods-pod12345678_1234_1234_1234_123456789012.slice/cri-{ID}.scope").as_bytes(), b"/lxc.payload.web/init.scope", "/pod\u{e9}".as_bytes()], |it| {
+            drop(container(&String::from_utf8_lossy(it)));
+        });
+    }
 }

@@ -320,4 +320,14 @@ mod tests {
         assert_eq!(mounts.of_in("0:1", second * 4, again), None);
         assert_eq!(mounts.of_in("0:1", second * 60, list(NEW)), None);
     }
+
+    #[test]
+    fn fuzz_mountinfo() {
+        crate::fuzz::bytes(
+            &[b"22 1 8:1 / / rw - ext4 /dev/sda1 rw\n31 22 259:0 / /mnt/a\\040b rw - ext4 x rw\n"],
+            |it| {
+                drop(parse_mounts(it));
+            },
+        );
+    }
 }

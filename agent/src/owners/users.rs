@@ -148,4 +148,11 @@ mod tests {
         users.refresh([(7, None)], Duration::ZERO);
         assert_eq!(users.accounts(7), None);
     }
+
+    #[test]
+    fn fuzz_passwd() {
+        crate::fuzz::bytes(&[b"root:x:0:0:root:/root:/bin/sh\n\xff:x:1000:1\n"], |it| {
+            drop(parse(it));
+        });
+    }
 }

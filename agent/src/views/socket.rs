@@ -221,4 +221,14 @@ mod tests {
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, MODE);
     }
+
+    #[test]
+    fn fuzz_socket_request() {
+        crate::fuzz::bytes(&[br#"{"verdicts":{"format":"text"}}"#, br#"{"pins":{"wanted":{"by":"process","min_age_ms":1000,"top":20,"suspects":false},"format":"json"}}"#], |it| {
+            let request = serde_json::from_slice::<Request>(it);
+            if let Ok(Request::Pins { wanted, .. }) = request {
+                let _ = wanted.selection();
+            }
+        });
+    }
 }

@@ -220,4 +220,16 @@ mod tests {
         let known = credentials(&HeaderValue::from_static("bAsIc YTpi"));
         assert_eq!(known, Some(("a".to_owned(), b"b".to_vec())));
     }
+
+    #[test]
+    fn fuzz_authorization() {
+        crate::fuzz::bytes(
+            &[b"Basic YWxpY2U6c2VzYW1l", b"basic Og==", b"Bearer x"],
+            |it| {
+                if let Ok(header) = HeaderValue::from_bytes(it) {
+                    drop(credentials(&header));
+                }
+            },
+        );
+    }
 }

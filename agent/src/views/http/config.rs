@@ -251,4 +251,20 @@ mod tests {
             "{said}"
         );
     }
+
+    #[test]
+    fn fuzz_web_config() {
+        crate::fuzz::bytes(
+            &[SEED.as_bytes(), b"{}", b"a: &a [x, x]\nb: [*a, *a]\n"],
+            |it| {
+                if let Ok(text) = std::str::from_utf8(it) {
+                    drop(parse(text));
+                }
+            },
+        );
+    }
+
+    const SEED: &str = "tls_server_config:\n  cert_file: a\n  cipher_suites: [A]\n  min_version: TLS12\n\
+        http_server_config:\n  http2: false\n  headers:\n    X-Frame-Options: deny\nbasic_auth_users:\n  \
+        alice: $2y$10$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG\n";
 }
