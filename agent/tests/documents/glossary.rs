@@ -6,8 +6,9 @@ use std::fs;
 use crate::{CRATES, names::names, path, read};
 
 /// Pages that are held to it besides those of docs.
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     "README.md",
+    "SECURITY.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "dashboards/pinscope-estimators.json",

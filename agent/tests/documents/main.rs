@@ -11,6 +11,7 @@ mod names;
 mod packaging;
 mod pages;
 mod promql;
+mod security;
 
 use std::{
     env, fs,

@@ -294,6 +294,27 @@ fn wrong_passwords_take_a_fifth_of_a_cpu_at_most_and_keep_nobody_out_who_was_in(
 }
 
 #[test]
+fn nothing_can_be_written_to_it() {
+    let folder = folder(&[]);
+    let agent = Agent::start(folder.path(), "");
+    for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"] {
+        let asked = ["--request", method, "--data", "x", agent.url.as_str()];
+        let answer = curl(folder.path(), &asked);
+        assert!(answer.contains("status 405"), "{method}: {answer}");
+    }
+}
+
+#[test]
+fn a_head_that_is_too_long_is_refused() {
+    let folder = folder(&[]);
+    let agent = Agent::start(folder.path(), "");
+    let header = format!("X-Long: {}", "x".repeat(20_000));
+    let asked = ["--header", header.as_str(), agent.url.as_str()];
+    let answer = curl(folder.path(), &asked);
+    assert!(answer.contains("status 431"), "{answer}");
+}
+
+#[test]
 fn a_configuration_that_cannot_be_used_ends_the_start_with_2() {
     let folder = folder(&[""]);
     let here = folder.path();

@@ -242,4 +242,25 @@ mod tests {
         let family = out.family().unwrap();
         assert_eq!(family.get_metric().len(), 2);
     }
+
+    #[test]
+    fn a_cgroup_s_name_is_the_value_of_its_label_whatever_is_in_it() {
+        let name = "/a\"} 1\npinscope_pins 7\n\\\",b=\"c";
+        let rows = [row_of_cgroup(1, Some(name), 4096)];
+        let metric = OWNERS.iter().find(|it| it.name == "cgroup_pinned_bytes");
+        let mut out = Samples::of(metric.unwrap());
+        largest(&mut out, &rows);
+        let family = [out.family().unwrap()];
+        let text = prometheus::TextEncoder::new().encode_to_string(&family);
+        let text = text.unwrap();
+        let series: Vec<&str> = text.lines().filter(|it| !it.starts_with('#')).collect();
+        let wanted = r#"cgroup="/a\"} 1\npinscope_pins 7\n\\\",b=\"c""#;
+        assert!(
+            series
+                .iter()
+                .all(|it| it.starts_with("pinscope_cgroup_pinned_bytes{")),
+            "{text}"
+        );
+        assert!(series[0].contains(wanted), "{text}");
+    }
 }
