@@ -33,18 +33,31 @@ pub(crate) fn all(arch: Arch) -> anyhow::Result<Vec<guest::Binary>> {
 
 /// Flags of the compiler by which the same source makes the same bytes wherever it lies.
 pub(crate) fn same_everywhere() -> anyhow::Result<Vec<String>> {
+    Ok(places()?
+        .iter()
+        .map(|(place, name)| format!("--remap-path-prefix={}={name}", place.display()))
+        .collect())
+}
+
+/// The same for the C of a crate, for a shell to read: a path may hold blanks.
+pub(crate) fn same_c_everywhere() -> anyhow::Result<String> {
+    let flags: Vec<String> = places()?
+        .iter()
+        .map(|(place, name)| format!("'-ffile-prefix-map={}={name}'", place.display()))
+        .collect();
+    Ok(flags.join(" "))
+}
+
+/// Where files lie that a program's debug information names, and what they are called there.
+fn places() -> anyhow::Result<[(PathBuf, &'static str); 3]> {
     let sysroot = process::sysroot()?;
     let cargo = env::var_os("CARGO_HOME")
         .map(PathBuf::from)
         .or_else(|| Some(env::home_dir()?.join(".cargo")))
         .context("cargo has no home")?;
-    let places = [
+    Ok([
         (paths::root().to_owned(), "."),
         (cargo, "/cargo"),
         (sysroot, "/rust"),
-    ];
-    Ok(places
-        .iter()
-        .map(|(place, name)| format!("--remap-path-prefix={}={name}", place.display()))
-        .collect())
+    ])
 }

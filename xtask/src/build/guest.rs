@@ -5,7 +5,11 @@ use std::{fs, path::PathBuf, process::Command};
 
 use anyhow::Context as _;
 
-use crate::{arch::Arch, paths, process, setup::cross};
+use crate::{
+    arch::Arch,
+    paths, process,
+    setup::cross::{self, Tool},
+};
 
 /// The agent.
 pub(crate) const AGENT: &str = "pinscope";
@@ -87,9 +91,15 @@ fn cargo(arch: Arch, verb: &str, what: &[&str]) -> anyhow::Result<Command> {
         .args(what)
         .env_remove("RUSTFLAGS")
         .current_dir(paths::root());
+    let of = target.replace('-', "_");
+    command.env("CC_SHELL_ESCAPED_FLAGS", "1");
+    command.env(format!("CFLAGS_{of}"), super::same_c_everywhere()?);
     if arch != Arch::HOST {
         flags.push("-Clinker-flavor=ld".to_owned());
         command.env(variable("LINKER"), cross::linker(arch));
+        // The one crate with C in it finds its compiler by these.
+        command.env(format!("CC_{of}"), cross::compiler(arch, Tool::Cc));
+        command.env(format!("AR_{of}"), cross::compiler(arch, Tool::Ar));
         if !cross::has_standard_library(arch)? {
             // build-std is not stable; the pinned compiler makes it dependable.
             command
