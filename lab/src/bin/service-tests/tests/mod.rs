@@ -11,6 +11,7 @@ mod manager;
 mod owners;
 mod package;
 mod switches;
+mod web;
 
 pub(crate) use package::Packages;
 
@@ -84,6 +85,7 @@ fn of_the_service() -> Vec<Test> {
         test(books::a_host_under_load_has_no_difference),
         test(books::a_host_at_rest_has_no_difference),
         test(lifecycle::a_hangup_does_not_end_it),
+        test(web::a_password_that_systemd_hands_over_is_asked_for),
         test(switches::a_file_switches_it_off_over_restarts_until_it_is_removed),
         test(lifecycle::it_is_started_again_when_it_is_killed),
     ]
