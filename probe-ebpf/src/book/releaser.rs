@@ -67,5 +67,6 @@ pub(crate) fn releaser() -> Releaser {
 /// To any io_uring.
 #[inline(always)]
 fn has_sent_requests(task: u64) -> bool {
-    layout!(task_io_uring) != ABSENT && member::<u64>(task, layout!(task_io_uring)).unwrap_or(0) != 0
+    layout!(task_io_uring) != ABSENT
+        && member::<u64>(task, layout!(task_io_uring)).unwrap_or(0) != 0
 }

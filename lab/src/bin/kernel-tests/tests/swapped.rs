@@ -22,6 +22,9 @@ const PAGES: usize = 2048;
 /// the swap cache and in no file until somebody wants them.
 const CLUSTER: usize = 8;
 
+/// Pages that are read back, each with others around it that stay in the swap cache.
+const READ_BACK: usize = PAGES / (2 * CLUSTER);
+
 /// Walks that found something mapped.
 const WALKS: &str = "pinscope_mkclean_walks_total";
 const OUTCOMES: [&str; 3] = ["settled", "sampled", "passed_over"];
@@ -47,6 +50,8 @@ pub(super) fn shared_memory_in_the_swap_cache_is_met_by_no_walk_and_is_no_pin(
         let of = |outcome| now.sum_with(WALKS, &[("outcome", outcome)]);
         Ok(OUTCOMES.into_iter().map(of).sum())
     };
+    // What others have left to be cleaned.
+    rustix::fs::sync();
     let (walked, swapped) = (walks()?, count("/proc/vmstat", "pswpout")?);
     page_out(&mapped)?;
     let swapped = count("/proc/vmstat", "pswpout")? - swapped;
@@ -56,7 +61,7 @@ pub(super) fn shared_memory_in_the_swap_cache_is_met_by_no_walk_and_is_no_pin(
         )));
     }
     let mut byte = [0];
-    for page in (0..PAGES).step_by(2 * CLUSTER) {
+    for page in (0..PAGES).step_by(PAGES / READ_BACK) {
         memory.read_exact_at(&mut byte, (page * page_bytes()) as u64)?;
         ensure!(byte[0] == page as u8, "page {page} is another one");
     }
@@ -66,7 +71,8 @@ pub(super) fn shared_memory_in_the_swap_cache_is_met_by_no_walk_and_is_no_pin(
     }
     Census::take(bench, &[])?.check(bench.witnessed()?)?;
     let walked = walks()? - walked;
-    ensure!(walked == 0, "{walked} walks met it");
+    // Each page would have its own. What else is mapped in the guest may have a few.
+    ensure!(walked < READ_BACK as i64 / 4, "{walked} walks met it");
     Ok(())
 }
 
