@@ -12,6 +12,7 @@ use crate::company::Company;
 use crate::holders::{Report, ask, until_pinned};
 use crate::metrics::Metrics;
 use crate::wait::{Look, until};
+use lab::absent::absent;
 
 /// Pages of each buffer.
 const PAGES: usize = 4;
@@ -150,17 +151,14 @@ pub(super) fn what_a_request_kept_is_released_rightly_or_told_as_a_guess(
     bench: &Bench,
 ) -> Result<()> {
     let _agent = bench.shared_agent(&[])?;
-    // Where the ring is not told, no owner has one.
-    let scripts = if tells_the_ring()? {
-        &KEPT_IN_FLIGHT[..]
-    } else {
-        &[]
-    };
-    for script in scripts {
+    if !tells_the_ring()? {
+        return Err(absent("what tells the ring that a call is about"));
+    }
+    for script in KEPT_IN_FLIGHT {
         let mut company = [(Company::start(bench, PAGES)?, ())];
         for step in script.split(' ') {
-            company[0].0.step(step).context(*script)?;
-            check(bench, &[(*script).to_owned()], &company)?;
+            company[0].0.step(step).context(script)?;
+            check(bench, &[script.to_owned()], &company)?;
         }
         let [(company, ())] = company;
         company.end()?;
