@@ -12,8 +12,9 @@ pub const CENSUS_FOUND: usize = 4096;
 /// Pages whose `struct page`s are read at once; a power of two.
 pub const CENSUS_BLOCK: u64 = 64;
 
-/// Sections that one run looks through for the place of the `struct page`s, at most.
-pub const CENSUS_SECTIONS: u64 = 256;
+/// Sections that one run looks through for the place of the `struct page`s: no root has fewer, a page
+/// of 4 KiB whose sections have 32 bytes.
+pub const CENSUS_SECTIONS: u64 = 128;
 
 /// The one value of the array `CENSUS`.
 #[repr(C)]

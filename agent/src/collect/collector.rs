@@ -175,7 +175,7 @@ impl Collector {
     }
 
     fn note_losses(&mut self, totals: &CpuCounters, now: Duration) {
-        let misses = self.programs.misses(totals.fallback_runs);
+        let misses = self.programs.misses_at_most(totals.fallback_runs);
         let unseen = Unseen::of(&misses, self.seeing.looks());
         self.doubts
             .note_losses(totals, unseen, &mut self.auditor, now);
@@ -359,7 +359,8 @@ impl Collector {
         outstanding: Outstanding,
         calls: Calls,
     ) -> Snapshot {
-        let misses = self.programs.misses(totals.fallback_runs);
+        let made_up = || self.counters.totals().fallback_runs;
+        let misses = self.programs.misses_at_least(made_up);
         let mut lost = totals.lost;
         lost[Lost::UNKNOWN_RELEASE] = self.sampling.unmatched();
         lost[Lost::HOOK_MISSED] = misses.all();

@@ -216,12 +216,14 @@ mod tests {
     #[test]
     fn all_sections_of_a_root_are_looked_through_whatever_a_page_is() {
         for (page_bytes, section_bytes, parts) in [
-            (4 << 10, 16, 1),
+            (4 << 10, 16, 2),
             (4 << 10, 32, 1),
-            (16 << 10, 16, 4),
-            (64 << 10, 32, 8),
+            (16 << 10, 16, 8),
+            (64 << 10, 32, 16),
         ] {
             assert_eq!(parts_of_root(page_bytes, section_bytes), parts);
+            // And nothing behind them.
+            assert_eq!(parts * CENSUS_SECTIONS * section_bytes, page_bytes);
         }
     }
 }

@@ -8,7 +8,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     os::fd::OwnedFd,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use aya::{Ebpf, programs::ProgramFd};
@@ -60,8 +60,14 @@ pub(crate) struct Programs {
     /// Loaded for as long as this lives, and attached.
     ebpf: Ebpf,
     links: Arc<Links>,
-    /// The most that was told.
-    told: Mutex<Misses>,
+    told: Mutex<Told>,
+}
+
+/// What was told, of which nothing is taken back.
+#[derive(Default)]
+struct Told {
+    at_most: Misses,
+    at_least: Misses,
 }
 
 /// A program of a hook.
@@ -111,25 +117,47 @@ impl Programs {
         runs
     }
 
-    /// Runs skipped so far and not made up for; those that the kernel does not count are not
-    /// among them.
+    /// Runs skipped so far and not made up for, at most; those that the kernel does not count are
+    /// not among them.
     ///
-    /// `made_up`: of releases, read before, so that no run is made up for that was not skipped.
-    pub(crate) fn misses(&self, made_up: u64) -> Misses {
+    /// `made_up`: of releases, read before. What was skipped and made up for since then counts as
+    /// missed.
+    pub(crate) fn misses_at_most(&self, made_up: u64) -> Misses {
+        let mut misses = self.skipped();
+        self.make_up(&mut misses, made_up);
+        misses.or_as_told(&mut self.told().at_most)
+    }
+
+    /// The same, at least: `made_up` is read afterwards. When all is calm, there is no difference.
+    pub(crate) fn misses_at_least(&self, made_up: impl FnOnce() -> u64) -> Misses {
+        let mut misses = self.skipped();
+        self.make_up(&mut misses, made_up());
+        misses.or_as_told(&mut self.told().at_least)
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the kernel says.
+    fn skipped(&self) -> Misses {
         let mut misses = self.links.missed();
         for it in self.of_hooks.iter().filter(|it| !it.is_fallback) {
             let skipped = bpf::program_info(&it.program).map_or(0, |it| it.recursion_misses);
             *misses.entry(it.hook).or_default() += skipped;
         }
+        Misses(misses)
+    }
+
+    /// Takes off what fallbacks have done.
+    fn make_up(&self, misses: &mut Misses, made_up: u64) {
         let mut left = made_up;
         for it in self.of_hooks.iter().filter(|it| it.is_fallback) {
-            let skipped = misses.entry(it.hook).or_default();
+            let skipped = misses.0.entry(it.hook).or_default();
             let made_up = left.min(*skipped);
             *skipped -= made_up;
             left -= made_up;
         }
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        Misses(misses).or_as_told(&mut told)
     }
 }
 
