@@ -2,7 +2,6 @@
 
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated::bpf_get_current_task};
 use ledger::{Fit, Releaser};
-use probe_abi::ABSENT;
 
 use crate::{
     book::settings,
@@ -48,9 +47,8 @@ pub(crate) fn releaser() -> Releaser {
             },
         };
     }
-    // What was unregistered while a request used it, is released when that ends: by a thread that
-    // has sent requests, or by a worker.
-    let ends_requests = !is_process || flags & IO_WORKER != 0 || has_sent_requests(task);
+    // What was unregistered while a request used it, is released when that ends.
+    let may_end_one = !is_process || flags & IO_WORKER != 0 || ring::may_end_a_request(task);
     Releaser {
         tgid: if is_process {
             bpf_get_current_pid_tgid() >> 32
@@ -60,13 +58,6 @@ pub(crate) fn releaser() -> Releaser {
         // A kernel thread may have the address space of the process that it works for.
         mm: member(task, layout!(task_mm)).unwrap_or(0),
         object,
-        doubt: if ends_requests { Fit::OF_OBJECTS } else { 0 },
+        doubt: if may_end_one { Fit::OF_OBJECTS } else { 0 },
     }
-}
-
-/// To any io_uring.
-#[inline(always)]
-fn has_sent_requests(task: u64) -> bool {
-    layout!(task_io_uring) != ABSENT
-        && member::<u64>(task, layout!(task_io_uring)).unwrap_or(0) != 0
 }

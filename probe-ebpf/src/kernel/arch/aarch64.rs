@@ -18,6 +18,8 @@ impl Arch for This {
     /// `el0_svc_common`, `invoke_syscall`, and the call's own.
     const SYSCALL_FRAMES: u32 = 7;
 
+    const PROCESS_VM: [u64; 2] = [270, 271];
+
     #[inline(always)]
     fn stack_pointer(regs: &pt_regs) -> u64 {
         regs.sp
@@ -42,6 +44,10 @@ impl Arch for This {
         const FIRST: u64 = 34 * 8;
         const NUMBER: u64 = 35 * 8;
         const SECOND: u64 = 8;
+        // The result goes where the first argument came from. One that is the same does not show.
+        if read_kernel::<u64>(registers)? != read_kernel::<u64>(registers + FIRST)? {
+            return None;
+        }
         Some((
             u64::from(read_kernel::<u32>(registers + NUMBER)?),
             u64::from(read_kernel::<u32>(registers + FIRST)?),

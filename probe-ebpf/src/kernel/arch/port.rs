@@ -23,6 +23,10 @@ pub(crate) trait Arch {
     fn code_address(word: u64) -> u64;
 
     /// Number and first two arguments of the system call that was entered with the
-    /// registers at an address.
+    /// registers at an address; `None` once it has a result: what a task does then, on its way
+    /// back to user space, is not the call's.
     fn system_call(registers: u64) -> Option<(u64, u64, u64)>;
+
+    /// Numbers of `process_vm_readv()` and `process_vm_writev()`.
+    const PROCESS_VM: [u64; 2];
 }

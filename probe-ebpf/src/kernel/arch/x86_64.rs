@@ -7,10 +7,19 @@ use aya_ebpf::bindings::pt_regs;
 use super::port::{Arch, This};
 use crate::kernel::read::read_kernel;
 
+/// `-ENOSYS`, which every entry puts where the result will be (arch/x86/entry/entry_64.S).
+const NO_RESULT: u64 = -38_i64 as u64;
+
+/// `__USER32_CS`, arch/x86/include/asm/segment.h: a program of 32 bits, whose arguments are in other
+/// registers.
+const USER32: u64 = 0x23;
+
 impl Arch for This {
     /// `entry_SYSCALL_64_after_hwframe`, `do_syscall_64`, and the call's own or
     /// what jumps to it.
     const SYSCALL_FRAMES: u32 = 3;
+
+    const PROCESS_VM: [u64; 2] = [310, 311];
 
     #[inline(always)]
     fn stack_pointer(regs: &pt_regs) -> u64 {
@@ -30,10 +39,18 @@ impl Arch for This {
     #[inline(always)]
     fn system_call(registers: u64) -> Option<(u64, u64, u64)> {
         let at = |offset: usize| read_kernel::<u64>(registers + offset as u64);
+        if at(offset_of!(pt_regs, rax))? != NO_RESULT {
+            return None;
+        }
+        let (first, second) = if at(offset_of!(pt_regs, cs))? == USER32 {
+            (offset_of!(pt_regs, rbx), offset_of!(pt_regs, rcx))
+        } else {
+            (offset_of!(pt_regs, rdi), offset_of!(pt_regs, rsi))
+        };
         Some((
             at(offset_of!(pt_regs, orig_rax))?,
-            at(offset_of!(pt_regs, rdi))? as u32 as u64,
-            at(offset_of!(pt_regs, rsi))? as u32 as u64,
+            at(first)? as u32 as u64,
+            at(second)? as u32 as u64,
         ))
     }
 }
