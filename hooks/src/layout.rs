@@ -225,7 +225,7 @@ pub fn layout(facts: &Facts) -> Result<Layout, LayoutError> {
         cred_user: first(&["cred.user"]),
         user_locked: first(&["user_struct.locked_vm"]),
         user_ns_owner: first(&["user_namespace.owner"]),
-        reserved: 0,
+        task_status: inside("task_struct.thread_info", "thread_info.status"),
     };
     inside_the_page(&layout)?;
     inside_the_vector(&layout)?;

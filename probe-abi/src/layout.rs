@@ -253,8 +253,9 @@ pub struct Layout {
     pub user_locked: u32,
     /// `user_namespace.owner`.
     pub user_ns_owner: u32,
-    /// Up to a multiple of eight bytes.
-    pub reserved: u32,
+    /// `task_struct.thread_info.status` (x86): whether a system call came by an entry for programs of
+    /// 32 bits.
+    pub task_status: u32,
 }
 
 const _: () = assert!(size_of::<Layout>() == 504 && align_of::<Layout>() == 8);

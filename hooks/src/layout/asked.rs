@@ -29,6 +29,7 @@ pub const MEMBERS: &[(&str, &str)] = &[
     ("pcpu_hot", "preempt_count"),
     ("task_struct", "thread_info"),
     ("thread_info", "preempt_count"),
+    ("thread_info", "status"),
     ("page", "memcg_data"),
     ("page", "mem_cgroup"),
     ("task_struct", "group_leader"),

@@ -130,7 +130,7 @@ pub(crate) static LAYOUT: Layout = Layout {
     cred_user: ABSENT,
     user_locked: ABSENT,
     user_ns_owner: ABSENT,
-    reserved: 0,
+    task_status: ABSENT,
 };
 
 /// A field of the layout: a constant that the agent writes into the instruction, or, of 64 bits,

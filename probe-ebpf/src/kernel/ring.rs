@@ -37,7 +37,7 @@ extern "C" fn ring_of_syscall(task: u64) -> u64 {
     if registers == 0 {
         return 0;
     }
-    let Some((number, fd, opcode)) = This::system_call(registers) else {
+    let Some((number, fd, opcode)) = This::system_call(task, registers) else {
         return 0;
     };
     if number != IO_URING_REGISTER {
@@ -64,7 +64,7 @@ pub(crate) fn may_end_a_request(task: u64) -> bool {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn ends_a_request(task: u64) -> u64 {
-    match This::system_call(task::registers()) {
+    match This::system_call(task, task::registers()) {
         Some((IO_URING_ENTER, ..)) => 1,
         Some((number, ..)) if This::PROCESS_VM.contains(&number) => 0,
         _ => u64::from(has_sent_requests(task)),

@@ -38,7 +38,7 @@ impl Arch for This {
     }
 
     #[inline(always)]
-    fn system_call(registers: u64) -> Option<(u64, u64, u64)> {
+    fn system_call(_task: u64, registers: u64) -> Option<(u64, u64, u64)> {
         // `struct pt_regs`, arch/arm64/include/asm/ptrace.h: what user space sees of it,
         // 34 words, then `orig_x0` and `syscallno`.
         const FIRST: u64 = 34 * 8;

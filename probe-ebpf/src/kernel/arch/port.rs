@@ -22,10 +22,10 @@ pub(crate) trait Arch {
     /// The address in a word of the stack that holds one of the kernel's code.
     fn code_address(word: u64) -> u64;
 
-    /// Number and first two arguments of the system call that was entered with the
+    /// Number and first two arguments of the system call that a task entered with the
     /// registers at an address; `None` once it has a result: what a task does then, on its way
     /// back to user space, is not the call's.
-    fn system_call(registers: u64) -> Option<(u64, u64, u64)>;
+    fn system_call(task: u64, registers: u64) -> Option<(u64, u64, u64)>;
 
     /// Numbers of `process_vm_readv()` and `process_vm_writev()`.
     const PROCESS_VM: [u64; 2];

@@ -3,16 +3,20 @@
 use core::mem::offset_of;
 
 use aya_ebpf::bindings::pt_regs;
+use probe_abi::ABSENT;
 
 use super::port::{Arch, This};
-use crate::kernel::read::read_kernel;
+use crate::kernel::{
+    layout::layout,
+    read::{member, read_kernel},
+};
 
 /// `-ENOSYS`, which every entry puts where the result will be (arch/x86/entry/entry_64.S).
 const NO_RESULT: u64 = -38_i64 as u64;
 
-/// `__USER32_CS`, arch/x86/include/asm/segment.h: a program of 32 bits, whose arguments are in other
-/// registers.
-const USER32: u64 = 0x23;
+/// `TS_COMPAT`, arch/x86/include/asm/thread_info.h: an entry for programs of 32 bits, whose arguments
+/// are in other registers. A program of 64 bits can take it, too (`int 0x80`).
+const COMPAT: u32 = 2;
 
 impl Arch for This {
     /// `entry_SYSCALL_64_after_hwframe`, `do_syscall_64`, and the call's own or
@@ -37,12 +41,17 @@ impl Arch for This {
     }
 
     #[inline(always)]
-    fn system_call(registers: u64) -> Option<(u64, u64, u64)> {
+    fn system_call(task: u64, registers: u64) -> Option<(u64, u64, u64)> {
         let at = |offset: usize| read_kernel::<u64>(registers + offset as u64);
         if at(offset_of!(pt_regs, rax))? != NO_RESULT {
             return None;
         }
-        let (first, second) = if at(offset_of!(pt_regs, cs))? == USER32 {
+        let status = if layout!(task_status) == ABSENT {
+            0
+        } else {
+            member::<u32>(task, layout!(task_status))?
+        };
+        let (first, second) = if status & COMPAT != 0 {
             (offset_of!(pt_regs, rbx), offset_of!(pt_regs, rcx))
         } else {
             (offset_of!(pt_regs, rdi), offset_of!(pt_regs, rsi))
