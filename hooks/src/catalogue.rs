@@ -27,6 +27,9 @@ pub const ZAP: &str = "zap";
 /// What the unmap takes off the mapcount.
 pub const MAPCOUNT_DECREMENT: &str = "mapcount_decrement";
 
+/// An io_uring's taking over of another one's buffers.
+pub const BUFFERS_CLONED: &str = "buffers_cloned";
+
 /// The catalogue.
 pub const HOOKS: &[Hook] = &joined::<{ GUP.len() + RELEASE.len() + OTHERS.len() + 1 }>();
 
@@ -63,7 +66,7 @@ const OTHERS: &[Hook] = &[
         ],
     },
     Hook {
-        name: "buffers_cloned",
+        name: BUFFERS_CLONED,
         family: Family::Release,
         need: Need::IfPresent,
         feeds: Feeds::Nothing,

@@ -17,7 +17,9 @@ mod prototype;
 mod reject;
 
 pub use attach::{Attach, Method};
-pub use catalogue::{HOOKS, MAPCOUNT_DECREMENT, MKCLEAN, PTES_FOUND, ROLLBACK, ZAP, hook};
+pub use catalogue::{
+    BUFFERS_CLONED, HOOKS, MAPCOUNT_DECREMENT, MKCLEAN, PTES_FOUND, ROLLBACK, ZAP, hook,
+};
 pub use exercise::{Exercise, Test};
 pub use facts::{Facts, Function, Methods, Range, SURE_ARGUMENTS, Support};
 pub use hook::{At, Candidate, Context, Family, Feeds, Hook, Need};

@@ -16,7 +16,8 @@ pub struct Settings {
     pub page_high: u64,
     /// The value of `FOLL_LONGTERM` where BTF does not have it; 0 until it is known.
     pub longterm_flag: u64,
-    /// 1 once an io_uring has taken over the buffers of another one. The probes set it.
+    /// 1 once an io_uring has taken over the buffers of another one, or may have done so unseen.
+    /// The probes set it, and the agent.
     pub buffers_cloned: u64,
 }
 

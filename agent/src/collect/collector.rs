@@ -40,7 +40,7 @@ use crate::{
         judgement::FlagBits,
         maps::{CallTable, Counters, LedgerView, OwnerTable, Settings},
         sys,
-        vmstat::{self, PinCounts},
+        vmstat::PinCounts,
     },
     owners::{
         directory::Directory,
@@ -83,6 +83,7 @@ pub(crate) struct Collector {
 
 impl Collector {
     pub(crate) fn new(parts: Parts) -> Result<Self, AgentError> {
+        let started = parts.pins_at_start()?;
         let Parts {
             hooks,
             self_test,
@@ -103,9 +104,6 @@ impl Collector {
             old_after,
         } = parts;
         let inputs = Hook::inputs(&hooks);
-        vmstat::refresh();
-        let started = inspector.pins().map_or_else(PinCounts::read, Ok)?;
-        let started = started.before(counters.held_at_begin());
         let registry = Registry::new(longterm_flag);
         let fixed = Fixed {
             head: recorder::head(&hooks, inputs, ledger.capacity()),

@@ -41,6 +41,12 @@ impl Hook {
         }
     }
 
+    /// Whether the kernel has what this hook of the catalogue is for, and nothing sees it.
+    pub(crate) fn is_blind(hooks: &[Self], name: &str) -> bool {
+        let is_it = |it: &&Self| it.state.name == name && !it.state.not_needed;
+        hooks.iter().find(is_it).is_some_and(|it| !it.sees())
+    }
+
     /// Whether what it sees can be believed.
     pub(crate) fn sees(&self) -> bool {
         self.state.attached.is_some() && !matches!(self.tested, Tested::Failed(_))

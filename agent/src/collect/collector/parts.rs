@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use ::hooks::BUFFERS_CLONED;
+
 use crate::{
     collect::{arming::WritebackHooks, hooks::Hook},
     error::AgentError,
@@ -12,6 +14,7 @@ use crate::{
         inspect::Inspector,
         judgement::FlagBits,
         maps::{CallTable, Counters, LedgerView, OwnerTable, Settings},
+        vmstat::{self, PinCounts},
     },
 };
 
@@ -37,4 +40,18 @@ pub(crate) struct Parts {
     pub(crate) census: Option<(Result<Walker, AgentError>, u32)>,
     /// Pins count as old after this.
     pub(crate) old_after: Duration,
+}
+
+impl Parts {
+    /// The kernel's count before the first pin that the ledger has.
+    pub(super) fn pins_at_start(&self) -> Result<PinCounts, AgentError> {
+        vmstat::refresh();
+        let now = self.inspector.pins().map_or_else(PinCounts::read, Ok)?;
+        let started = now.before(self.counters.held_at_begin());
+        // Who has cloned buffers has pins.
+        if started.outstanding() != 0 || Hook::is_blind(&self.hooks, BUFFERS_CLONED) {
+            self.settings.buffers_may_be_cloned();
+        }
+        Ok(started)
+    }
 }

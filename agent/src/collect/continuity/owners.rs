@@ -94,10 +94,15 @@ fn hash(id: ProcessId) -> u64 {
     words.into_iter().fold(0, mix)
 }
 
+/// No kernel object's address, in the place of one that is not known: what is pinned for so long belongs
+/// to one most often, and whoever completes a bio does not release it.
+const SOME_OBJECT: u64 = 1;
+
 /// The record of a process that maps preexisting pins; without one, of whoever holds them.
 fn record(process: Option<&Process>, inspector: &Inspector, now_ns: u64) -> Owner {
     let nobody = Owner {
         function: PREEXISTING,
+        object: SOME_OBJECT,
         since_ns: now_ns,
         comm: registry::UNKNOWN_COMM,
         ..Owner::zeroed()
@@ -111,6 +116,7 @@ fn record(process: Option<&Process>, inspector: &Inspector, now_ns: u64) -> Owne
         start_ns: process.start_ns,
         uid: process.uid,
         mm: process.mm,
+        object_mm: process.mm,
         comm: process.comm,
         cgroup: cgroup.map_or(0, |it| it.unified),
         ..nobody

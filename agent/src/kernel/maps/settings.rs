@@ -30,6 +30,13 @@ impl Settings {
             .store(u64::from(flag), Ordering::Release);
     }
 
+    /// An io_uring may have taken over the buffers of another one, and no program saw it.
+    pub(crate) fn buffers_may_be_cloned(&self) {
+        self.0
+            .word(offset_of!(probe_abi::Settings, buffers_cloned))
+            .store(1, Ordering::Release);
+    }
+
     /// The first stratum that the ledger keeps; 0 is all of them.
     pub(crate) fn level(&self) -> u64 {
         self.0
