@@ -11,13 +11,13 @@ use crate::metrics::Metrics;
 use crate::wait::Look;
 use crate::workload::Stepped;
 
-const CENSUS: [&str; 2] = ["--census-cpu-percent", "20"];
+pub(super) const CENSUS: [&str; 2] = ["--census-cpu-percent", "20"];
 const BEFORE: &str = "pinscope_preexisting_pins";
 const ENTERED: &str = "pinscope_census_pins_entered_total";
 const UNKNOWN_RELEASE: [(&str, &str); 1] = [("cause", "unknown_release")];
 
 /// Waits for the end of the census at the start.
-fn census(agent: &Agent) -> Result<Metrics> {
+pub(super) fn census(agent: &Agent) -> Result<Metrics> {
     agent.scrape_until("the end of the census at the start", |now| {
         let done = now.sum_with("pinscope_census_state", &[("state", "done")]);
         Ok(match done {

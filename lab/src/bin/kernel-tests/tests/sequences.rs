@@ -84,19 +84,18 @@ pub(super) fn of_more_rings_than_the_ledger_tells_apart_each_process_has_its_own
         scripts.push([&CROWD[..4], &RELEASED_BY_OTHERS].concat());
     }
     for script in scripts {
-        let mut company = [(Company::start(bench, PAGES)?, ())];
+        let mut company = Company::start(bench, PAGES)?;
         for part in &script {
             for step in part.split(' ') {
-                company[0].0.step(step).context(*part)?;
+                company.step(step).context(*part)?;
             }
-            let in_doubt = check(bench, &[(*part).to_owned()], &company)?;
+            let in_doubt = check(bench, &[(*part).to_owned()], [&company])?;
             let grown = missed(&agent.scrape()?) - before;
             ensure!(
                 in_doubt == 0 || grown > 0,
                 "after {part} it is a guess, and no release was missed"
             );
         }
-        let [(company, ())] = company;
         company.end()?;
         until_pinned(bench, 0)?;
     }
@@ -128,8 +127,9 @@ pub(super) fn after_any_order_of_pins_and_releases_each_owner_has_what_is_its_ow
         if steps == 0 {
             break;
         }
+        let all = companies.iter().map(|(company, _)| company);
         let in_doubt =
-            check(bench, &scripts, &companies).with_context(|| format!("after step {round}"))?;
+            check(bench, &scripts, all).with_context(|| format!("after step {round}"))?;
         let grown = missed(&agent.scrape()?) - before;
         ensure!(
             in_doubt == 0 || grown > 0,
@@ -155,12 +155,11 @@ pub(super) fn what_a_request_kept_is_released_rightly_or_told_as_a_guess(
         return Err(absent("what tells the ring that a call is about"));
     }
     for script in KEPT_IN_FLIGHT {
-        let mut company = [(Company::start(bench, PAGES)?, ())];
+        let mut company = Company::start(bench, PAGES)?;
         for step in script.split(' ') {
-            company[0].0.step(step).context(script)?;
-            check(bench, &[script.to_owned()], &company)?;
+            company.step(step).context(script)?;
+            check(bench, &[script.to_owned()], [&company])?;
         }
-        let [(company, ())] = company;
         company.end()?;
         until_pinned(bench, 0)?;
     }
@@ -174,13 +173,18 @@ fn missed(now: &Metrics) -> i64 {
 
 /// Right within the time that is given to a ledger that has to be put right; most often at once.
 /// How many orders are told as a guess.
-fn check<T>(bench: &Bench, scripts: &[String], companies: &[(Company, T)]) -> Result<usize> {
-    let pages: i64 = companies.iter().map(|it| it.0.pages()).sum();
+pub(super) fn check<'a>(
+    bench: &Bench,
+    scripts: &[String],
+    companies: impl IntoIterator<Item = &'a Company>,
+) -> Result<usize> {
+    let companies: Vec<_> = companies.into_iter().collect();
+    let pages: i64 = companies.iter().map(|it| it.pages()).sum();
     until("rows as the owners have them", SETTLED_WITHIN, || {
         let report = ask(bench, "process", &["--top", "10000"])?;
         let mut in_doubt = 0;
         let mut wrong = Vec::new();
-        for (script, (company, _)) in iter::zip(scripts, companies) {
+        for (script, company) in iter::zip(scripts, &companies) {
             match told(company, &report) {
                 Told::Right => {}
                 Told::AsAGuess => in_doubt += 1,

@@ -26,7 +26,8 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 16)]
     pages: usize,
     /// Steps, such as `A+` (A pins), `B-` (B releases what it came to last), `A~` (A releases what it came to first,
-    /// and a request of its own keeps it until it ends), `Ax` (A closes a ring), `A>B` (A hands a ring to B), `A&` (A
+    /// and a request of its own keeps it until it ends), `A=` (A pins, and a ring with two places takes that over), `A^` (A
+    /// pins with the second place of its last ring), `A0` (A empties the first place of that), `Ax` (A closes a ring), `A>B` (A hands a ring to B), `A&` (A
     /// forks `a`), `A!` (A ends). Without any they come on standard input, a line each.
     steps: Vec<Step>,
 }
@@ -116,6 +117,9 @@ impl Company {
         let before = PinCounters::read()?;
         match step.act {
             Act::Pin => self.owner(who)?.pin()?,
+            Act::PinAndClone => self.owner(who)?.pin_and_clone()?,
+            Act::PinAnother => self.owner(who)?.pin_another()?,
+            Act::Empty => self.owner(who)?.empty()?,
             Act::Release => self.owner(who)?.release()?,
             Act::ReleaseInFlight => self.owner(who)?.release_in_flight()?,
             Act::Close => self.owner(who)?.close()?,

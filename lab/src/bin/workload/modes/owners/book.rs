@@ -23,8 +23,8 @@ pub(crate) struct Process {
 
 #[derive(Clone, Debug)]
 struct Ring {
-    pinned_by: usize,
-    has_buffer: bool,
+    /// Who pinned the buffer in each of its places that is not empty.
+    buffers: Vec<usize>,
 }
 
 /// What a step does to pins, in buffers.
@@ -57,8 +57,8 @@ impl Book {
 
     /// How many buffers a process has pinned that are still pinned.
     pub(crate) fn pinned_by(&self, process: usize) -> u64 {
-        let of_it = |it: &&Ring| it.has_buffer && it.pinned_by == process;
-        self.rings.iter().filter(of_it).count() as u64
+        let buffers = self.rings.iter().flat_map(|it| &it.buffers);
+        buffers.filter(|it| **it == process).count() as u64
     }
 
     /// Books a step of processes that have begun.
@@ -66,24 +66,32 @@ impl Book {
         let who = self.living(step.owner)?;
         let nothing = || format!("{} has no such ring", step.owner);
         match step.act {
-            Act::Pin => {
+            Act::Pin | Act::PinAndClone => {
                 self.processes[who].rings.push(self.rings.len());
-                self.rings.push(Ring {
-                    pinned_by: who,
-                    has_buffer: true,
-                });
+                self.rings.push(Ring { buffers: vec![who] });
                 return Ok(Effect::Pins);
+            }
+            Act::PinAnother => {
+                let ring = self.last_ring(who).with_context(nothing)?;
+                ring.buffers.push(who);
+                return Ok(Effect::Pins);
+            }
+            Act::Empty => {
+                let ring = self.last_ring(who).with_context(nothing)?;
+                ensure!(!ring.buffers.is_empty(), "the first place is empty");
+                ring.buffers.remove(0);
+                return Ok(Effect::Releases(1));
             }
             Act::Release => loop {
                 let ring = self.processes[who].rings.pop().with_context(nothing)?;
-                if std::mem::take(&mut self.rings[ring].has_buffer) {
-                    return Ok(Effect::Releases(1));
+                let released = self.empty(ring);
+                if released > 0 {
+                    return Ok(Effect::Releases(released));
                 }
             },
             Act::ReleaseInFlight => {
                 let ring = self.first_ring(who).with_context(nothing)?;
-                let has_buffer = std::mem::take(&mut self.rings[ring].has_buffer);
-                return Ok(Effect::Releases(u64::from(has_buffer)));
+                return Ok(Effect::Releases(self.empty(ring)));
             }
             Act::Close => {
                 let ring = self.processes[who].rings.pop().with_context(nothing)?;
@@ -122,7 +130,17 @@ impl Book {
         if self.processes.iter().any(|it| it.rings.contains(&ring)) {
             return 0;
         }
-        u64::from(std::mem::take(&mut self.rings[ring].has_buffer))
+        self.empty(ring)
+    }
+
+    /// How many buffers there were.
+    fn empty(&mut self, ring: usize) -> u64 {
+        std::mem::take(&mut self.rings[ring].buffers).len() as u64
+    }
+
+    fn last_ring(&mut self, who: usize) -> Option<&mut Ring> {
+        let ring = self.processes[who].rings.last()?;
+        self.rings.get_mut(*ring)
     }
 }
 
@@ -181,6 +199,14 @@ mod tests {
     }
 
     #[test]
+    fn a_ring_that_took_a_buffer_over_may_have_another_ones_beside_it() {
+        assert_eq!(after("A= A& a^"), [('A', true, 1), ('a', true, 1)]);
+        assert_eq!(after("A= A& a^ a0"), [('A', true, 0), ('a', true, 1)]);
+        assert_eq!(played("A= A& a^ Ax").1, Effect::Releases(0));
+        assert_eq!(played("A= A& a^ Ax ax").1, Effect::Releases(2));
+    }
+
+    #[test]
     fn closing_releases_what_nobody_else_has() {
         assert_eq!(played("A+ Ax").1, Effect::Releases(1));
         assert_eq!(played("A+ A& Ax").1, Effect::Releases(0));
@@ -197,7 +223,9 @@ mod tests {
 
     #[test]
     fn steps_that_cannot_be_are_refused() {
-        for script in ["A-", "Ax", "A+ A- A-", "A+ A>B", "A& A&", "A+ a-"] {
+        for script in [
+            "A-", "Ax", "A+ A- A-", "A+ A>B", "A& A&", "A+ a-", "A^", "A= A0 A0",
+        ] {
             let mut book = Book::default();
             book.begin('A', None).unwrap();
             let mut steps = script.split(' ').map(|it| book.book(it.parse().unwrap()));

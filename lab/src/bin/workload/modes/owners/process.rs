@@ -47,6 +47,18 @@ impl Owner {
         self.ask("pin").map(drop)
     }
 
+    pub(crate) fn pin_and_clone(&mut self) -> Result<()> {
+        self.ask("pin-and-clone").map(drop)
+    }
+
+    pub(crate) fn pin_another(&mut self) -> Result<()> {
+        self.ask("pin-another").map(drop)
+    }
+
+    pub(crate) fn empty(&mut self) -> Result<()> {
+        self.ask("empty").map(drop)
+    }
+
     pub(crate) fn release(&mut self) -> Result<()> {
         self.ask("release").map(drop)
     }
@@ -146,10 +158,19 @@ fn obey(order: &str, pages: Span, rings: &mut Vec<Ring>) -> Result<Done> {
             ring.register(pages)?;
             rings.push(ring);
         }
+        ["pin-and-clone"] => {
+            let pinned = Ring::new()?;
+            pinned.register_first_of_two(pages)?;
+            let ring = Ring::new()?;
+            ring.take_over(&pinned)?;
+            rings.push(ring);
+        }
+        ["pin-another"] => last(rings)?.fill_place(1, pages)?,
+        ["empty"] => last(rings)?.empty_place()?,
         ["release"] => while !rings.pop().context("no ring")?.release()? {},
         ["release-in-flight"] => Queues::of(first(rings)?)?.release_in_flight(pages)?,
         ["close"] => drop(rings.pop().context("no ring")?),
-        ["last"] => return Ok(Done::Said(rings.last().context("no ring")?.number())),
+        ["last"] => return Ok(Done::Said(last(rings)?.number())),
         ["take", process, number] => {
             let process = Pid::from_raw(process.parse()?).context("no process")?;
             rings.push(Ring::from(taken_from(process, number.parse()?)?));
@@ -165,6 +186,11 @@ fn obey(order: &str, pages: Span, rings: &mut Vec<Ring>) -> Result<Done> {
         _ => bail!("{order} is no order"),
     }
     Ok(Done::Said(0))
+}
+
+/// The ring that it came to last.
+fn last(rings: &[Ring]) -> Result<&Ring> {
+    rings.last().context("no ring")
 }
 
 /// The ring that it came to first, taken.

@@ -22,6 +22,13 @@ pub(crate) struct Step {
 pub(crate) enum Act {
     /// `+`: pins the pages as the fixed buffer of a new ring.
     Pin,
+    /// `=`: pins the pages as the fixed buffer of a new ring, lets a further one with two places take it
+    /// over, and closes the first (Linux 6.12).
+    PinAndClone,
+    /// `^`: pins the pages as a further buffer of the ring that it came to last, which has two places.
+    PinAnother,
+    /// `0`: empties the first place of that ring.
+    Empty,
     /// `-`: releases the buffer of the ring that it came to last, of those that still have one.
     Release,
     /// `x`: closes the ring that it came to last.
@@ -46,6 +53,9 @@ impl FromStr for Step {
         let owner = owner.with_context(|| format!("{text} does not begin with A, B or C"))?;
         let act = match letters.as_str() {
             "+" => Act::Pin,
+            "=" => Act::PinAndClone,
+            "^" => Act::PinAnother,
+            "0" => Act::Empty,
             "-" => Act::Release,
             "x" => Act::Close,
             "&" if owner.is_ascii_uppercase() => Act::Fork,
@@ -53,7 +63,7 @@ impl FromStr for Step {
             "!" => Act::End,
             rest => match rest.strip_prefix('>').and_then(|to| to.parse().ok()) {
                 Some(to) if name(to).is_some() && to != owner => Act::Pass(to),
-                _ => bail!("{text} is no step such as A+, A-, Ax, A>B, A&, A~ or A!"),
+                _ => bail!("{text} is no step such as A+, A-, A=, A^, A0, Ax, A>B, A&, A~ or A!"),
             },
         };
         Ok(Self { owner, act })
@@ -65,6 +75,9 @@ impl fmt::Display for Step {
         write!(f, "{}", self.owner)?;
         match self.act {
             Act::Pin => write!(f, "+"),
+            Act::PinAndClone => write!(f, "="),
+            Act::PinAnother => write!(f, "^"),
+            Act::Empty => write!(f, "0"),
             Act::Release => write!(f, "-"),
             Act::Close => write!(f, "x"),
             Act::Pass(to) => write!(f, ">{to}"),
@@ -87,6 +100,9 @@ mod tests {
     fn a_step_is_an_owner_and_an_act() {
         for (text, owner, act) in [
             ("A+", 'A', Act::Pin),
+            ("A=", 'A', Act::PinAndClone),
+            ("a^", 'a', Act::PinAnother),
+            ("B0", 'B', Act::Empty),
             ("b-", 'b', Act::Release),
             ("Cx", 'C', Act::Close),
             ("A>B", 'A', Act::Pass('B')),
