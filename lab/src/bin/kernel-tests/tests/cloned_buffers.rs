@@ -27,13 +27,9 @@ pub(super) fn what_a_ring_took_over_is_released_rightly_or_told_as_a_guess(
     bench.end_shared()?;
     // Of its own: what it has seen once, it has seen for ever.
     let agent = Agent::start(bench, &[])?;
-    for after in RELEASED {
-        let mut company = Company::start(bench, PAGES)?;
-        follow(bench, &mut company, TAKEN_OVER)?;
-        follow(bench, &mut company, after)?;
-        company.end()?;
-        until_pinned(bench, 0)?;
-    }
+    let mut companies = companies(bench)?;
+    follow(bench, &mut companies, |_| TAKEN_OVER)?;
+    release(bench, companies)?;
     agent.end()
 }
 
@@ -42,26 +38,48 @@ pub(super) fn so_it_is_where_the_ring_took_it_over_before_the_agent_started(
 ) -> Result<()> {
     needs_clones()?;
     bench.end_shared()?;
-    for after in RELEASED {
-        let mut company = Company::start(bench, PAGES)?;
+    let mut companies = companies(bench)?;
+    for company in &mut companies {
         for step in TAKEN_OVER.split(' ') {
             company.step(step)?;
         }
-        let agent = Agent::start(bench, &CENSUS)?;
-        census(&agent)?;
-        follow(bench, &mut company, after)?;
-        company.end()?;
-        until_pinned(bench, 0)?;
-        agent.end()?;
     }
-    Ok(())
+    let agent = Agent::start(bench, &CENSUS)?;
+    census(&agent)?;
+    release(bench, companies)?;
+    agent.end()
 }
 
-/// Each step, and after it right rows.
-fn follow(bench: &Bench, company: &mut Company, script: &str) -> Result<()> {
-    for step in script.split(' ') {
-        company.step(step).context(script.to_owned())?;
-        check(bench, &[script.to_owned()], [&*company])?;
+/// One for each way to release.
+fn companies(bench: &Bench) -> Result<Vec<Company>> {
+    RELEASED
+        .iter()
+        .map(|_| Company::start(bench, PAGES))
+        .collect()
+}
+
+fn release(bench: &Bench, mut companies: Vec<Company>) -> Result<()> {
+    follow(bench, &mut companies, |number| RELEASED[number])?;
+    for company in companies {
+        company.end()?;
+    }
+    until_pinned(bench, 0)
+}
+
+/// Each step of each of them, and after it right rows.
+fn follow(
+    bench: &Bench,
+    companies: &mut [Company],
+    script: impl Fn(usize) -> &'static str,
+) -> Result<()> {
+    let scripts: Vec<_> = (0..companies.len())
+        .map(|it| script(it).to_owned())
+        .collect();
+    for (number, script) in scripts.iter().enumerate() {
+        for step in script.split(' ') {
+            companies[number].step(step).context(script.clone())?;
+            check(bench, &scripts, &*companies)?;
+        }
     }
     Ok(())
 }
