@@ -63,7 +63,7 @@ pub(crate) struct Programs {
     told: Mutex<Told>,
 }
 
-/// What was told, of which nothing is taken back.
+/// What was told: it only grows.
 #[derive(Default)]
 struct Told {
     at_most: Misses,
