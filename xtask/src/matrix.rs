@@ -168,6 +168,18 @@ fn record(
     absent: &mut absent::Record,
     mut verified: verifier::Record,
 ) -> anyhow::Result<()> {
+    for (cell, outcome) in outcomes {
+        // Of the verifier nobody expects it.
+        if cell.work.tests.is_some()
+            && let Some(why) = absent::why_not_taken_over(cell, outcome)
+        {
+            let Cell { kernel, mode, .. } = cell;
+            say::step(
+                "record",
+                format_args!("{kernel} {mode}: the list of absent tests stays as it is: {why}"),
+            );
+        }
+    }
     absent.update(outcomes, &kernels::every_series()?);
     absent.write()?;
     verified.update(outcomes);

@@ -34,7 +34,7 @@ impl Record {
             kernels.iter().any(|it| Some(it.as_str()) == kernel) && mode != Some("auto")
         });
         for (cell, outcome) in outcomes {
-            if !is_whole(cell, outcome) || cell.mode == Mode::Auto {
+            if why_not_taken_over(cell, outcome).is_some() {
                 continue;
             }
             let key = key(cell, cell.mode);
@@ -56,7 +56,8 @@ impl Record {
             .map(|told| Told {
                 test: told.test.clone(),
                 why: format!(
-                    "xtask/absent.json has it as absent, and it is not (--record): {}",
+                    "xtask/absent.json has it as absent, and it is not ({}): {}",
+                    way_out(cell),
                     told.why
                 ),
             })
@@ -67,7 +68,8 @@ impl Record {
         outcome.absent = known;
         outcome.failed.extend(unknown.into_iter().map(|told| Told {
             why: format!(
-                "absent, and xtask/absent.json does not have it (--record): {}",
+                "absent, and xtask/absent.json does not have it ({}): {}",
+                way_out(cell),
                 told.why
             ),
             ..told
@@ -98,6 +100,25 @@ impl Record {
 /// Whether every test ran, and none failed: an end in the middle is no word on what comes after.
 fn is_whole(cell: &Cell, outcome: &Outcome) -> bool {
     cell.work.tests.as_ref().is_some_and(Vec::is_empty) && outcome.failed.is_empty()
+}
+
+/// Why `--record` leaves the list of a cell as it is.
+pub(crate) fn why_not_taken_over(cell: &Cell, outcome: &Outcome) -> Option<&'static str> {
+    match &cell.work.tests {
+        _ if cell.mode == Mode::Auto => Some("auto lacks what fentry and kprobe both lack"),
+        None => Some("no test ran"),
+        Some(named) if !named.is_empty() => Some("only some tests ran"),
+        Some(_) if !outcome.failed.is_empty() => Some("a test failed"),
+        Some(_) => None,
+    }
+}
+
+/// What writes the list of a cell.
+fn way_out(cell: &Cell) -> &'static str {
+    match cell.mode {
+        Mode::Auto => "--record --attach fentry --attach kprobe",
+        Mode::Fentry | Mode::Kprobe => "--record",
+    }
 }
 
 fn did_not_come_about(told: &Told, cell: &Cell, outcome: &Outcome) -> bool {
@@ -216,6 +237,23 @@ mod tests {
             (cell(Mode::Fentry), failed),
         ]);
         assert_eq!(record, Record::default());
+    }
+
+    #[test]
+    fn what_a_record_leaves_out_is_told_with_what_would_write_it() {
+        let more = absent(&[("a", "no helper")]);
+        let why = |mode, outcome: &Outcome| why_not_taken_over(&cell(mode), outcome);
+        assert_eq!(why(Mode::Kprobe, &more), None);
+        let both = Some("auto lacks what fentry and kprobe both lack");
+        assert_eq!(why(Mode::Auto, &more), both);
+        for (mode, wanted) in [
+            (Mode::Kprobe, "(--record)"),
+            (Mode::Auto, "(--record --attach fentry --attach kprobe)"),
+        ] {
+            let mut outcome = more.clone();
+            Record::default().hold(&cell(mode), &mut outcome);
+            assert!(outcome.failed[0].why.contains(wanted), "{outcome:?}");
+        }
     }
 
     #[test]
