@@ -20,7 +20,10 @@ pub(super) fn frames(pid: u32, see: &mut dyn FnMut(u64)) -> io::Result<()> {
     let maps = fs::read(format!("/proc/{pid}/maps"))?;
     let mut bytes = vec![0; AT_ONCE * 8];
     for range in maps.split(|it| *it == b'\n').filter_map(range) {
-        let (mut next, end) = (range.start / page_bytes(), range.end / page_bytes());
+        let Range {
+            start: mut next,
+            end,
+        } = pages(&range, page_bytes());
         while next < end {
             let pages = (end - next).min(AT_ONCE as u64);
             let part = &mut bytes[..pages as usize * 8];
@@ -38,6 +41,11 @@ pub(super) fn frames(pid: u32, see: &mut dyn FnMut(u64)) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Entries of `pagemap` for addresses.
+fn pages(addresses: &Range<u64>, page_bytes: u64) -> Range<u64> {
+    addresses.start / page_bytes..addresses.end / page_bytes
 }
 
 /// The addresses of a line of `maps`.
@@ -62,6 +70,16 @@ pub(super) fn are_shown() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn there_is_an_entry_for_each_page_whatever_a_page_is() {
+        let addresses = 0x7f1c_2a00_0000..0x7f1c_2a02_0000;
+        for (page_bytes, entries) in [(4 << 10, 32), (16 << 10, 8), (64 << 10, 2)] {
+            let pages = pages(&addresses, page_bytes);
+            assert_eq!(pages.end - pages.start, entries);
+            assert_eq!(pages.start * page_bytes, addresses.start);
+        }
+    }
 
     #[test]
     fn mappings_have_addresses_and_those_of_the_kernel_are_left_out() {

@@ -25,7 +25,7 @@ impl Places {
     pub(crate) fn read() -> Result<Self, AgentError> {
         Ok(Self {
             zones: zones::read()?,
-            block_pages: block_bytes().map(|it| (it / page_bytes()).max(1)),
+            block_pages: block_bytes().map(|it| pages_of_block(it, page_bytes())),
             nodes: block_nodes(),
             cma: cma_areas(),
         })
@@ -79,6 +79,10 @@ impl Places {
     }
 }
 
+fn pages_of_block(bytes: u64, page_bytes: u64) -> u64 {
+    (bytes / page_bytes).max(1)
+}
+
 fn block_bytes() -> Option<u64> {
     let text = fs::read_to_string(format!("{BLOCKS}/block_size_bytes")).ok()?;
     u64::from_str_radix(text.trim(), 16).ok()
@@ -122,4 +126,16 @@ fn cma_areas() -> Option<Vec<(String, Range<u64>)>> {
         ))
     });
     Some(areas.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_has_the_frames_of_its_bytes_whatever_a_page_is() {
+        for (page_bytes, frames) in [(4 << 10, 32_768), (16 << 10, 8192), (64 << 10, 2048)] {
+            assert_eq!(pages_of_block(128 << 20, page_bytes), frames);
+        }
+    }
 }

@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use super::found::Folio;
-use crate::kernel::sys::page_bytes;
+use crate::kernel::sys::{huge_page_pages, page_bytes};
 
 /// What the rows stand for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
@@ -53,7 +53,11 @@ pub(crate) struct Sum {
 impl Sum {
     /// `pins`: of the folio, whose own number ends at 32 bits.
     pub(super) fn add(&mut self, folio: &Folio, pins: u64) {
-        let bytes = u64::from(folio.pages) * page_bytes();
+        self.add_by(folio, pins, page_bytes());
+    }
+
+    fn add_by(&mut self, folio: &Folio, pins: u64, page_bytes: u64) {
+        let bytes = u64::from(folio.pages) * page_bytes;
         self.folios += 1;
         self.pins += pins;
         self.bytes += bytes;
@@ -62,10 +66,11 @@ impl Sum {
             Some(false) => {}
             None => self.mapping_unknown_bytes += bytes,
         }
-        let block = folio.pfn / huge_page_frames();
-        if u64::from(folio.pages) < huge_page_frames() && self.spoiled_block != Some(block) {
+        let frames = huge_page_pages(page_bytes);
+        let block = folio.pfn / frames;
+        if u64::from(folio.pages) < frames && self.spoiled_block != Some(block) {
             self.spoiled_block = Some(block);
-            self.spoiled_bytes += huge_page_frames() * page_bytes();
+            self.spoiled_bytes += frames * page_bytes;
         }
     }
 
@@ -77,11 +82,6 @@ impl Sum {
         self.mapping_unknown_bytes += other.mapping_unknown_bytes;
         self.spoiled_bytes += other.spoiled_bytes;
     }
-}
-
-/// Frames of a huge page: a page of page table entries, of 8 bytes each (`HPAGE_PMD_NR`).
-fn huge_page_frames() -> u64 {
-    page_bytes() / 8
 }
 
 /// A process that maps what is pinned.
@@ -160,7 +160,7 @@ impl Report {
 
 #[cfg(test)]
 mod tests {
-    use super::{Folio, Sum, huge_page_frames, page_bytes};
+    use super::{Folio, Sum, huge_page_pages};
 
     fn folio(pfn: u64, pages: u64) -> Folio {
         Folio {
@@ -177,8 +177,15 @@ mod tests {
 
     #[test]
     fn a_block_is_spoiled_once_however_many_small_pins_are_in_it() {
-        let frames = huge_page_frames();
+        for page_bytes in [4 << 10, 16 << 10, 64 << 10] {
+            check(page_bytes);
+        }
+    }
+
+    fn check(page_bytes: u64) {
+        let frames = huge_page_pages(page_bytes);
         let mut sum = Sum::default();
+        let mut pages_so_far = 0;
         for (pfn, pages, blocks) in [
             (0, 1, 1),
             (frames / 2, 16, 1),
@@ -188,8 +195,10 @@ mod tests {
             (4 * frames + 4, 4, 2),
             (9 * frames, 1, 3),
         ] {
-            sum.add(&folio(pfn, pages), 1);
-            assert_eq!(sum.spoiled_bytes, blocks * frames * page_bytes(), "{pfn}");
+            sum.add_by(&folio(pfn, pages), 1, page_bytes);
+            pages_so_far += pages;
+            assert_eq!(sum.bytes, pages_so_far * page_bytes, "{pfn}");
+            assert_eq!(sum.spoiled_bytes, blocks * frames * page_bytes, "{pfn}");
         }
     }
 }

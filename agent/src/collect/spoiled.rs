@@ -7,7 +7,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use foldhash::fast::RandomState;
 
-use crate::kernel::{maps::Slot, sys::page_bytes};
+use crate::kernel::{
+    maps::Slot,
+    sys::{huge_page_pages, page_bytes},
+};
 
 /// A block of memory in which an owner has a small folio pinned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,15 +28,10 @@ impl Place {
     /// Keys count `struct page`s and have 36 bits. The kernel's array of those begins where a block
     /// does.
     fn at(owner: u32, key: u64, pages: u64, page_bytes: u64) -> Option<Self> {
-        let frames = frames(page_bytes);
+        let frames = huge_page_pages(page_bytes);
         let block = (key / frames) as u32;
         (pages < frames).then_some(Self { owner, block })
     }
-}
-
-/// Pages of a huge page: a page of page table entries, of 8 bytes each (`HPAGE_PMD_NR`).
-fn frames(page_bytes: u64) -> u64 {
-    page_bytes / 8
 }
 
 /// All such places, and in how many parts of the ledger each is.
@@ -69,8 +67,9 @@ impl Spoiled {
             let of_it = of_subsystem.entry(subsystem(place.owner)).or_default();
             of_it.insert(place.block);
         }
-        let bytes =
-            |blocks: &HashSet<u32, _>| blocks.len() as u64 * frames(page_bytes()) * page_bytes();
+        let bytes = |blocks: &HashSet<u32, _>| {
+            blocks.len() as u64 * huge_page_pages(page_bytes()) * page_bytes()
+        };
         SpoiledBytes {
             all: bytes(&blocks),
             by_subsystem: of_subsystem
@@ -108,7 +107,7 @@ mod tests {
 
     fn blocks(spoiled: &Spoiled) -> (u64, Vec<(&'static str, u64)>) {
         let it = spoiled.bytes(subsystem, &|_| true);
-        let block = frames(page_bytes()) * page_bytes();
+        let block = huge_page_pages(page_bytes()) * page_bytes();
         let by = it.by_subsystem.into_iter();
         (
             it.all / block,

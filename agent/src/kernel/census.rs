@@ -24,6 +24,11 @@ const ROOTS: u64 = 1 << 13;
 /// Memory comes and goes in pieces of so many bytes (`SUBSECTION_SHIFT`).
 const PIECE: u64 = 2 << 20;
 
+/// The same in pages.
+fn stride(page_bytes: u64) -> u64 {
+    (PIECE / page_bytes).max(1)
+}
+
 /// In how many runs the sections of a root are looked through: it is a page of them
 /// (`SECTIONS_PER_ROOT`).
 fn parts_of_root(page_bytes: u64, section_bytes: u64) -> u64 {
@@ -97,7 +102,7 @@ impl Walker {
                 section_bytes: u64::from(*bytes),
                 section_map: u64::from(map),
                 dtor: u64::from(member("page.compound_dtor").unwrap_or(ABSENT)),
-                stride: (PIECE / page_bytes()).max(1),
+                stride: stride(page_bytes()),
                 ..Census::default()
             },
             marks: Marks {
@@ -212,6 +217,13 @@ fn cannot_run(source: io::Error) -> AgentError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_piece_of_memory_is_a_power_of_two_of_pages_whatever_a_page_is() {
+        for (page_bytes, pages) in [(4 << 10, 512), (16 << 10, 128), (64 << 10, 32)] {
+            assert_eq!(stride(page_bytes), pages);
+        }
+    }
 
     #[test]
     fn all_sections_of_a_root_are_looked_through_whatever_a_page_is() {

@@ -14,6 +14,11 @@ pub(crate) fn page_bytes() -> u64 {
     rustix::param::page_size() as u64
 }
 
+/// Pages of a huge page: a page of page table entries, of 8 bytes each (`HPAGE_PMD_NR`).
+pub(crate) fn huge_page_pages(page_bytes: u64) -> u64 {
+    page_bytes / 8
+}
+
 /// Frees for others what was allocated and is free again: the C library keeps it, and the start
 /// takes many times what comes after it.
 pub(crate) fn free_unused_memory() {
@@ -47,4 +52,17 @@ fn read(clock: ClockId) -> Duration {
         u64::try_from(now.tv_sec).unwrap_or_default(),
         u32::try_from(now.tv_nsec).unwrap_or_default(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_huge_page_is_as_large_as_the_kernels_whatever_a_page_is() {
+        for (kib, mib) in [(4, 2), (16, 32), (64, 512)] {
+            let page_bytes = kib << 10;
+            assert_eq!(huge_page_pages(page_bytes) * page_bytes, mib << 20);
+        }
+    }
 }

@@ -167,6 +167,21 @@ fn every_kernel_has_a_layout_and_a_missing_member_is_named() {
 }
 
 #[test]
+fn whatever_a_page_is_only_its_shift_is_another_in_the_layout() {
+    for (kernel, mut facts) in kernels() {
+        let mut wanted = layout(&facts).unwrap();
+        for (page_bytes, shift) in [(4 << 10, 12), (16 << 10, 14), (64 << 10, 16)] {
+            facts.page_bytes = page_bytes;
+            wanted.page_shift = shift;
+            assert_eq!(layout(&facts).unwrap(), wanted, "{kernel}");
+        }
+        facts.page_bytes = 48 << 10;
+        let error = layout(&facts).unwrap_err().to_string();
+        assert!(error.contains("49152"), "{kernel}: {error}");
+    }
+}
+
+#[test]
 fn the_kernels_way_of_rolling_pins_back_is_known_where_pin_calls_do_not_nest() {
     for (kernel, facts) in kernels() {
         for attach in [Attach::Auto, Attach::Fentry, Attach::Kprobe] {
