@@ -18,7 +18,7 @@ use anyhow::{Context, Result, bail, ensure};
 use memmap2::{Advice, MmapMut};
 use serde::Serialize;
 
-use crate::page::huge_page_bytes;
+use crate::{btf, page::huge_page_bytes};
 use kcore::Kcore;
 use layout::Layout;
 use page::{Seen, look};
@@ -95,7 +95,7 @@ impl Witness {
     /// Learns from the kernel where its pages are, and proves it on a page of its own.
     pub fn new() -> Result<Self> {
         let kcore = Kcore::open()?;
-        let layout = Layout::read(Path::new("/sys/kernel/btf/vmlinux"), &kcore)?;
+        let layout = Layout::read(Path::new(btf::PLACE), &kcore)?;
         let base = vmemmap::base(&kcore.ranges, page_bytes(), layout.page as u64).context(
             "/proc/kcore shows no array of struct page: a kernel without SPARSEMEM_VMEMMAP",
         )?;

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use btf_rs::{Btf, Struct, Type};
 
 use super::kcore::Kcore;
+use crate::btf;
 
 /// Anonymous unions and structures nest; deeper than this is no kernel's.
 const MOST_NESTED: u32 = 8;
@@ -64,9 +65,9 @@ impl Layout {
     /// From the BTF at `path`, and from the kernel's note for crash dumps, which knows constants that
     /// BTF does not.
     pub fn read(path: &Path, kcore: &Kcore) -> Result<Self> {
-        let btf = Btf::from_file(path)
-            .with_context(|| format!("the kernel's types at {} cannot be read", path.display()))?;
-        let types = Types { btf };
+        let types = Types {
+            btf: btf::read(path)?,
+        };
         let page = types.structure("page")?;
         let size = page.size();
         let in_page = |name: &str| types.offset(&page, name);

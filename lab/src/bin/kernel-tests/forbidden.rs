@@ -6,7 +6,8 @@ use std::fs::{self, File};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
-use btf_rs::{Btf, Type};
+use btf_rs::Type;
+use lab::btf;
 
 /// The kernel's list.
 pub(crate) const BLACKLIST: &str = "/sys/kernel/debug/kprobes/blacklist";
@@ -171,7 +172,7 @@ fn module(symbol: &str) -> Result<Vec<u8>> {
 
 /// The structure that the loader takes the module's name from; all else in it is zero.
 fn this_module() -> Result<Vec<u8>> {
-    let btf = Btf::from_file("/sys/kernel/btf/vmlinux").context("the kernel's BTF")?;
+    let btf = btf::kernel()?;
     for id in btf.resolve_ids_by_name("module")? {
         let Type::Struct(structure) = btf.resolve_type_by_id(id)? else {
             continue;

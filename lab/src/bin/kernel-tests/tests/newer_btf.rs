@@ -2,6 +2,7 @@
 //! totals are the kernel's. The kernel's own file, changed, is put in its place for the agent alone.
 
 use std::fs;
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
@@ -10,13 +11,11 @@ use crate::bench::Bench;
 use crate::caller::after_mounts;
 use crate::holders::by_subsystem;
 use crate::workload::Stepped;
+use lab::btf::{FORWARD, PLACE, parts};
 
-const BTF: &str = "/sys/kernel/btf/vmlinux";
 const HEADER: usize = 24;
-const RECORD: usize = 12;
 
-/// Kinds of `include/uapi/linux/btf.h`, and one that no kernel has.
-const FORWARD: u32 = 7;
+/// A kind that no kernel has.
 const NEW: u32 = 25;
 /// Bytes behind a type of the new kind, which the layout section tells.
 const BEHIND: usize = 20;
@@ -24,11 +23,11 @@ const BEHIND: usize = 20;
 pub(super) fn btf_with_kinds_and_a_header_that_nobody_knows_is_read_all_the_same(
     bench: &Bench,
 ) -> Result<()> {
-    let (newer, changed) = newer(&fs::read(BTF)?).context("the kernel's BTF ends too soon")?;
+    let (newer, changed) = newer(&fs::read(PLACE)?).context("the kernel's BTF ends too soon")?;
     ensure!(changed > 0, "the kernel's BTF has no forward declaration");
     let file = std::env::temp_dir().join("kernel-tests-btf");
     fs::write(&file, newer)?;
-    let script = format!("mount --bind {} {BTF}", file.display());
+    let script = format!("mount --bind {} {PLACE}", file.display());
     let told = format!("passed over: flags 0x4, {changed} types of kind {NEW}");
     let doctor = run_to_end(bench, &["doctor", "--attach", &bench.attach], |command| {
         *command = after_mounts(command, &script);
@@ -45,6 +44,13 @@ pub(super) fn btf_with_kinds_and_a_header_that_nobody_knows_is_read_all_the_same
         report.pins_of("subsystem", "io_uring_buffers") == pages && report.unreconciled_pins == 0,
         "io_uring has {pages}: {report:?}"
     );
+    let mut witness = after_mounts(&Command::new("witness"), &script);
+    let witnessed = witness.output()?;
+    let found = String::from_utf8_lossy(&witnessed.stdout);
+    ensure!(
+        witnessed.status.success() && found.starts_with(&format!("{pages} pins ")),
+        "the witness reads such types, too: {witnessed:?}"
+    );
     workload.finish()?;
     agent.end()?;
     fs::remove_file(file)?;
@@ -53,26 +59,21 @@ pub(super) fn btf_with_kinds_and_a_header_that_nobody_knows_is_read_all_the_same
 
 /// With flags, a layout section, and a new kind in place of forward declarations; how many those are.
 fn newer(btf: &[u8]) -> Option<(Vec<u8>, usize)> {
-    let field = |at| word(btf, at).map(|it| it as usize);
-    let start = field(4)?;
-    let part = |at| btf.get(start + field(at)?..)?.get(..field(at + 4)?);
-    let (mut rest, strings) = (part(8)?, part(16)?);
+    let mut parts = parts(btf)?;
+    let strings = parts.strings;
     let mut types = Vec::new();
     let mut changed = 0;
-    while !rest.is_empty() {
-        let info = word(rest, 4)?;
-        let (kind, members) = (info >> 24 & 0x7f, (info & 0xff_ffff) as usize);
-        let (this, next) = rest.split_at_checked(RECORD + behind(kind, members)?)?;
-        if kind == FORWARD {
-            types.extend(&this[..4]);
+    while !parts.types.is_empty() {
+        let this = parts.take()?;
+        if this.kind == FORWARD {
+            types.extend(&this.bytes[..4]);
             types.extend((NEW << 24).to_ne_bytes());
-            types.extend(&this[8..]);
+            types.extend(&this.bytes[8..]);
             types.extend([0xff; BEHIND]);
             changed += 1;
         } else {
-            types.extend(this);
+            types.extend(this.bytes);
         }
-        rest = next;
     }
     let mut layout = vec![0; 4 * (NEW as usize + 1)];
     layout[4 * NEW as usize] = BEHIND as u8;
@@ -93,21 +94,4 @@ fn newer(btf: &[u8]) -> Option<(Vec<u8>, usize)> {
     newer.extend(strings);
     newer.extend(layout);
     Some((newer, changed))
-}
-
-/// Bytes behind the record of a type.
-fn behind(kind: u32, members: usize) -> Option<usize> {
-    Some(match kind {
-        1 | 14 | 17 => 4,
-        3 => 12,
-        4 | 5 | 15 | 19 => 12 * members,
-        6 | 13 => 8 * members,
-        2 | 7..=12 | 16 | 18 => 0,
-        _ => return None,
-    })
-}
-
-fn word(bytes: &[u8], at: usize) -> Option<u32> {
-    let word = bytes.get(at..at + 4)?;
-    Some(u32::from_ne_bytes(word.try_into().ok()?))
 }

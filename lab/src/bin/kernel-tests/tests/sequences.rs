@@ -4,7 +4,7 @@
 use std::iter;
 
 use anyhow::{Context, Result, ensure};
-use btf_rs::{Btf, Type};
+use btf_rs::Type;
 
 use crate::bench::Bench;
 use crate::books::SETTLED_WITHIN;
@@ -12,7 +12,7 @@ use crate::company::Company;
 use crate::holders::{Report, ask, until_pinned};
 use crate::metrics::Metrics;
 use crate::wait::{Look, until};
-use lab::absent::absent;
+use lab::{absent::absent, btf};
 
 /// Pages of each buffer.
 const PAGES: usize = 4;
@@ -251,7 +251,7 @@ fn told(company: &Company, report: &Report) -> Told {
 /// Whether programs see what a system call was asked for, and with it the ring that gives a buffer
 /// back (Linux 5.15). Without, who releases is taken to release what it has itself.
 fn tells_the_ring() -> Result<bool> {
-    let btf = Btf::from_file("/sys/kernel/btf/vmlinux").context("the kernel's BTF")?;
+    let btf = btf::kernel()?;
     for id in btf.resolve_ids_by_name("bpf_func_id")? {
         if let Type::Enum(helpers) = btf.resolve_type_by_id(id)? {
             let names = helpers.members.iter().map(|it| btf.resolve_name(it));
