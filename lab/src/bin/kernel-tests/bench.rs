@@ -12,6 +12,7 @@ use anyhow::{Context, Result};
 
 use crate::agent::Agent;
 use lab::absent::absent;
+use lab::page::page_bytes;
 use lab::witness::{Count, Witness};
 
 /// Arguments of the agent that tests of a ledger and of a ring share, both of which overflow.
@@ -128,5 +129,5 @@ pub(crate) fn available_pages() -> Result<i64> {
         .and_then(|it| it.split_whitespace().next())
         .context("no MemAvailable")?
         .parse()?;
-    Ok(kibibytes / 4)
+    Ok(kibibytes * 1024 / page_bytes() as i64)
 }

@@ -8,6 +8,7 @@ use anyhow::Result;
 use clap::Parser;
 use serde::Serialize;
 
+use lab::page::huge_page_bytes;
 use lab::pin_counters::PinCounters;
 use lab::witness::{Count, Found, Witness};
 
@@ -97,8 +98,9 @@ fn print(report: &Report, list: Option<&Found>) {
     } = report.count;
     println!(
         "{pins} pins on {folios} folios, {large_folios} of them large: {} KiB; the small ones in \
-         {spoiled_blocks} blocks of 2 MiB",
-        bytes / 1024
+         {spoiled_blocks} blocks of {} MiB",
+        bytes / 1024,
+        huge_page_bytes() >> 20
     );
     println!("/proc/vmstat: {} pins", report.vmstat_pins);
     println!(

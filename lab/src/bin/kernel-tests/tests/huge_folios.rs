@@ -5,10 +5,10 @@ use anyhow::{Result, ensure};
 use crate::bench::{Bench, available_pages};
 use crate::holders::{ask, check_sums, until_pinned};
 use crate::workload::Stepped;
-use lab::absent::absent;
-
-/// Pages of 4 KiB in a folio.
-const OF_A_FOLIO: i64 = 512;
+use lab::{
+    absent::absent,
+    page::{huge_page_bytes, page_bytes},
+};
 
 pub(super) fn fixed_buffers_on_huge_pages_take_one_entry_a_folio(bench: &Bench) -> Result<()> {
     check(bench, 1 << 14)
@@ -17,14 +17,14 @@ pub(super) fn fixed_buffers_on_huge_pages_take_one_entry_a_folio(bench: &Bench) 
 pub(super) fn a_gibibyte_of_fixed_buffers_on_huge_pages_takes_512_entries(
     bench: &Bench,
 ) -> Result<()> {
-    check(bench, 1 << 18)
+    check(bench, (1 << 30) / page_bytes() as i64)
 }
 
 /// Newer kernels pin a folio once for a ring, older ones once a page: its memory is the same.
-pub(super) fn a_folio_that_five_rings_have_registered_is_2_mib_once_everywhere(
+pub(super) fn a_huge_page_that_five_rings_have_registered_counts_once_everywhere(
     bench: &Bench,
 ) -> Result<()> {
-    const BYTES: i64 = OF_A_FOLIO * 4096;
+    let bytes = huge_page_bytes() as i64;
     let agent = bench.shared_agent(&[])?;
     for rings in ["1", "5"] {
         let arguments = ["uring-fixed", "--memory", "thp", "--rings", rings];
@@ -32,13 +32,13 @@ pub(super) fn a_folio_that_five_rings_have_registered_is_2_mib_once_everywhere(
         let own = workload.reach("held")?;
         let pins = own.pages_pinned - own.pages_released;
         println!("     {rings} rings: {pins} pins");
-        check_sums(bench, pins, "with a folio of 2 MiB")?;
+        check_sums(bench, pins, "with a huge page")?;
         let report = ask(bench, "process", &[])?;
         let [row] = report.of_pid(workload.pid())[..] else {
             anyhow::bail!("one row for {}: {report:?}", workload.pid());
         };
         ensure!(
-            row.figures() == [pins, 1, BYTES],
+            row.figures() == [pins, 1, bytes],
             "one folio is pinned: {report:?}"
         );
         let now = agent.scrape()?;
@@ -48,11 +48,11 @@ pub(super) fn a_folio_that_five_rings_have_registered_is_2_mib_once_everywhere(
             "pinscope_cgroup_pinned_bytes",
             "pinscope_memcg_pinned_bytes",
         ] {
-            ensure!(now.sum(gauge)? == BYTES, "{}", now.show(gauge));
+            ensure!(now.sum(gauge)? == bytes, "{}", now.show(gauge));
         }
         let ours = [("subsystem", "io_uring_buffers")];
         ensure!(
-            now.sum_with("pinscope_subsystem_pinned_bytes", &ours) == BYTES,
+            now.sum_with("pinscope_subsystem_pinned_bytes", &ours) == bytes,
             "{}",
             now.show("pinscope_subsystem_pinned_bytes")
         );
@@ -64,11 +64,12 @@ pub(super) fn a_folio_that_five_rings_have_registered_is_2_mib_once_everywhere(
 }
 
 fn check(bench: &Bench, pages: i64) -> Result<()> {
-    let folios = pages / OF_A_FOLIO;
+    let page = page_bytes() as i64;
+    let folios = pages * page / huge_page_bytes() as i64;
     if available_pages()? < pages * 5 / 4 {
         return Err(absent(format!(
             "less than {} MiB of memory are available",
-            pages * 5 / 4 / 256
+            (pages * 5 / 4 * page) >> 20
         )));
     }
     let agent = bench.shared_agent(&[])?;
@@ -94,7 +95,7 @@ fn check(bench: &Bench, pages: i64) -> Result<()> {
     ensure!(
         rows.len() == 1
             && rows[0].folios.value == folios
-            && rows[0].bytes.value == folios * OF_A_FOLIO * 4096
+            && rows[0].bytes.value == folios * huge_page_bytes() as i64
             && report.pins == report.kernel_pins,
         "{folios} folios are pinned: {report:?}"
     );

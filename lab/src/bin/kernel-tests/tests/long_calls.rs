@@ -6,9 +6,13 @@ use crate::bench::Bench;
 use crate::holders::ask;
 use crate::metrics::Metrics;
 use crate::workload::Stepped;
+use lab::page::page_bytes;
 
-/// Pages of 4 KiB in one fixed buffer of an io_uring: 781 MiB.
-const PAGES: i64 = 200_000;
+/// Pages of one fixed buffer of an io_uring: where they are of 4 KiB, more than is walked anywhere.
+/// The kernel takes 1 GiB at most.
+fn pages_of_a_call() -> i64 {
+    200_000.min((1 << 30) / page_bytes() as i64)
+}
 
 /// What is walked of a call where the kernel's BPF has no loop of its own.
 const BOUND: i64 = 131_072;
@@ -16,11 +20,12 @@ const BOUND: i64 = 131_072;
 pub(super) fn a_call_of_more_pages_than_a_program_walks_is_counted_whole(
     bench: &Bench,
 ) -> Result<()> {
+    let pages = pages_of_a_call();
     // By default its ledger has room for all of it, or it would be sampled.
     let agent = bench.shared_agent(&[])?;
     let before = agent.scrape()?;
-    let pages = PAGES.to_string();
-    let mut workload = Stepped::start(bench, &["uring-fixed", "--pages", &pages])?;
+    let arguments = ["uring-fixed", "--pages", &pages.to_string()];
+    let mut workload = Stepped::start(bench, &arguments)?;
     workload.reach("held")?;
     let held = agent.scrape()?;
     let lost = |now: &Metrics, cause| {
@@ -31,12 +36,12 @@ pub(super) fn a_call_of_more_pages_than_a_program_walks_is_counted_whole(
     let grown = |now: &Metrics, name| Ok::<_, anyhow::Error>(now.sum(name)? - before.sum(name)?);
     let truncated = lost(&held, "truncated");
     ensure!(
-        truncated == 0 || truncated == PAGES - BOUND,
-        "{truncated} pages of {PAGES} were not walked"
+        truncated == 0 || truncated == pages - BOUND,
+        "{truncated} pages of {pages} were not walked"
     );
     for (name, wanted) in [
-        ("pinscope_pins_acquired_total", PAGES),
-        ("pinscope_pins", PAGES - truncated),
+        ("pinscope_pins_acquired_total", pages),
+        ("pinscope_pins", pages - truncated),
     ] {
         let taken = grown(&held, name)?;
         ensure!(
@@ -51,13 +56,13 @@ pub(super) fn a_call_of_more_pages_than_a_program_walks_is_counted_whole(
     let report = ask(bench, "process", &[])?;
     let rows = report.of_pid(workload.pid());
     ensure!(
-        rows.len() == 1 && rows[0].pins.value == PAGES - truncated,
-        "{PAGES} pages are held: {report:?}"
+        rows.len() == 1 && rows[0].pins.value == pages - truncated,
+        "{pages} pages are held: {report:?}"
     );
     workload.reach("released")?;
     let after = agent.scrape()?;
     for (name, wanted) in [
-        ("pinscope_pins_released_total", PAGES),
+        ("pinscope_pins_released_total", pages),
         ("pinscope_pins", 0),
     ] {
         let given = grown(&after, name)?;

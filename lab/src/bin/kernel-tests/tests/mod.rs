@@ -115,7 +115,7 @@ fn then() -> Vec<Test> {
         test(sequences::of_more_rings_than_the_ledger_tells_apart_each_process_has_its_own),
         test(blocked_calls::a_call_that_waits_for_a_page_is_told_with_its_owner_and_makes_no_difference),
         test(identities::who_execs_renames_itself_or_loses_its_first_thread_is_alive_and_keeps_its_row),
-        test(huge_folios::a_folio_that_five_rings_have_registered_is_2_mib_once_everywhere),
+        test(huge_folios::a_huge_page_that_five_rings_have_registered_counts_once_everywhere),
         test(crowd::twelve_hundred_sleeping_processes_with_the_pinned_pages_mapped_add_no_pin),
         test(clients::seventy_idle_connections_and_no_descriptors_left_keep_nobody_from_an_answer),
         test(rollbacks::pins_that_the_fast_path_gives_up_are_counted_as_rolled_back),

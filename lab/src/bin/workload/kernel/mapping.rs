@@ -75,7 +75,7 @@ impl Mapping {
         }
     }
 
-    /// Memory from the pool of 2 MiB hugetlb pages.
+    /// Memory from the pool of hugetlb pages.
     pub(crate) fn hugetlb(length: usize) -> Result<Self> {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_HUGETLB;
         Self::map(length, flags, None)

@@ -19,11 +19,11 @@ pub(crate) enum Kind {
     File,
     /// A shared mapping of a file in memory, called `workload`.
     Memfd,
-    /// Anonymous 4 KiB pages.
+    /// Anonymous pages, each a folio.
     Anon,
-    /// Anonymous transparent huge pages of 2 MiB.
+    /// Anonymous transparent huge pages.
     Thp,
-    /// hugetlb pages of 2 MiB.
+    /// hugetlb pages, as large.
     Hugetlb,
 }
 

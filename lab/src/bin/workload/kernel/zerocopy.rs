@@ -12,9 +12,17 @@ use super::mapping::Span;
 use lab::page::page_bytes;
 
 /// Pages of one datagram: few enough for the fragments of one socket buffer.
-pub(crate) const PAGES_AT_ONCE: usize = 8;
+const FRAGMENTS: usize = 8;
+
+/// Bytes of the longest datagram.
+const LONGEST: usize = 65_507;
 
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Pages that one datagram may lie in: of small pages eight, of those of 64 KiB one.
+pub(crate) fn pages_at_once() -> usize {
+    FRAGMENTS.min(LONGEST.div_ceil(page_bytes()))
+}
 
 /// Two sockets, one sending to the other.
 #[derive(Debug)]
@@ -51,28 +59,30 @@ impl Pair {
         Ok(Self { sender, receiver })
     }
 
-    /// Sends `span` as one datagram, receives it, and comes back when the kernel has
+    /// Sends `span` as one datagram, or as much of it as fits in one; receives it, and comes back when the kernel has
     /// said that it let go of the pages.
     pub(crate) fn send(&self, span: Span) -> Result<()> {
         ensure!(
-            span.pages() <= PAGES_AT_ONCE,
-            "a datagram has at most {PAGES_AT_ONCE} pages"
+            span.pages() <= pages_at_once(),
+            "a datagram has at most {} pages",
+            pages_at_once()
         );
+        let length = span.length.min(LONGEST);
         let bytes = span.address as *const libc::c_void;
         let socket = self.sender.as_raw_fd();
         // SAFETY: the kernel checks the range and only reads it.
-        let sent = unsafe { libc::send(socket, bytes, span.length, libc::MSG_ZEROCOPY) };
+        let sent = unsafe { libc::send(socket, bytes, length, libc::MSG_ZEROCOPY) };
         ensure!(
-            sent == span.length.cast_signed(),
+            sent == length.cast_signed(),
             "send with MSG_ZEROCOPY gave {sent}: {}",
             Error::last_os_error()
         );
-        let mut arrived = vec![0; PAGES_AT_ONCE * page_bytes()];
+        let mut arrived = vec![0; LONGEST];
         let got = self
             .receiver
             .recv(&mut arrived)
             .context("a datagram did not arrive")?;
-        ensure!(got == span.length, "{got} of {} bytes arrived", span.length);
+        ensure!(got == length, "{got} of {length} bytes arrived");
         self.wait_for_completion()
     }
 

@@ -21,7 +21,7 @@ pub(crate) enum Release {
 /// How much, of what, and how it ends.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Pages of 4 KiB in the buffer.
+    /// Pages in the buffer.
     #[arg(long, default_value_t = 512)]
     pub(crate) pages: usize,
     /// What memory the buffer is.

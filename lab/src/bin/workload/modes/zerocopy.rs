@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 
 use crate::counts::Counts;
 use crate::kernel::mapping::Mapping;
-use crate::kernel::zerocopy::{PAGES_AT_ONCE, Pair};
+use crate::kernel::zerocopy::{Pair, pages_at_once};
 use crate::session::Session;
 use lab::page::page_bytes;
 
@@ -14,19 +14,21 @@ pub(crate) struct Args {
     /// Datagrams sent.
     #[arg(long, default_value_t = 100)]
     pub(crate) sends: usize,
-    /// Pages of one datagram, at most 8.
-    #[arg(long, default_value_t = 4)]
-    pub(crate) pages: usize,
+    /// Pages of one datagram; without it four, or as many as fit.
+    #[arg(long)]
+    pub(crate) pages: Option<usize>,
 }
 
 /// Phases: `ready` (nothing sent yet), `sent`. One after the other, each released before the
 /// next.
 pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
+    let most = pages_at_once();
+    let pages = args.pages.unwrap_or(most.min(4));
     ensure!(
-        (1..=PAGES_AT_ONCE).contains(&args.pages),
-        "--pages must be between 1 and {PAGES_AT_ONCE}"
+        (1..=most).contains(&pages),
+        "--pages must be between 1 and {most}"
     );
-    let memory = Mapping::anonymous(args.pages * page_bytes())?;
+    let memory = Mapping::anonymous(pages * page_bytes())?;
     memory.dirty(memory.span(), 1);
     let pair = Pair::open()?;
     let mut counts = Counts::default();
@@ -37,8 +39,8 @@ pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
         }
         pair.send(memory.span())?;
         counts.calls += 1;
-        counts.pages_referenced += args.pages as u64;
-        counts.pages_unreferenced += args.pages as u64;
+        counts.pages_referenced += pages as u64;
+        counts.pages_unreferenced += pages as u64;
     }
     session.pass("sent", &counts)?;
     Ok(counts)
