@@ -254,15 +254,10 @@ impl Adder {
     }
 }
 
-/// What of the ledger has been held since then, nanoseconds since boot, or longer.
+/// What of the ledger has been held since then, nanoseconds since boot, or longer. Without what that
+/// spoils, which no report of a selection has.
 pub(crate) fn held_since(ledger: &LedgerView, from: usize, since_ns: u64) -> Holdings {
-    let region = Region::of(ledger, ledger.slots(), from, since_ns);
-    let mut spoiled = Spoiled::default();
-    spoiled.replace(&[], &region.spoiled);
-    Holdings {
-        spoiled,
-        ..folded(&[region])
-    }
+    folded(&[Region::of(ledger, ledger.slots(), from, since_ns)])
 }
 
 impl Region {
