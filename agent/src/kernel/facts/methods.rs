@@ -194,16 +194,23 @@ fn opened(function: &str) -> Support {
         return Support::Yes;
     };
     let paranoid = fs::read_to_string(PARANOID).unwrap_or_default();
-    Support::No(match paranoid.trim().parse() {
-        Ok(3..) if error.kind() == ErrorKind::PermissionDenied => format!(
-            "kernel.perf_event_paranoid is {}, which refuses kprobes to all but root; \
-             `sysctl kernel.perf_event_paranoid=2` allows them to CAP_PERFMON",
-            paranoid.trim()
+    Support::No(no_kprobe(function, &error, paranoid.trim()))
+}
+
+/// Why, as far as the kernel's answer and its setting tell.
+fn no_kprobe(function: &str, error: &io::Error, paranoid: &str) -> String {
+    match (error.raw_os_error(), paranoid.parse::<i32>()) {
+        (Some(libc::EPERM | libc::EACCES), Ok(3..)) => format!(
+            "kernel.perf_event_paranoid is {paranoid}, which refuses kprobes to all but root; \
+             `sysctl kernel.perf_event_paranoid=2` allows them to CAP_PERFMON"
         ),
-        Ok::<i32, _>(_) | Err(_) => {
-            format!("the kernel refuses to open a kprobe on {function} ({error})")
-        }
-    })
+        // Of filters some say that there is no such call.
+        (Some(libc::EPERM | libc::EACCES | libc::ENOSYS), _) => format!(
+            "perf_event_open(2) is refused ({error}): a seccomp filter, a security module or the \
+             container forbids it; allow it there"
+        ),
+        _ => format!("the kernel refuses to open a kprobe on {function} ({error})"),
+    }
 }
 
 fn trial(kind: ProgramType, refusal: &str) -> Support {
@@ -260,6 +267,23 @@ impl Privileges {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_filter_that_forbids_kprobes_is_told_from_a_setting_that_does() {
+        let told =
+            |number, paranoid| no_kprobe("f", &io::Error::from_raw_os_error(number), paranoid);
+        assert!(told(libc::EACCES, "3").contains("sysctl kernel.perf_event_paranoid=2"));
+        for number in [libc::EPERM, libc::ENOSYS] {
+            let told = told(number, "2");
+            assert!(
+                told.contains("seccomp") && !told.contains("sysctl"),
+                "{told}"
+            );
+        }
+        // Without the setting's file, and where it is no matter of rights.
+        assert!(told(libc::EPERM, "").contains("seccomp"));
+        assert!(told(libc::ENOENT, "2").contains("kprobe on f"));
+    }
 
     #[test]
     fn a_policy_that_forbids_tracing_is_not_taken_for_a_kernel_without_it() {
