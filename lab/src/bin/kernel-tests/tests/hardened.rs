@@ -1,5 +1,5 @@
-//! A host that hides the addresses of its kernel from everybody, as hardening guides advise: call
-//! paths and subsystems have names all the same.
+//! A host that hides the addresses of its kernel from everybody and hardens compiled BPF, as guides
+//! to hardening advise: call paths and subsystems have names all the same.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -21,6 +21,7 @@ pub(super) fn where_addresses_are_hidden_from_everybody_call_paths_have_their_na
     bench: &Bench,
 ) -> Result<()> {
     let _hidden = Setting::set("/proc/sys/kernel/kptr_restrict", "2")?;
+    let _hardened = Setting::set("/proc/sys/net/core/bpf_jit_harden", "2")?;
     let agent = Agent::start(bench, &[])?;
     let mut workload = Stepped::start(bench, &["uring-fixed", "--pages", "64"])?;
     let pages = workload.reach("held")?.pages_pinned;
