@@ -66,6 +66,9 @@ pub(crate) struct Options {
     /// Guest CPUs
     #[arg(long, default_value_t = 2)]
     cpus: u32,
+    /// NUMA nodes, which have the memory and the CPUs in equal parts
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    nodes: u32,
     /// TCP port of 127.0.0.1 that leads to the same port in the guest
     #[arg(long, value_name = "PORT")]
     forward: Option<u16>,
@@ -154,6 +157,7 @@ pub(crate) fn verb(options: Options) -> anyhow::Result<ExitCode> {
         None => guest.memory + packages::memory(&guest.packages)?,
     };
     guest.cpus = options.cpus;
+    guest.nodes = options.nodes;
     guest.forward = options.forward;
     guest.kvm = options.kvm;
     guest.icount = options.icount;

@@ -31,6 +31,8 @@ pub(crate) struct Guest {
     pub(crate) modules: Vec<String>,
     pub(crate) memory: u64,
     pub(crate) cpus: u32,
+    /// NUMA nodes.
+    pub(crate) nodes: u32,
     pub(crate) forward: Option<u16>,
     pub(crate) kvm: bool,
     pub(crate) icount: bool,
@@ -64,6 +66,7 @@ impl Guest {
             modules: Vec::new(),
             memory: 1 << 30,
             cpus: 2,
+            nodes: 1,
             forward: None,
             kvm: false,
             icount: false,

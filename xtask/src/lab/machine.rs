@@ -66,7 +66,7 @@ impl Machine {
             ])
             .args(accelerator)
             .args(["-smp", &cpus.to_string()])
-            .args(["-m", &format!("{}M", guest.memory.div_ceil(1 << 20))])
+            .args(memory(guest.memory, guest.nodes, cpus))
             .arg("-kernel")
             .arg(&guest.kernel.image)
             .arg("-initrd")
@@ -111,10 +111,62 @@ impl Machine {
     }
 }
 
+/// Of several nodes each has its part of memory and CPUs; the last one has what does not divide.
+fn memory(bytes: u64, nodes: u32, cpus: u32) -> Vec<String> {
+    let mebibytes = bytes.div_ceil(1 << 20);
+    let mut arguments = vec!["-m".to_owned(), format!("{mebibytes}M")];
+    if nodes == 1 {
+        return arguments;
+    }
+    let part = |of: u64, node: u32| of * u64::from(node) / u64::from(nodes);
+    for node in 0..nodes {
+        let mebibytes = part(mebibytes, node + 1) - part(mebibytes, node);
+        let its_cpus = part(cpus.into(), node)..part(cpus.into(), node + 1);
+        let cpus = match its_cpus.is_empty() {
+            true => String::new(),
+            false => format!(",cpus={}-{}", its_cpus.start, its_cpus.end - 1),
+        };
+        arguments.extend([
+            "-object".to_owned(),
+            format!("memory-backend-ram,id=node{node},size={mebibytes}M"),
+            "-numa".to_owned(),
+            format!("node,nodeid={node},memdev=node{node}{cpus}"),
+        ]);
+    }
+    arguments
+}
+
 impl Drop for Machine {
     fn drop(&mut self) {
         // Both fail only if it has ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodes_share_all_memory_and_all_cpus() {
+        let told = memory(3 << 30, 1, 2);
+        assert_eq!(told, ["-m", "3072M"]);
+        let told = memory((1 << 30) + 1, 2, 3).join(" ");
+        for part in [
+            "-m 1025M",
+            "id=node0,size=512M",
+            "node,nodeid=0,memdev=node0,cpus=0-0",
+            "id=node1,size=513M",
+            "node,nodeid=1,memdev=node1,cpus=1-2",
+        ] {
+            assert!(told.contains(part), "{told}");
+        }
+        // One node of two has no CPU, as memory expanders have none.
+        let told = memory(1 << 30, 2, 1).join(" ");
+        assert!(
+            told.contains("memdev=node0 ") && told.ends_with("cpus=0-0"),
+            "{told}"
+        );
     }
 }

@@ -51,6 +51,8 @@ pub(crate) enum Set {
     Large,
     /// Those that take minutes each
     Long,
+    /// Those of a machine as servers are: two nodes, huge pages of 1 GiB, no vmemmap for huge pages
+    Servers,
 }
 
 impl Set {
@@ -66,13 +68,21 @@ impl Set {
             ],
             // What programs have lies first in memory that can be unplugged, as on some servers.
             Self::Large => &["--memory", "7G", "--append", "movablecore=512M"],
+            Self::Servers => &[
+                "--memory",
+                "6G",
+                "--nodes",
+                "2",
+                "--append",
+                "hugetlb_free_vmemmap=on hugepagesz=1G hugepages=1",
+            ],
         }
     }
 
     /// Modules that its tests look for, beside those that all do.
     fn modules(self) -> &'static [&'static str] {
         match self {
-            Self::Usual | Self::Large | Self::Long => &[],
+            Self::Usual | Self::Large | Self::Long | Self::Servers => &[],
             Self::Programs => &["scsi_debug", "sd_mod", "xfs"],
         }
     }
@@ -85,6 +95,7 @@ impl fmt::Display for Set {
             Self::Programs => "programs",
             Self::Large => "large",
             Self::Long => "long",
+            Self::Servers => "servers",
         })
     }
 }

@@ -40,6 +40,9 @@ struct Cli {
     /// End after this time at the latest.
     #[arg(long, global = true, value_parser = duration::parse)]
     duration: Option<Duration>,
+    /// Take all memory from this NUMA node.
+    #[arg(long, global = true)]
+    node: Option<u32>,
     #[command(subcommand)]
     mode: Mode,
 }
@@ -131,6 +134,9 @@ fn run(cli: &Cli) -> Result<()> {
         },
         ends_at: cli.duration.map(|it| started + it),
     };
+    if let Some(node) = cli.node {
+        kernel::nodes::bind(node)?;
+    }
     let before = PinCounters::read()?;
     let (mode, counts) = cli.mode.run(&session)?;
     let kernel_now = PinCounters::read()?;

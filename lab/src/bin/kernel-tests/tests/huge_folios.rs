@@ -1,8 +1,11 @@
 //! Pins on huge pages: one entry for a folio, however many of its pages are pinned.
 
-use anyhow::{Result, ensure};
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
 
 use crate::bench::{Bench, available_pages};
+use crate::census::Census;
 use crate::holders::{ask, check_sums, until_pinned};
 use crate::workload::Stepped;
 use lab::{
@@ -61,6 +64,48 @@ pub(super) fn a_huge_page_that_five_rings_have_registered_counts_once_everywhere
         until_pinned(bench, 0)?;
     }
     Ok(())
+}
+
+/// Its pages share one page of their `struct page`s, so that most of these are only seen.
+pub(super) fn fixed_buffers_on_huge_pages_without_their_vmemmap_take_one_entry_a_folio(
+    bench: &Bench,
+) -> Result<()> {
+    let optimised = fs::read_to_string("/proc/sys/vm/hugetlb_optimize_vmemmap");
+    if optimised.unwrap_or_default().trim() != "1" {
+        return Err(absent("this kernel keeps the vmemmap of huge pages"));
+    }
+    check(bench, 1 << 14)
+}
+
+pub(super) fn a_huge_page_of_1_gib_is_one_folio_in_ledger_and_census(bench: &Bench) -> Result<()> {
+    const BYTES: u64 = 1 << 30;
+    let _agent = bench.shared_agent(&[])?;
+    let pages = (BYTES / page_bytes() as u64).to_string();
+    let arguments = ["uring-fixed", "--memory", "gigantic", "--pages", &pages];
+    let mut workload = Stepped::start(bench, &arguments)?;
+    let own = workload.reach("held")?;
+    let pins = own.pages_pinned - own.pages_released;
+    println!("     {pins} pins");
+    check_sums(bench, pins, "with a huge page of 1 GiB")?;
+    let report = ask(bench, "process", &[])?;
+    let [row] = report.of_pid(workload.pid())[..] else {
+        anyhow::bail!("one row for {}: {report:?}", workload.pid());
+    };
+    ensure!(
+        row.figures() == [pins, 1, BYTES as i64],
+        "one folio is pinned: {report:?}"
+    );
+    let census = Census::take(bench, &["--by", "kind"])?;
+    census.check(bench.witnessed()?)?;
+    let row = census.named("hugetlb");
+    let row = row.with_context(|| format!("no hugetlb: {census:?}"))?;
+    ensure!(
+        row.folios == 1 && row.bytes == BYTES && row.spoiled_bytes == 0,
+        "one huge page is pinned, which spoils nothing: {census:?}"
+    );
+    workload.reach("released")?;
+    workload.finish()?;
+    until_pinned(bench, 0)
 }
 
 fn check(bench: &Bench, pages: i64) -> Result<()> {

@@ -23,6 +23,7 @@ mod leak;
 mod lockdown;
 mod long_calls;
 mod newer_btf;
+mod nodes;
 mod nothing_pinned;
 mod owners;
 mod programs;
@@ -65,6 +66,8 @@ pub(crate) enum Set {
     Large,
     /// Any guest does, for minutes.
     Long,
+    /// A machine as servers are: two nodes, huge pages of 1 GiB, and no vmemmap for huge pages.
+    Servers,
 }
 
 /// All tests of a set, in the order in which they run: those that share an agent side by side.
@@ -84,6 +87,7 @@ pub(crate) fn all(set: Set) -> Vec<Test> {
             .collect(),
         Set::Large => large(),
         Set::Long => long(),
+        Set::Servers => servers(),
     }
 }
 
@@ -179,6 +183,15 @@ fn then() -> Vec<Test> {
         either_way(hierarchies::a_cgroup_of_version_1_has_its_own_name_and_no_other_ones),
         test(lockdown::a_kernel_locked_down_for_integrity_is_traced_without_tracefs_until_the_time_limit),
         either_way(lockdown::a_kernel_locked_down_for_confidentiality_is_refused_by_that_name),
+    ]
+}
+
+fn servers() -> Vec<Test> {
+    vec![
+        test(nodes::what_is_pinned_is_told_by_node_as_the_kernel_counts_it),
+        test(huge_folios::a_huge_page_of_1_gib_is_one_folio_in_ledger_and_census),
+        test(huge_folios::fixed_buffers_on_huge_pages_without_their_vmemmap_take_one_entry_a_folio),
+        test(census::what_was_pinned_before_is_counted_to_the_page_and_named),
     ]
 }
 

@@ -7,6 +7,16 @@ use anyhow::{Context, Result, ensure};
 
 const POOL: &str = "/proc/sys/vm/nr_hugepages";
 
+/// Bytes of the largest huge page that a workload uses.
+pub(crate) const GIGANTIC: usize = 1 << 30;
+
+/// How many such pages are to be had.
+pub(crate) fn free_gigantic() -> usize {
+    let pool = "/sys/kernel/mm/hugepages/hugepages-1048576kB/free_hugepages";
+    let text = fs::read_to_string(pool).unwrap_or_default();
+    text.trim().parse().unwrap_or(0)
+}
+
 /// Pages added to the pool.
 #[derive(Debug)]
 pub(crate) struct HugePool {

@@ -7,6 +7,7 @@ use std::os::fd::AsRawFd;
 
 use anyhow::{Context, Result, ensure};
 
+use super::huge_pool::GIGANTIC;
 use lab::absent::absent;
 use lab::page::{huge_page_bytes, page_bytes};
 
@@ -80,6 +81,13 @@ impl Mapping {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_HUGETLB;
         Self::map(length, flags, None)
             .context("a hugetlb mapping was refused (is /proc/sys/vm/nr_hugepages large enough?)")
+    }
+
+    /// Memory from the pool of hugetlb pages of 1 GiB.
+    pub(crate) fn gigantic(length: usize) -> Result<Self> {
+        let size = GIGANTIC.ilog2().cast_signed() << libc::MAP_HUGE_SHIFT;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_HUGETLB | size;
+        Self::map(length, flags, None).context("a mapping of hugetlb pages of 1 GiB was refused")
     }
 
     fn map(length: usize, flags: libc::c_int, file: Option<&File>) -> Result<Self> {

@@ -7,10 +7,13 @@ use anyhow::{Result, ensure};
 
 use super::files::{self, WorkFile};
 use super::folios::Folios;
-use super::huge_pool::HugePool;
+use super::huge_pool::{self, GIGANTIC, HugePool};
 use super::mapping::Mapping;
 use super::memfd;
-use lab::page::{huge_page_bytes, page_bytes};
+use lab::{
+    absent::absent,
+    page::{huge_page_bytes, page_bytes},
+};
 
 /// What lies behind the addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -25,6 +28,8 @@ pub(crate) enum Kind {
     Thp,
     /// hugetlb pages, as large.
     Hugetlb,
+    /// hugetlb pages of 1 GiB, from the pool that the kernel was booted with.
+    Gigantic,
 }
 
 /// Memory of one kind and what keeps it there. Fields are dropped in this order.
@@ -88,6 +93,18 @@ impl Memory {
                     mapping,
                     _file: None,
                     _pool: Some(pool),
+                }
+            }
+            Kind::Gigantic => {
+                if huge_pool::free_gigantic() < bytes.div_ceil(GIGANTIC) {
+                    return Err(absent("the kernel has no huge pages of 1 GiB in its pool"));
+                }
+                let mapping = Mapping::gigantic(bytes.next_multiple_of(GIGANTIC))?;
+                mapping.dirty(mapping.span(), 1);
+                Self {
+                    mapping,
+                    _file: None,
+                    _pool: None,
                 }
             }
         };
