@@ -14,6 +14,7 @@ pub(crate) mod limits;
 mod lines;
 pub(crate) mod maps;
 pub(crate) mod process;
+pub(crate) mod small_file;
 mod symbol_list;
 pub(crate) mod sys;
 pub(crate) mod vmstat;

@@ -5,6 +5,7 @@
 mod access;
 mod config;
 mod tls;
+mod watched;
 mod web;
 
 use std::{convert::Infallible, io, net::SocketAddr, path::Path, sync::Arc, time::Duration};

@@ -3,9 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs::File,
-    io::{self, Read as _},
-    os::unix::fs::OpenOptionsExt as _,
+    io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -14,11 +12,8 @@ use hyper::header::HeaderMap;
 use log::{info, warn};
 use rustls::ServerConfig;
 
-use super::{access::Access, config, tls};
+use super::{access::Access, config, tls, watched::Watched};
 use crate::error::AgentError;
-
-/// No configuration, certificate or key is larger.
-const MOST_BYTES: u64 = 1 << 20;
 
 /// What a connection is served by.
 #[derive(Default)]
@@ -37,18 +32,16 @@ pub(crate) struct Web {
 
 struct Now {
     terms: Arc<Terms>,
-    /// What was in each file when it was last read, whatever came of it.
-    seen: Seen,
+    /// Each file that had a part in that, or in what could not be used.
+    seen: Vec<Watched>,
 }
-
-type Seen = Vec<(PathBuf, Result<Vec<u8>, String>)>;
 
 impl Web {
     /// Reads the configuration, if there is one.
     pub(crate) fn open(file: Option<&Path>) -> Result<Self, AgentError> {
         // A setting that is there and says nothing.
         let file = file.filter(|it| !it.as_os_str().is_empty());
-        let mut seen = Seen::new();
+        let mut seen = Vec::new();
         let terms = match file {
             None => Terms::default(),
             Some(file) => load(file, &mut seen).map_err(|reason| AgentError::WebConfig {
@@ -74,9 +67,9 @@ impl Web {
     pub(super) fn terms(&self) -> Arc<Terms> {
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(file) = &self.file
-            && now.seen.iter().any(|(path, was)| read(path) != *was)
+            && now.seen.iter_mut().any(Watched::has_changed)
         {
-            let mut seen = Seen::new();
+            let mut seen = Vec::new();
             let terms = load(file, &mut seen).and_then(|it| keeps_guard(&now.terms, it));
             now.seen = seen;
             match terms {
@@ -113,10 +106,11 @@ fn keeps_guard(before: &Terms, after: Terms) -> Result<Terms, String> {
     Ok(after)
 }
 
-fn load(file: &Path, seen: &mut Seen) -> Result<Terms, String> {
+fn load(file: &Path, seen: &mut Vec<Watched>) -> Result<Terms, String> {
     let mut note = |path: PathBuf| {
-        let found = read(&path);
-        seen.push((path, found.clone()));
+        let watched = Watched::read(path);
+        let found = watched.found.clone();
+        seen.push(watched);
         found
     };
     let text = String::from_utf8(note(file.to_owned())?).map_err(|_| "it is not UTF-8")?;
@@ -136,26 +130,6 @@ fn load(file: &Path, seen: &mut Seen) -> Result<Terms, String> {
         users: config.users,
         headers: config.headers,
     })
-}
-
-/// The bytes of a file. Anything else that can be opened might never end, or be gone the next time.
-fn read(path: &Path) -> Result<Vec<u8>, String> {
-    let bytes = || {
-        let file = File::options()
-            .read(true)
-            .custom_flags(libc::O_NONBLOCK)
-            .open(path)?;
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::other("it is no regular file"));
-        }
-        let mut bytes = Vec::new();
-        file.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
-        match bytes.len() as u64 > MOST_BYTES {
-            true => Err(io::Error::other("it has more than 1 MiB")),
-            false => Ok(bytes),
-        }
-    };
-    bytes().map_err(|it| it.to_string())
 }
 
 #[cfg(test)]
@@ -183,21 +157,5 @@ mod tests {
         assert_eq!(names(), ["alice"]);
         fs::write(&file, ALICE.replace("alice", "bob")).unwrap();
         assert_eq!(names(), ["bob"]);
-    }
-
-    #[test]
-    fn what_is_no_file_or_too_large_is_refused_with_its_name() {
-        let folder = tempfile::tempdir().unwrap();
-        let large = folder.path().join("large.yml");
-        fs::write(&large, vec![b'#'; 1 << 21]).unwrap();
-        for (path, why) in [
-            (folder.path(), "no regular file"),
-            (Path::new("/dev/zero"), "no regular file"),
-            (large.as_path(), "more than 1 MiB"),
-        ] {
-            let said = Web::open(Some(path)).map(drop).unwrap_err().to_string();
-            assert!(said.contains(why), "{said}");
-            assert!(said.contains(&path.display().to_string()), "{said}");
-        }
     }
 }
