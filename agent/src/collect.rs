@@ -22,6 +22,7 @@ mod seeing;
 mod snapshot;
 mod spoiled;
 mod thread;
+mod tuning;
 
 pub(crate) use arming::WritebackHooks;
 pub(crate) use audit::Cause;
@@ -33,3 +34,4 @@ pub(crate) use hooks::Hook;
 pub(crate) use sampling::Estimate;
 pub(crate) use snapshot::Snapshot;
 pub(crate) use thread::{Collecting, Snapshots, Source, start};
+pub(crate) use tuning::{Reloaded, Tuning};

@@ -54,6 +54,15 @@ pub(crate) enum AgentError {
         source: io::Error,
     },
 
+    #[error("cannot use the configuration: {0}")]
+    Config(String),
+
+    #[error("the configuration has {} in {}", faults(*.0), .1.display())]
+    Faulty(usize, PathBuf),
+
+    #[error("this takes a restart of the agent: {0}; nothing of the file was taken over")]
+    TakesRestart(String),
+
     #[error("cannot use the web configuration {}: {reason}", path.display())]
     WebConfig { path: PathBuf, reason: String },
 
@@ -183,6 +192,13 @@ impl From<Obstacle> for AgentError {
             Obstacle::Closed(why) => Self::NotTraceable(why),
             Obstacle::NoHook(it) => Self::NoHook(it),
         }
+    }
+}
+
+fn faults(count: usize) -> String {
+    match count {
+        1 => "a fault".to_owned(),
+        more => format!("{more} faults"),
     }
 }
 

@@ -56,6 +56,11 @@ impl Arming {
         }
     }
 
+    /// From now on it decides so.
+    pub(crate) fn adjust(&mut self, mode: WritebackHooks, calm: Duration) {
+        (self.mode, self.calm) = (mode, calm);
+    }
+
     /// Whether the hooks are to be attached at `now`, since boot.
     pub(crate) fn wants(
         &mut self,
@@ -155,6 +160,19 @@ mod tests {
         let none = HashMap::default();
         assert!(auto.wants(&none, ext4, at(1059)));
         assert!(!auto.wants(&none, ext4, at(1061)));
+    }
+
+    #[test]
+    fn what_is_adjusted_holds_at_once_and_the_last_need_is_remembered() {
+        let mut arming = arming(WritebackHooks::Auto);
+        let at = Duration::from_secs;
+        let ext4 = |_| on("ext4");
+        assert!(arming.wants(&used(true, 1), ext4, at(1000)));
+        arming.adjust(WritebackHooks::Never, at(60));
+        assert!(!arming.wants(&used(true, 1), ext4, at(1001)));
+        arming.adjust(WritebackHooks::Auto, at(600));
+        assert!(arming.wants(&HashMap::default(), ext4, at(1599)));
+        assert!(!arming.wants(&HashMap::default(), ext4, at(1601)));
     }
 
     #[test]

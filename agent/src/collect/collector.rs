@@ -31,6 +31,7 @@ use super::{
     sampling::{self, Sampling},
     seeing::Seeing,
     snapshot::{Fixed, Outstanding, Snapshot},
+    tuning::{Reloaded, Tuning},
 };
 use crate::{
     error::AgentError,
@@ -79,6 +80,7 @@ pub(crate) struct Collector {
     seeing: Seeing,
     ends: Ends,
     functions: Functions,
+    reloaded: Reloaded,
 }
 
 impl Collector {
@@ -97,11 +99,9 @@ impl Collector {
             settings,
             programs,
             arming,
-            writeback_hooks,
-            writeback_calm,
+            tuning,
             longterm_flag,
             census,
-            old_after,
         } = parts;
         let inputs = Hook::inputs(&hooks);
         let registry = Registry::new(longterm_flag);
@@ -126,7 +126,7 @@ impl Collector {
             writeback: arming,
             programs,
             directory: Directory::new(registry),
-            suspects: Suspects::new(old_after),
+            suspects: Suspects::new(tuning.old_after),
             adder: Adder::default(),
             sampling: Sampling::default(),
             auditor: Auditor::default(),
@@ -136,10 +136,11 @@ impl Collector {
             started,
             balance: Balance::default(),
             doubts: Doubts::default(),
-            arming: Arming::new(writeback_hooks, writeback_calm),
+            arming: Arming::new(tuning.writeback_hooks, tuning.writeback_calm),
             seeing: Seeing::new(&fixed.hooks, sys::awake()),
             ends: Ends::default(),
             functions: Functions::named_by(function_names),
+            reloaded: tuning.reloaded,
         })
     }
 
@@ -274,31 +275,16 @@ impl Collector {
     /// Rows of a selection, made when they are asked for.
     pub(crate) fn select(&self, selection: Selection) -> Book {
         let from = self.complete_from();
-        let latest = (sys::since_boot().saturating_sub(selection.min_age)).as_nanos() as u64;
-        let (read, aged);
-        let everything = if from == self.adder.from() {
-            self.adder.holdings()
-        } else {
-            // The probes have begun to pass over what it has.
-            read = held_since(&self.ledger, from, u64::MAX);
-            &read
-        };
-        let holdings = if selection.min_age.is_zero() {
-            everything
-        } else {
-            aged = held_since(&self.ledger, from, latest);
-            &aged
-        };
-        // Of what is that old, the pins are known of the sample only.
-        let part =
-            holdings.sums.sampled_pins as f64 / (everything.sums.sampled_pins as f64).max(1.0);
-        let passed_over = self
-            .sampling
-            .passed_over(&sampling::outside(&self.counters.totals()));
-        let all = (self.adder.holdings().sums.pins + passed_over) as f64;
-        let pins = (all * part.min(1.0)).round() as u64;
+        // Where the probes have begun to pass over what it has.
+        let read = (from != self.adder.from()).then(|| held_since(&self.ledger, from, u64::MAX));
+        let everything = read.as_ref().unwrap_or(self.adder.holdings());
+        let aged = selection.aged(&self.ledger, from);
+        let holdings = aged.as_ref().unwrap_or(everything);
+        let outside = sampling::outside(&self.counters.totals());
+        let all = self.adder.holdings().sums.pins + self.sampling.passed_over(&outside);
+        let pins = selection::part(holdings, everything) * all as f64;
         let shows = |owner| !selection.suspects || !self.suspects.of(owner).is_empty();
-        self.make_book(holdings, 1 << from, pins, &shows)
+        self.make_book(holdings, 1 << from, pins.round() as u64, &shows)
     }
 
     fn make_book(
@@ -387,7 +373,16 @@ impl Collector {
             unnamed_paths: self.functions.unnamed(),
             delivered: self.judging.delivered(),
             findings: Arc::new(self.judging.findings()),
+            reloaded: self.reloaded,
         }
+    }
+
+    /// From the next tick on these hold.
+    pub(crate) fn tune(&mut self, tuning: Tuning) {
+        self.arming
+            .adjust(tuning.writeback_hooks, tuning.writeback_calm);
+        self.suspects.adjust(tuning.old_after);
+        self.reloaded = tuning.reloaded;
     }
 
     /// Tells what is not told yet, and ends the recording, if there is one.

@@ -7,7 +7,7 @@ use verdicts::{Findings, recording::Head};
 
 use super::{
     audit::Cause, auditor::Audited, book::Book, calls::Calls, continuity::Found, holdings::Sums,
-    hooks::Hook, reconcile::Balance, seeing::Silent,
+    hooks::Hook, reconcile::Balance, seeing::Silent, tuning::Reloaded,
 };
 use crate::{
     kernel::{attach::Armed, vmstat::PinCounts},
@@ -51,6 +51,8 @@ pub(crate) struct Snapshot {
     /// Samples that came out of the ring and could be read.
     pub(crate) delivered: u64,
     pub(crate) findings: Arc<Findings>,
+    /// What came of reading the configuration.
+    pub(crate) reloaded: Reloaded,
 }
 
 /// What does not change while the agent runs.

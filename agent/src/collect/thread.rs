@@ -9,13 +9,14 @@ use tokio::{
     io::{Interest, unix::AsyncFd},
     runtime,
     sync::{mpsc, oneshot, watch},
-    time::{MissedTickBehavior, interval, sleep},
+    time::{MissedTickBehavior, interval, sleep, timeout},
 };
 
 use super::{
     book::Book,
     collector::{Collector, Selection},
     snapshot::Snapshot,
+    tuning::Tuning,
 };
 use crate::error::{AgentError, chain};
 
@@ -24,6 +25,9 @@ const EVERY: Duration = Duration::from_secs(1);
 
 /// Between two looks into the ring, which holds far more than comes in so long.
 const BETWEEN_DRAINS: Duration = Duration::from_millis(10);
+
+/// No snapshot takes longer, unless something holds it up.
+const SHOWN_WITHIN: Duration = Duration::from_secs(10);
 
 /// Questions that wait for an answer.
 const QUESTIONS: usize = 16;
@@ -45,6 +49,7 @@ enum Question {
 pub(crate) struct Snapshots {
     latest: watch::Receiver<Arc<Snapshot>>,
     questions: mpsc::Sender<Question>,
+    tuning: watch::Sender<Tuning>,
 }
 
 impl Snapshots {
@@ -65,6 +70,17 @@ impl Snapshots {
         let question = Question::Select(selection, answer);
         self.questions.send(question).await.ok()?;
         answered.await.ok()
+    }
+
+    /// From now on these settings hold. Comes back once a snapshot says so; a collector that is held
+    /// up takes them over when it goes on.
+    pub(crate) async fn tune(&self, tuning: Tuning) {
+        self.tuning.send_replace(tuning);
+        let mut latest = self.latest.clone();
+        let shown = latest.wait_for(|it| it.reloaded == tuning.reloaded);
+        if timeout(SHOWN_WITHIN, shown).await.is_err() {
+            warn!("the new settings are not in force yet: the collector is held up");
+        }
     }
 }
 
@@ -103,16 +119,21 @@ fn stopped(source: io::Error) -> AgentError {
 }
 
 /// Starts the thread. The first snapshot is there when this returns.
-pub(crate) fn start(mut collector: Collector, source: Source) -> Result<Collecting, AgentError> {
+pub(crate) fn start(
+    mut collector: Collector,
+    source: Source,
+    tuning: Tuning,
+) -> Result<Collecting, AgentError> {
     let first = collector.tick()?;
     let (publish, latest) = watch::channel(Arc::new(first));
     let (questions, asked) = mpsc::channel(QUESTIONS);
+    let (tuning, tuned) = watch::channel(tuning);
     let (end, ended) = oneshot::channel();
     let work = move || {
         let runtime = runtime::Builder::new_current_thread().enable_all().build();
         let outcome = runtime
             .map_err(stopped)
-            .and_then(|it| it.block_on(run(collector, source, &publish, asked)));
+            .and_then(|it| it.block_on(run(collector, source, &publish, asked, tuned)));
         // Nobody listens any more if the agent is ending for another reason.
         let _ = end.send(outcome);
     };
@@ -122,7 +143,11 @@ pub(crate) fn start(mut collector: Collector, source: Source) -> Result<Collecti
         source,
     })?;
     Ok(Collecting {
-        snapshots: Snapshots { latest, questions },
+        snapshots: Snapshots {
+            latest,
+            questions,
+            tuning,
+        },
         ended,
     })
 }
@@ -132,6 +157,7 @@ async fn run(
     source: Source,
     publish: &watch::Sender<Arc<Snapshot>>,
     mut asked: mpsc::Receiver<Question>,
+    mut tuning: watch::Receiver<Tuning>,
 ) -> Result<(), AgentError> {
     let mut samples = readable(source.samples).map_err(stopped)?;
     let mut logger = readable(source.logger).map_err(stopped)?;
@@ -157,6 +183,7 @@ async fn run(
                 // What cannot be read now may be read in a second: the age of the snapshot tells.
                 Err(error) => warn!("no snapshot: {}", chain(&error)),
             },
+            Ok(()) = tuning.changed() => collector.tune(*tuning.borrow_and_update()),
             question = asked.recv() => match question {
                 Some(Question::Select(selection, answer)) => {
                     let _ = answer.send(collector.select(selection));

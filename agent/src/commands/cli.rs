@@ -5,6 +5,7 @@ use std::{net::SocketAddr, ops::Range, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand};
 use hooks::Attach;
 
+use super::values::{duration, frames, ledger_folios, log_filter, owners, ring_bytes};
 use crate::{census, collect::WritebackHooks, owners::By, views::output::Format};
 
 /// Where the agent answers, and where it is asked.
@@ -18,7 +19,13 @@ const OFF_FILE: &str = "/etc/pinscope.off";
 pub(crate) struct Cli {
     /// What is logged: error, warn, info, debug, trace, or per module as in
     /// `RUST_LOG`.
-    #[arg(long, global = true, env = "PINSCOPE_LOG", default_value = "info")]
+    #[arg(
+        long,
+        global = true,
+        env = "PINSCOPE_LOG",
+        default_value = "info",
+        value_parser = log_filter
+    )]
     pub(crate) log: String,
 
     #[command(subcommand)]
@@ -39,6 +46,8 @@ pub(crate) enum Command {
     Census(CensusOptions),
     /// Ask the running agent how good each estimator is.
     Verdicts(VerdictsOptions),
+    /// Look for mistakes in the configuration file, or show which settings are in force.
+    Config(ConfigOptions),
     /// Say what would work on this host and what is missing, changing nothing.
     Doctor(DoctorOptions),
     /// Load every probe, attach none, and print what the verifier did with it.
@@ -49,8 +58,35 @@ pub(crate) enum Command {
     Documents(DocumentsOptions),
 }
 
+impl Command {
+    /// Of a run, whatever it is made for.
+    pub(crate) fn run(&self) -> Option<&RunOptions> {
+        match self {
+            Self::Run(options) => Some(options),
+            Self::Record(options) => Some(&options.run),
+            Self::Config(ConfigOptions {
+                verb: ConfigVerb::Show(options),
+            }) => Some(&options.run),
+            Self::Replay(_)
+            | Self::Pins(_)
+            | Self::Census(_)
+            | Self::Verdicts(_)
+            | Self::Config(_)
+            | Self::Doctor(_)
+            | Self::Verify
+            | Self::Documents(_) => None,
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct RunOptions {
+    /// Configuration file, in TOML: its keys are the flags here, without the dashes. A flag wins over
+    /// a variable, and both over the file. If nothing is said it is /etc/pinscope/pinscope.toml, if
+    /// that is there. SIGHUP has it read again.
+    #[arg(long, value_name = "FILE", env = "PINSCOPE_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+
     /// Address that serves `/metrics`.
     #[arg(long, env = "PINSCOPE_LISTEN", default_value = "127.0.0.1:9969")]
     pub(crate) listen: SocketAddr,
@@ -220,6 +256,41 @@ pub(crate) struct VerdictsOptions {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct ConfigOptions {
+    #[command(subcommand)]
+    pub(crate) verb: ConfigVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigVerb {
+    /// Look for mistakes in a configuration file: each with its line. It asks no running agent.
+    Check(CheckOptions),
+    /// Show the settings that `pinscope run` with the same flags would take, and where each is from.
+    Show(Box<ShowOptions>),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckOptions {
+    /// The file; if nothing is said, /etc/pinscope/pinscope.toml.
+    #[arg(value_name = "FILE", env = "PINSCOPE_CONFIG")]
+    pub(crate) file: Option<PathBuf>,
+
+    /// Form of the report.
+    #[arg(long, default_value = "text")]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowOptions {
+    /// Form of the report.
+    #[arg(long, default_value = "text")]
+    pub(crate) format: Format,
+
+    #[command(flatten)]
+    pub(crate) run: RunOptions,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct DoctorOptions {
     /// Form of the report.
     #[arg(long, default_value = "text")]
@@ -228,6 +299,15 @@ pub(crate) struct DoctorOptions {
     /// How the agent would be asked to attach.
     #[arg(long, default_value = "auto")]
     pub(crate) attach: Attach,
+
+    /// The agent's configuration file; if nothing is said, /etc/pinscope/pinscope.toml, if that is
+    /// there. What it says of the options here holds unless they are given.
+    #[arg(long, value_name = "FILE", env = "PINSCOPE_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// The agent's web configuration.
+    #[arg(long, value_name = "FILE", env = "PINSCOPE_WEB_CONFIG")]
+    pub(crate) web_config: Option<PathBuf>,
 
     /// The file that switches the agent off.
     #[arg(long, value_name = "FILE", env = "PINSCOPE_OFF_FILE", default_value = OFF_FILE)]
@@ -252,69 +332,8 @@ pub(crate) enum Part {
     All,
     /// docs/metrics.md.
     Metrics,
-}
-
-/// A time like `30s`, `5m`, `1h 30m`, `500ms`; a bare number is seconds.
-fn duration(text: &str) -> Result<Duration, String> {
-    let time = match text.parse() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => humantime::parse_duration(text)
-            .map_err(|error| format!("{error}; expected a time like 30s, 5m or 1h 30m"))?,
-    };
-    match time.is_zero() {
-        true => Err("it has to be longer than nothing".to_owned()),
-        false => Ok(time),
-    }
-}
-
-/// Page frames such as `0x100000..0x108000`.
-fn frames(text: &str) -> Result<Range<u64>, String> {
-    let number = |text: &str| match text.trim().strip_prefix("0x") {
-        Some(digits) => u64::from_str_radix(digits, 16).ok(),
-        None => text.trim().parse().ok(),
-    };
-    let ends = text.split_once("..");
-    let ends = ends.and_then(|(first, end)| Some((number(first)?, number(end)?)));
-    match ends {
-        Some((first, end)) if first < end => Ok(first..end),
-        Some(_) => Err("the second frame has to be behind the first".to_owned()),
-        None => Err(format!(
-            "`{text}` is not FRAME..FRAME, such as 0x100000..0x108000"
-        )),
-    }
-}
-
-fn ring_bytes(text: &str) -> Result<u32, String> {
-    let bytes: u32 = text
-        .parse()
-        .map_err(|_| format!("`{text}` is not a number of bytes"))?;
-    if bytes.is_power_of_two() && (4096..=1 << 30).contains(&bytes) {
-        Ok(bytes)
-    } else {
-        Err("the ring's size must be a power of two between 4096 and 1 GiB".to_owned())
-    }
-}
-
-fn ledger_folios(text: &str) -> Result<u32, String> {
-    let folios: u32 = text
-        .parse()
-        .map_err(|_| format!("`{text}` is not a number of folios"))?;
-    if (64..=1 << 26).contains(&folios) {
-        Ok(folios.next_power_of_two())
-    } else {
-        Err("the ledger holds between 64 and 67108864 folios".to_owned())
-    }
-}
-
-fn owners(text: &str) -> Result<u32, String> {
-    let owners: u32 = text
-        .parse()
-        .map_err(|_| format!("`{text}` is not a number of owners"))?;
-    if (16..=1 << 16).contains(&owners) {
-        Ok(owners.next_power_of_two())
-    } else {
-        Err("between 16 and 65536 owners can be told apart".to_owned())
-    }
+    /// packaging/pinscope.toml.
+    Config,
 }
 
 #[cfg(test)]
@@ -326,39 +345,5 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn times_are_read_with_their_units() {
-        assert_eq!(duration("30s"), Ok(Duration::from_secs(30)));
-        assert_eq!(duration("2"), Ok(Duration::from_secs(2)));
-        assert_eq!(duration("1h 30m"), Ok(Duration::from_secs(5400)));
-        for wrong in [
-            "",
-            "s",
-            "1 moment",
-            "0s",
-            "0",
-            "-5",
-            "99999999999999999999h",
-        ] {
-            assert!(duration(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn frames_are_told_in_either_notation() {
-        assert_eq!(frames("16..32"), Ok(16..32));
-        assert_eq!(frames("0x10..0x20"), Ok(16..32));
-        for wrong in ["", "16", "16..16", "32..16", "a..b", "-1..2"] {
-            assert!(frames(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn a_ring_that_the_kernel_would_refuse_is_refused_here() {
-        assert_eq!(ring_bytes("4096"), Ok(4096));
-        assert!(ring_bytes("4095").is_err());
-        assert!(ring_bytes("0").is_err());
     }
 }

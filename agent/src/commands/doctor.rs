@@ -8,8 +8,9 @@ use std::{fs, path::Path};
 use hooks::{Attach, Facts, Support, layout, most_programs, obstacle, plan, shows_pending_pins};
 
 use super::{
-    cli::DoctorOptions,
+    cli::{Command, DoctorOptions},
     failure::{Done, Failure},
+    settings::Settings,
     switch::Switch,
 };
 use crate::{
@@ -20,13 +21,16 @@ use crate::{
         kallsyms, limits,
         vmstat::PinCounts,
     },
-    views::output::{self, Format},
+    views::{
+        http,
+        output::{self, Format},
+    },
 };
 use report::{Check, Report, State};
 
 /// Prints the report; `Err` if the agent could not run here.
-pub(super) fn doctor(options: &DoctorOptions) -> Done {
-    let report = examine(options);
+pub(super) fn doctor(options: &DoctorOptions, settings: Result<Settings, AgentError>) -> Done {
+    let report = examine(options, settings);
     if !options.quiet {
         match options.format {
             Format::Text => output::print(&report.text()),
@@ -40,7 +44,18 @@ pub(super) fn doctor(options: &DoctorOptions) -> Done {
     }
 }
 
-fn examine(options: &DoctorOptions) -> Report {
+fn examine(options: &DoctorOptions, settings: Result<Settings, AgentError>) -> Report {
+    let (configured, unusable) = match &settings {
+        Ok(it) => (it.file.to_string(), None),
+        Err(error) => (String::new(), Some(crate::error::chain(error))),
+    };
+    // Without a file that can be used, what the command line says is all that is known.
+    let options = match settings.as_ref().map(|it| &it.cli.command) {
+        Ok(Command::Doctor(with_the_file)) => with_the_file,
+        _ => options,
+    };
+    let web_config = options.web_config.as_deref();
+    let served = http::check_web_config(web_config).map_err(reason);
     let complaint = Privileges::of_this_process().complaint();
     let types = KernelBtf::read();
     let mut checks = vec![
@@ -60,6 +75,21 @@ fn examine(options: &DoctorOptions) -> Report {
                 .as_deref(),
             State::Degraded,
         ),
+        Check::either(
+            "configuration",
+            &configured,
+            unusable.as_deref(),
+            State::Missing,
+        ),
+        Check::either(
+            "web config",
+            match web_config {
+                Some(_) => "can be used",
+                None => "none: neither TLS nor a password",
+            },
+            served.as_ref().err().map(String::as_str),
+            State::Missing,
+        ),
         lockdown(),
         btf(types.as_ref().ok()),
         tracefs(),
@@ -67,7 +97,7 @@ fn examine(options: &DoctorOptions) -> Report {
     let mut hooks = Vec::new();
     // Of the hooks all else can be said.
     let assumed = complaint.is_some();
-    let mut problem = complaint;
+    let mut problem = complaint.or(unusable).or(served.err());
     let mut asks_the_kernel = false;
     let gathered = types.and_then(|types| {
         let names = MapIterator::find(&types);

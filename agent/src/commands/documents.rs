@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::{
     cli::{Cli, DocumentsOptions, Part},
+    config,
     failure::Done,
 };
 use crate::{
@@ -36,20 +37,14 @@ struct Verb {
     name: String,
     /// What `--help` says.
     help: String,
-    options: Vec<Setting>,
-}
-
-/// An option.
-#[derive(Debug, Serialize)]
-struct Setting {
-    option: Option<String>,
-    variable: Option<String>,
-    default: Option<String>,
+    /// As they are given.
+    options: Vec<String>,
 }
 
 pub(super) fn documents(options: &DocumentsOptions) -> Done {
     match options.part {
         Part::Metrics => output::print(&document::page()),
+        Part::Config => output::print(&config::template()),
         Part::All => output::print(&names()),
     }
     Ok(())
@@ -69,21 +64,22 @@ fn names() -> serde_json::Value {
 fn verbs() -> Vec<Verb> {
     let mut program = Cli::command();
     program.build();
-    let shown = program.get_subcommands().filter(|it| !it.is_hide_set());
-    let all = [&program].into_iter().chain(shown);
-    all.map(|command| Verb {
-        name: command.get_name().to_owned(),
-        help: command.clone().render_long_help().to_string(),
-        options: command.get_arguments().map(setting).collect(),
-    })
-    .collect()
+    let mut verbs = Vec::new();
+    add(&program, &mut verbs);
+    verbs
 }
 
-fn setting(argument: &clap::Arg) -> Setting {
-    let text = |it: &std::ffi::OsStr| it.to_string_lossy().into_owned();
-    Setting {
-        option: argument.get_long().map(|it| format!("--{it}")),
-        variable: argument.get_env().map(text),
-        default: argument.get_default_values().first().map(|it| text(it)),
-    }
+/// A verb, and those below it.
+fn add(command: &clap::Command, verbs: &mut Vec<Verb>) {
+    verbs.push(Verb {
+        name: command.get_name().to_owned(),
+        help: command.clone().render_long_help().to_string(),
+        options: command.get_arguments().filter_map(option).collect(),
+    });
+    let shown = command.get_subcommands().filter(|it| !it.is_hide_set());
+    shown.for_each(|it| add(it, verbs));
+}
+
+fn option(argument: &clap::Arg) -> Option<String> {
+    argument.get_long().map(|it| format!("--{it}"))
 }

@@ -17,6 +17,8 @@ const STARTS_WITHIN: Duration = Duration::from_secs(180);
 /// What there is to tell.
 #[derive(Debug, Default)]
 struct News {
+    /// When it began to read its settings again, microseconds of the monotonic clock.
+    reloading_since: Option<i128>,
     is_ready: bool,
     is_stopping: bool,
     /// The patience of its watchdog from now on, microseconds.
@@ -75,6 +77,14 @@ impl Manager {
         });
     }
 
+    /// It reads its settings again, until it is ready.
+    pub(super) fn reloading(&self) {
+        // What wants to know when it began can have it from this clock alone.
+        if let Ok(NotifyState::MonotonicUsec(since)) = NotifyState::monotonic_usec_now() {
+            self.add(|it| it.reloading_since = Some(since));
+        }
+    }
+
     /// The agent ends.
     pub(super) fn stopping(&self) {
         self.add(|it| it.is_stopping = true);
@@ -111,15 +121,26 @@ fn tell(shared: &Shared) {
         }
         let told = std::mem::take(&mut *news);
         drop(news);
-        if let Err(error) = sd_notify::notify(&told.states()) {
-            warn!("cannot tell systemd: {error}");
+        for states in told.messages() {
+            if let Err(error) = sd_notify::notify(&states) {
+                warn!("cannot tell systemd: {error}");
+            }
         }
     }
 }
 
 impl News {
     fn is_none(&self) -> bool {
-        self.states().is_empty()
+        self.messages().is_empty()
+    }
+
+    /// In one message there would be no order: that it reloads comes before that it is ready again.
+    fn messages(&self) -> Vec<Vec<NotifyState<'_>>> {
+        let reloading = self
+            .reloading_since
+            .map(|since| vec![NotifyState::Reloading, NotifyState::MonotonicUsec(since)]);
+        let states = Some(self.states()).filter(|it| !it.is_empty());
+        reloading.into_iter().chain(states).collect()
     }
 
     fn states(&self) -> Vec<NotifyState<'_>> {
@@ -157,6 +178,21 @@ mod tests {
             NotifyState::Status("2 MiB pinned"),
         ];
         assert_eq!(format!("{states:?}"), format!("{expected:?}"));
+    }
+
+    #[test]
+    fn that_it_is_ready_again_is_told_after_that_it_reloads() {
+        let manager = Manager::default();
+        manager.reloading();
+        manager.ready();
+        let news = lock(&manager.0.news);
+        let messages = news.messages();
+        assert_eq!(messages.len(), 2);
+        assert!(matches!(
+            messages[0][..],
+            [NotifyState::Reloading, NotifyState::MonotonicUsec(_)]
+        ));
+        assert!(matches!(messages[1][..], [NotifyState::Ready]));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `pinscope run`: facts, plan, attach, then collect until told to stop.
 
 use std::{
-    io::{self, IsTerminal as _},
+    io,
     path::Path,
     pin::pin,
     sync::Arc,
@@ -10,16 +10,18 @@ use std::{
 
 use log::{info, warn};
 use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
     task::JoinHandle,
-    time::{interval, sleep},
+    time::{interval, sleep_until},
 };
 use verdicts::Report;
 
 use super::{
-    cli::RunOptions,
     failure::{Done, Failure},
+    logging,
     manager::Manager,
+    reload::InForce,
+    settings::Settings,
+    signals::{Asked, Signals},
     start::{Agent, start},
     switch::Switch,
 };
@@ -35,7 +37,8 @@ use crate::{
 
 /// Runs the agent. With a path, what the kernel sends is recorded there, and the verdicts that a
 /// replay of it will reach are printed at the end; otherwise a summary is.
-pub(super) fn run(options: &RunOptions, record_to: Option<&Path>) -> Done {
+pub(super) fn run(settings: Settings, record_to: Option<&Path>) -> Done {
+    logging::filter(&settings.cli.log);
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -45,30 +48,34 @@ pub(super) fn run(options: &RunOptions, record_to: Option<&Path>) -> Done {
                 source,
             })
         })?
-        .block_on(run_async(options, record_to))
+        .block_on(run_async(InForce::at_start(settings), record_to))
 }
 
 /// How often the service manager hears that it is alive, where no snapshot says so.
 const EVERY: Duration = Duration::from_secs(1);
 
-async fn run_async(options: &RunOptions, record_to: Option<&Path>) -> Done {
+async fn run_async(in_force: InForce, record_to: Option<&Path>) -> Done {
     // Before anything is attached: a signal during start must end it cleanly.
     let signals = Signals::catch().map_err(Failure::Start)?;
+    info!("settings: {}", in_force.file());
+    let options = in_force.options();
     let mut run = Run {
-        options,
         record_to,
         signals,
         manager: Manager::find(),
         switch: Switch::of(&options.off_file),
         left: options.duration,
+        in_force,
     };
     loop {
-        if let Some(why) = run.switch.off()
-            && run.rest(why).await.map_err(Failure::Start)? == Next::End
-        {
-            return Ok(());
+        while let Some(why) = run.switch.off() {
+            if run.rest(why).await.map_err(Failure::Start)? == Next::End {
+                return Ok(());
+            }
         }
-        let agent = start(options, record_to).await.map_err(Failure::Start)?;
+        let (options, tuning) = (run.in_force.options(), run.in_force.tuning());
+        let agent = start(options, tuning, record_to).await;
+        let agent = agent.map_err(Failure::Start)?;
         sys::free_unused_memory();
         if run.collect(agent).await.map_err(Failure::Running)? == Next::End {
             return Ok(());
@@ -81,13 +88,13 @@ async fn run_async(options: &RunOptions, record_to: Option<&Path>) -> Done {
 enum Next {
     /// Nothing more: it was told to end, or its time is up.
     End,
-    /// The switch was turned.
+    /// The switch was turned, or is another.
     GoOn,
 }
 
 /// A run of the agent, from which it comes back when it is switched off, and when it is switched on.
 struct Run<'a> {
-    options: &'a RunOptions,
+    in_force: InForce,
     record_to: Option<&'a Path>,
     signals: Signals,
     manager: Manager,
@@ -100,23 +107,35 @@ impl Run<'_> {
     /// Attaches nothing for as long as it is switched off, and says so.
     async fn rest(&mut self, why: String) -> Result<Next, AgentError> {
         warn!("switched off: {why}; nothing is attached until it is gone");
-        let options = self.options;
+        let options = self.in_force.options();
         let server = Server::open(options.listen, options.web_config.as_deref()).await?;
         info!("serving {}", server.url());
         self.manager.ready();
         self.manager
             .alive(Some(&format!("switched off: {why}; nothing is attached")));
         let begun = Instant::now();
-        let server = tokio::spawn(server.serve(Served::Nothing(why.into())));
-        let next = tokio::select! {
-            () = self.signals.any() => Next::End,
-            () = wait(self.left) => Next::End,
-            () = self.switch.turned_on(|| self.manager.alive(None)) => Next::GoOn,
+        let server = tokio::spawn(server.serve(Served::Nothing(why.as_str().into())));
+        let end_at = self.left.and_then(|it| begun.checked_add(it));
+        let next = loop {
+            tokio::select! {
+                asked = self.signals.next() => match asked {
+                    Asked::End => break Next::End,
+                    Asked::Reload => {
+                        self.reload(None).await;
+                        if self.switch.off().as_ref() != Some(&why) {
+                            break Next::GoOn;
+                        }
+                    }
+                },
+                () = wait(end_at) => break Next::End,
+                () = self.switch.turned_on(|| self.manager.alive(None)) => break Next::GoOn,
+            }
         };
         end(server).await;
         self.left = self.left.map(|it| it.saturating_sub(begun.elapsed()));
         match next {
             Next::End => self.manager.stopping(),
+            Next::GoOn if self.switch.off().is_some() => {}
             Next::GoOn => {
                 info!("switched on again");
                 self.manager.starting();
@@ -132,7 +151,7 @@ impl Run<'_> {
             server,
             mut collecting,
         } = agent;
-        let snapshots = &collecting.snapshots;
+        let snapshots = collecting.snapshots.clone();
         let served = Served::Collected(snapshots.clone());
         info!("serving {}", server.url());
         let mut server = tokio::spawn(server.serve(served));
@@ -141,13 +160,23 @@ impl Run<'_> {
         let told = tokio::spawn(keep_telling(self.manager.clone(), snapshots.clone()));
 
         let started = Instant::now();
-        let outcome = tokio::select! {
-            () = self.signals.any() => Ok(Next::End),
-            () = wait(self.left) => Ok(Next::End),
-            why = self.switch.turned_off() => Ok(self.after(&why)),
-            it = &mut server => Err(Ended::Other(stopped("the HTTP server stopped", it))),
-            it = &mut asked => Err(Ended::Other(stopped("the socket's server stopped", it))),
-            it = collecting.failed() => Err(Ended::Collector(it)),
+        let end_at = self.left.and_then(|it| started.checked_add(it));
+        let outcome = loop {
+            tokio::select! {
+                asked = self.signals.next() => match asked {
+                    Asked::End => break Ok(Next::End),
+                    Asked::Reload => self.reload(Some(&snapshots)).await,
+                },
+                () = wait(end_at) => break Ok(Next::End),
+                why = self.switch.turned_off() => break Ok(self.after(&why)),
+                it = &mut server => {
+                    break Err(Ended::Other(stopped("the HTTP server stopped", it)));
+                }
+                it = &mut asked => {
+                    break Err(Ended::Other(stopped("the socket's server stopped", it)));
+                }
+                it = collecting.failed() => break Err(Ended::Collector(it)),
+            }
         };
         told.abort();
         if outcome.as_ref().ok() != Some(&Next::GoOn) {
@@ -166,13 +195,14 @@ impl Run<'_> {
         end(server).await;
         end(asked).await;
         self.left = self.left.map(|it| it.saturating_sub(started.elapsed()));
+        let form = self.in_force.options().summary;
         match self.record_to {
             Some(path) => {
                 info!("{} samples in {}", now.findings.judged, path.display());
                 let report = Report::of(&now.agent.head, &now.findings);
-                output::print(&self.options.summary.verdicts(&report));
+                output::print(&form.verdicts(&report));
             }
-            None => summary::print(&now, started.elapsed(), self.options.summary),
+            None => summary::print(&now, started.elapsed(), form),
         }
         Ok(next)
     }
@@ -190,7 +220,11 @@ impl Run<'_> {
             loop {
                 tokio::select! {
                     it = &mut detached => return (it, false),
-                    () = self.signals.any() => break,
+                    asked = self.signals.next() => match asked {
+                        Asked::End => break,
+                        // It holds from the next start on.
+                        Asked::Reload => self.reload(None).await,
+                    },
                     _ = clock.tick() => self.manager.alive(Some("switched off, detaching")),
                 }
             }
@@ -198,12 +232,23 @@ impl Run<'_> {
         }
         let now = tokio::select! {
             it = &mut detached => it,
-            () = self.signals.any() => Err(AgentError::System {
+            () = self.signals.end() => Err(AgentError::System {
                 what: "the agent ended before its probes were detached",
                 source: io::Error::other("a second signal asked for it"),
             }),
         };
         (now, next == Some(&Next::GoOn))
+    }
+
+    /// Reads the settings again; what changed holds once this comes back.
+    async fn reload(&mut self, snapshots: Option<&Snapshots>) {
+        self.manager.reloading();
+        self.in_force.reload();
+        self.switch = Switch::of(&self.in_force.options().off_file);
+        if let Some(snapshots) = snapshots {
+            snapshots.tune(self.in_force.tuning()).await;
+        }
+        self.manager.ready();
     }
 
     /// What follows when it is switched off. A recording ends: another one would write over it.
@@ -238,49 +283,10 @@ async fn keep_telling(manager: Manager, mut snapshots: Snapshots) {
     }
 }
 
-/// Those that end the agent.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    fn catch() -> Result<Self, AgentError> {
-        let caught = |kind| {
-            signal(kind).map_err(|source| AgentError::System {
-                what: "cannot catch signals",
-                source,
-            })
-        };
-        Ok(Self {
-            interrupt: caught(SignalKind::interrupt())?,
-            terminate: caught(SignalKind::terminate())?,
-            hangup: caught(SignalKind::hangup())?,
-        })
-    }
-
-    async fn any(&mut self) {
-        loop {
-            tokio::select! {
-                _ = self.interrupt.recv() => return,
-                _ = self.terminate.recv() => return,
-                // Who has no terminal is not left by one: a service is asked to read its settings
-                // anew by it.
-                _ = self.hangup.recv() => {
-                    if io::stdin().is_terminal() {
-                        return;
-                    }
-                    info!("SIGHUP changes nothing: settings are read at the start alone");
-                }
-            }
-        }
-    }
-}
-
-async fn wait(time: Option<Duration>) {
-    match time {
-        Some(time) => sleep(time).await,
+/// Until then; for good where that is never.
+async fn wait(until: Option<Instant>) {
+    match until {
+        Some(until) => sleep_until(until.into()).await,
         None => std::future::pending().await,
     }
 }

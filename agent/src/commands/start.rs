@@ -9,7 +9,7 @@ use probe_abi::Layout;
 
 use super::cli::RunOptions;
 use crate::{
-    collect::{self, Collecting, Collector, Hook, Parts, Source},
+    collect::{self, Collecting, Collector, Hook, Parts, Source, Tuning},
     error::AgentError,
     kernel::{
         attach::{self, Attached, Sizes, Wanted},
@@ -32,6 +32,7 @@ pub(super) struct Agent {
 /// Makes everything ready, and begins to collect. What was attached is gone if it fails.
 pub(super) async fn start(
     options: &RunOptions,
+    tuning: Tuning,
     record_to: Option<&Path>,
 ) -> Result<Agent, AgentError> {
     if let Some(complaint) = Privileges::of_this_process().complaint() {
@@ -87,11 +88,9 @@ pub(super) async fn start(
         settings,
         programs,
         arming,
-        writeback_hooks: options.writeback_hooks,
-        writeback_calm: options.writeback_calm,
+        tuning,
         longterm_flag,
         census,
-        old_after: options.suspect_after,
     })?;
     if let Some((file, path)) = recording {
         let begun = collector.record(file);
@@ -100,7 +99,7 @@ pub(super) async fn start(
     Ok(Agent {
         socket,
         server,
-        collecting: collect::start(collector, Source { samples, logger })?,
+        collecting: collect::start(collector, Source { samples, logger }, tuning)?,
     })
 }
 

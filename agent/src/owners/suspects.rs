@@ -154,6 +154,11 @@ impl Suspects {
         }
     }
 
+    /// From now on pins count as old after this.
+    pub(crate) fn adjust(&mut self, old_after: Duration) {
+        self.old_after = old_after;
+    }
+
     /// Takes note of every owner that has pins at `now`, of the time awake; the others are
     /// forgotten. Whether anybody is suspected or releasing, or no longer is, who was not before.
     pub(crate) fn observe(&mut self, now: Duration, owners: &HashMap<u32, Present>) -> bool {

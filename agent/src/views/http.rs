@@ -61,6 +61,11 @@ const MOST_HEADER_BYTES: usize = 16 * 1024;
 const NOT_ENCRYPTED: &[u8] =
     b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
 
+/// Whether the agent could use this web configuration.
+pub(crate) fn check_web_config(file: Option<&Path>) -> Result<(), AgentError> {
+    Web::open(file).map(drop)
+}
+
 /// The address, taken, and the terms on which it is served.
 pub(crate) struct Server {
     listener: TcpListener,

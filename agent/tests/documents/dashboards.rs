@@ -28,7 +28,7 @@ const PAGES: [&str; 9] = [
     "docs/operating.md",
     "docs/limits.md",
     "docs/estimators.md",
-    "packaging/pinscope.env",
+    "packaging/pinscope.toml",
 ];
 
 /// Each dashboard's strings and each rule file's text, by file name.

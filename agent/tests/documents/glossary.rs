@@ -14,7 +14,7 @@ const FILES: [&str; 10] = [
     "dashboards/pinscope-estimators.json",
     "dashboards/pinscope-host.json",
     "dashboards/rules.yml",
-    "packaging/pinscope.env",
+    "packaging/pinscope.toml",
     "packaging/pinscope.service",
     "packaging/pinscope.sysctl.conf",
 ];

@@ -45,10 +45,23 @@ fn shown() -> Command {
 
 /// Of the program and of each verb, by file name.
 fn manuals() -> BTreeMap<String, String> {
-    let mut program = shown().disable_help_subcommand(true);
+    let mut program = without_help(shown());
     program.build();
-    let verbs = program.get_subcommands();
-    [&program].into_iter().chain(verbs).map(manual).collect()
+    let mut manuals = BTreeMap::new();
+    add(&program, &mut manuals);
+    manuals
+}
+
+/// Without the verb that prints help, which has no page.
+fn without_help(command: Command) -> Command {
+    let command = command.disable_help_subcommand(true);
+    command.mut_subcommands(without_help)
+}
+
+/// The page of a verb, and those of the verbs below it.
+fn add(command: &Command, manuals: &mut BTreeMap<String, String>) {
+    manuals.extend([manual(command)]);
+    command.get_subcommands().for_each(|it| add(it, manuals));
 }
 
 fn manual(command: &Command) -> (String, String) {

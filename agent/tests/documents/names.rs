@@ -31,14 +31,7 @@ pub(crate) struct Label {
 pub(crate) struct Verb {
     pub(crate) name: String,
     pub(crate) help: String,
-    pub(crate) options: Vec<Setting>,
-}
-
-/// An option of it.
-pub(crate) struct Setting {
-    pub(crate) option: Option<String>,
-    pub(crate) variable: Option<String>,
-    pub(crate) default: Option<String>,
+    pub(crate) options: Vec<String>,
 }
 
 /// Asked of the agent once.
@@ -77,10 +70,6 @@ fn text(value: &Value) -> String {
     value.as_str().expect("a text").to_owned()
 }
 
-fn perhaps(value: &Value) -> Option<String> {
-    value.as_str().map(str::to_owned)
-}
-
 fn metric(value: &Value) -> Metric {
     Metric {
         name: text(&value["name"]),
@@ -97,10 +86,6 @@ fn verb(value: &Value) -> Verb {
     Verb {
         name: text(&value["name"]),
         help: text(&value["help"]),
-        options: list(&value["options"], |it| Setting {
-            option: perhaps(&it["option"]),
-            variable: perhaps(&it["variable"]),
-            default: perhaps(&it["default"]),
-        }),
+        options: list(&value["options"], text),
     }
 }

@@ -1,27 +1,15 @@
 //! The unit and its settings fit the agent that they start.
 
-use std::collections::BTreeMap;
+use crate::{
+    check_made,
+    names::{names, printed},
+    read,
+};
 
-use crate::{names::names, read};
-
-/// Of `pinscope run`: variable and default, which is nothing where there is none.
-fn settings() -> BTreeMap<&'static str, &'static str> {
-    let run = names().commands.iter().find(|it| it.name == "run");
-    let options = run.expect("it runs").options.iter();
-    options
-        .filter_map(|it| Some((it.variable.as_deref()?, it.default.as_deref().unwrap_or(""))))
-        .collect()
-}
-
+/// With every setting there is, its default, and a line of help.
 #[test]
-fn the_environment_file_has_every_setting_with_its_default_and_no_other() {
-    let file = read("packaging/pinscope.env");
-    let shown: BTreeMap<&str, &str> = file
-        .lines()
-        .filter_map(|it| it.strip_prefix('#')?.split_once('='))
-        .filter(|(name, _)| name.starts_with("PINSCOPE_"))
-        .collect();
-    assert_eq!(shown, settings());
+fn the_configuration_file_that_is_shipped_is_made_from_the_command_line() {
+    check_made("packaging/pinscope.toml", &printed("config"));
 }
 
 #[test]
@@ -30,7 +18,7 @@ fn every_option_that_a_page_names_exists() {
         .commands
         .iter()
         .flat_map(|it| &it.options)
-        .filter_map(|it| it.option.as_deref())
+        .map(String::as_str)
         .collect();
     for page in ["README.md", "docs/operating.md", "docs/limits.md"] {
         let text = read(page);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ::hooks::BUFFERS_CLONED;
 
 use crate::{
-    collect::{arming::WritebackHooks, hooks::Hook},
+    collect::{hooks::Hook, tuning::Tuning},
     error::AgentError,
     kernel::{
         attach::{Arming, Programs},
@@ -32,14 +32,11 @@ pub(crate) struct Parts {
     pub(crate) settings: Settings,
     pub(crate) programs: Programs,
     pub(crate) arming: Arming,
-    pub(crate) writeback_hooks: WritebackHooks,
-    pub(crate) writeback_calm: Duration,
+    pub(crate) tuning: Tuning,
     pub(crate) longterm_flag: Option<u32>,
     /// Where a census is wanted: what walks over all memory, and how many percent of a CPU that may
     /// take.
     pub(crate) census: Option<(Result<Walker, AgentError>, u32)>,
-    /// Pins count as old after this.
-    pub(crate) old_after: Duration,
 }
 
 impl Parts {

@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use crate::{
-    collect::{calls::Calls, holdings::Holdings},
+    collect::{
+        calls::Calls,
+        holdings::{Holdings, held_since},
+    },
+    kernel::{maps::LedgerView, sys},
     owners::directory::Wanted,
 };
 
@@ -14,6 +18,20 @@ pub(crate) struct Selection {
     pub(crate) min_age: Duration,
     /// Of owners that are suspected.
     pub(crate) suspects: bool,
+}
+
+impl Selection {
+    /// What of the ledger is that old, from this stratum on; `None` where no age is asked for.
+    pub(super) fn aged(self, ledger: &LedgerView, from: usize) -> Option<Holdings> {
+        let latest = (sys::since_boot().saturating_sub(self.min_age)).as_nanos() as u64;
+        (!self.min_age.is_zero()).then(|| held_since(ledger, from, latest))
+    }
+}
+
+/// The part of all pins that these have. Of what is old, the pins are known of the sample only.
+pub(super) fn part(holdings: &Holdings, everything: &Holdings) -> f64 {
+    let sampled = |it: &Holdings| it.sums.sampled_pins as f64;
+    (sampled(holdings) / sampled(everything).max(1.0)).min(1.0)
 }
 
 /// What has to have a name.

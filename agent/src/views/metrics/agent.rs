@@ -97,6 +97,17 @@ pub(super) const AGENT: &[Metric] = &[
         |it, out| out.add(&[], it.agent.self_test.as_secs_f64()),
     ),
     gauge(
+        "config_last_reload_successful",
+        "1 if the settings that were read last, at the start or after SIGHUP, are in force; 0 if they \
+         were refused: the log says why, and what was in force before still is.",
+        |it, out| out.one(u64::from(it.reloaded.is_successful)),
+    ),
+    gauge(
+        "config_last_reload_success_timestamp_seconds",
+        "When the settings that are in force were read, in seconds since 1970.",
+        |it, out| out.add(&[], it.reloaded.succeeded_at.as_secs_f64()),
+    ),
+    gauge(
         "snapshot_timestamp_seconds",
         "When the figures here were read, in seconds since 1970; they are read once a second.",
         |it, out| out.add(&[], it.at_unix.as_secs_f64()),

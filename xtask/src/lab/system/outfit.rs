@@ -18,7 +18,7 @@ const INSTALLED: &[(&str, &str)] = &[
         "packaging/pinscope.service",
         "/usr/lib/systemd/system/pinscope.service",
     ),
-    ("packaging/pinscope.env", "/etc/default/pinscope"),
+    ("packaging/pinscope.toml", "/etc/pinscope/pinscope.toml"),
     (
         "packaging/pinscope.sysctl.conf",
         "/etc/sysctl.d/50-pinscope.conf",

@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 
 use crate::programs;
-use crate::service::{PATIENCE, UNIT, main_pid, next_scrape, running, scrape, with_setting};
+use crate::service::{PATIENCE, UNIT, main_pid, running, scrape, with_setting};
 use crate::systemd::{property, systemctl};
 use crate::wait::{Look, until};
 
@@ -89,17 +89,4 @@ pub(super) fn it_is_started_again_when_it_is_killed() -> Result<()> {
             })
         })
     })
-}
-
-pub(super) fn a_hangup_does_not_end_it() -> Result<()> {
-    let before = running()?;
-    systemctl(&["kill", "--signal", "HUP", UNIT])?;
-    // Who is ended by a signal reads nothing more once it was sent.
-    next_scrape()?;
-    let after = main_pid()?;
-    ensure!(
-        after == before,
-        "process {after} has taken {before}'s place"
-    );
-    Ok(())
 }

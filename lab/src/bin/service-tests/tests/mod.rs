@@ -10,6 +10,7 @@ mod lifecycle;
 mod manager;
 mod owners;
 mod package;
+mod reload;
 mod switches;
 mod web;
 
@@ -84,7 +85,8 @@ fn of_the_service() -> Vec<Test> {
         test(manager::it_is_watched),
         test(books::a_host_under_load_has_no_difference),
         test(books::a_host_at_rest_has_no_difference),
-        test(lifecycle::a_hangup_does_not_end_it),
+        test(reload::a_reload_takes_over_what_changed_and_fails_if_the_file_cannot_be_used),
+        test(reload::it_reloads_as_a_unit_of_type_notify_reload_does),
         test(web::a_password_that_systemd_hands_over_is_asked_for),
         test(switches::a_file_switches_it_off_over_restarts_until_it_is_removed),
         test(lifecycle::it_is_started_again_when_it_is_killed),

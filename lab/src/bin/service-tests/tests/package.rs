@@ -19,7 +19,7 @@ pub(crate) struct Packages {
     pub(crate) later: PathBuf,
 }
 
-const SETTINGS: &str = "/etc/default/pinscope";
+const SETTINGS: &str = "/etc/pinscope/pinscope.toml";
 const BINARY: &str = "/usr/bin/pinscope";
 
 /// What may not keep a trace of it.
@@ -90,7 +90,7 @@ pub(super) fn its_sysctl_file_is_taken_as_it_is(_packages: &Packages) -> Result<
 pub(super) fn an_upgrade_keeps_settings_and_starts_the_new_one(packages: &Packages) -> Result<()> {
     let before = running()?;
     let mut settings = fs::read_to_string(SETTINGS)?;
-    settings += "PINSCOPE_SUSPECT_AFTER=2h\n";
+    settings += "suspect-after = \"2h\"\n";
     fs::write(SETTINGS, &settings)?;
     install(&packages.later)?;
     let version = run(

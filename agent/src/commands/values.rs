@@ -1,0 +1,124 @@
+//! What the values of options mean: times, sizes, page frames. A flag, a variable and a key of the
+//! configuration file are read alike.
+
+use std::{ops::Range, time::Duration};
+
+/// A time like `30s`, `5m`, `1h 30m`, `500ms`; a bare number is seconds.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let time = match text.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => humantime::parse_duration(text)
+            .map_err(|error| format!("{error}; expected a time like 30s, 5m or 1h 30m"))?,
+    };
+    match time.is_zero() {
+        true => Err("it has to be longer than nothing".to_owned()),
+        false => Ok(time),
+    }
+}
+
+/// Page frames such as `0x100000..0x108000`.
+pub(super) fn frames(text: &str) -> Result<Range<u64>, String> {
+    let number = |text: &str| match text.trim().strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16).ok(),
+        None => text.trim().parse().ok(),
+    };
+    let ends = text.split_once("..");
+    let ends = ends.and_then(|(first, end)| Some((number(first)?, number(end)?)));
+    match ends {
+        Some((first, end)) if first < end => Ok(first..end),
+        Some(_) => Err("the second frame has to be behind the first".to_owned()),
+        None => Err(format!(
+            "`{text}` is not FRAME..FRAME, such as 0x100000..0x108000"
+        )),
+    }
+}
+
+pub(super) fn ring_bytes(text: &str) -> Result<u32, String> {
+    let bytes: u32 = text
+        .parse()
+        .map_err(|_| format!("`{text}` is not a number of bytes"))?;
+    if bytes.is_power_of_two() && (4096..=1 << 30).contains(&bytes) {
+        Ok(bytes)
+    } else {
+        Err("the ring's size must be a power of two between 4096 and 1 GiB".to_owned())
+    }
+}
+
+pub(super) fn ledger_folios(text: &str) -> Result<u32, String> {
+    let folios: u32 = text
+        .parse()
+        .map_err(|_| format!("`{text}` is not a number of folios"))?;
+    if (64..=1 << 26).contains(&folios) {
+        Ok(folios.next_power_of_two())
+    } else {
+        Err("the ledger holds between 64 and 67108864 folios".to_owned())
+    }
+}
+
+pub(super) fn owners(text: &str) -> Result<u32, String> {
+    let owners: u32 = text
+        .parse()
+        .map_err(|_| format!("`{text}` is not a number of owners"))?;
+    if (16..=1 << 16).contains(&owners) {
+        Ok(owners.next_power_of_two())
+    } else {
+        Err("between 16 and 65536 owners can be told apart".to_owned())
+    }
+}
+
+/// What is logged, in the form of `RUST_LOG`.
+pub(super) fn log_filter(text: &str) -> Result<String, String> {
+    match env_filter::Builder::new().try_parse(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(format!(
+            "{error}; expected error, warn, info, debug, trace, or MODULE=LEVEL,..."
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_with_their_units() {
+        assert_eq!(duration("30s"), Ok(Duration::from_secs(30)));
+        assert_eq!(duration("2"), Ok(Duration::from_secs(2)));
+        assert_eq!(duration("1h 30m"), Ok(Duration::from_secs(5400)));
+        for wrong in [
+            "",
+            "s",
+            "1 moment",
+            "0s",
+            "0",
+            "-5",
+            "99999999999999999999h",
+        ] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn frames_are_told_in_either_notation() {
+        assert_eq!(frames("16..32"), Ok(16..32));
+        assert_eq!(frames("0x10..0x20"), Ok(16..32));
+        for wrong in ["", "16", "16..16", "32..16", "a..b", "-1..2"] {
+            assert!(frames(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_ring_that_the_kernel_would_refuse_is_refused_here() {
+        assert_eq!(ring_bytes("4096"), Ok(4096));
+        assert!(ring_bytes("4095").is_err());
+        assert!(ring_bytes("0").is_err());
+    }
+
+    #[test]
+    fn what_is_logged_is_read_as_rust_log_is() {
+        for right in ["info", "warn,pinscope::collect=trace", "off"] {
+            assert_eq!(log_filter(right).as_deref(), Ok(right));
+        }
+        assert!(log_filter("pinscope=loud").is_err());
+    }
+}
