@@ -29,6 +29,7 @@ mod owners;
 mod programs;
 mod reconciliation;
 mod refusals;
+mod reload;
 mod ring;
 mod rollbacks;
 mod sampling;
@@ -138,6 +139,7 @@ fn then() -> Vec<Test> {
         // Ends the agent that those before have shared.
         test(service::sigint_ends_it_cleanly),
         test(arming::writeback_hooks_are_attached_while_pages_of_a_file_are_pinned),
+        test(reload::a_hangup_changes_hooks_and_suspects_at_once_or_nothing_at_all),
         test(identities::an_owner_that_proc_hides_is_never_said_to_have_ended),
         test(blocked_calls::pins_on_the_zero_page_are_in_no_total_of_a_service),
         test(storm::an_agent_that_starts_in_a_storm_accounts_for_every_pin),
