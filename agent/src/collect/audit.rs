@@ -11,7 +11,7 @@
 
 use std::collections::HashMap;
 
-use probe_abi::{Amendment, Folio, Word};
+use probe_abi::{Amendment, Folio, Word, stratum};
 
 use crate::kernel::{
     judgement::{self, FlagBits, Held, is_of_something},
@@ -82,7 +82,16 @@ pub(crate) struct Around<'a> {
     /// Whether what a folio lacks may come without us: from a call that may be asleep, or from the
     /// census.
     pub(crate) may_come: bool,
+    /// The first stratum of which the ledger has all: what folios of those below lack, it passes over.
+    pub(crate) complete_from: usize,
     pub(crate) bits: FlagBits,
+}
+
+impl Around<'_> {
+    /// Whether a folio of this key lacks no pin for a reason that is known.
+    fn lacks_nothing_known(&self, key: u64) -> bool {
+        !self.may_come && stratum(key) as usize >= self.complete_from
+    }
 }
 
 impl Audit {
@@ -138,7 +147,7 @@ impl Audit {
                     slots: same,
                     ..
                 },
-            ) if slots == same && !around.may_come => {
+            ) if slots == same && around.lacks_nothing_known(folio.key) => {
                 let (pins, looks) = (pins.min(now), looks + 1);
                 if looks >= LOOKS_BEFORE_ENTERING {
                     return vec![enter(folio, after, pins)];

@@ -309,6 +309,7 @@ impl Collector {
         let around = Around {
             has_ended: &|owner| directory.life(owner) == Life::Ended,
             may_come,
+            complete_from: self.complete_from(),
             bits: self.bits,
         };
         let ledger = auditor::Ledger::of(&self.ledger, &self.inspector);

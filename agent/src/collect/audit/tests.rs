@@ -52,6 +52,7 @@ fn around(has_ended: &dyn Fn(u32) -> bool) -> Around<'_> {
     Around {
         has_ended,
         may_come: false,
+        complete_from: 0,
         bits: BITS,
     }
 }
@@ -193,7 +194,7 @@ fn pins_that_were_not_seen_are_entered_once_the_folio_rests() {
 }
 
 #[test]
-fn pins_on_their_way_in_are_not_entered() {
+fn pins_on_their_way_in_or_passed_over_are_not_entered() {
     let folio = small(3 * 1024 + 2, 1, FILE);
     let slots = [slot(1, Kind::Pin, 1, 10)];
     let mut audit = Audit::default();
@@ -202,8 +203,14 @@ fn pins_on_their_way_in_are_not_entered() {
         may_come: true,
         ..around(&none)
     };
-    for _ in 0..9 {
-        assert_eq!(audit.compare(&folio, &slots, &slots, asleep), []);
+    let sampled = Around {
+        complete_from: probe_abi::STRATA,
+        ..around(&none)
+    };
+    for around in [asleep, sampled] {
+        for _ in 0..9 {
+            assert_eq!(audit.compare(&folio, &slots, &slots, around), []);
+        }
     }
     // A folio that is pinned again and again is never the same.
     for gups in 0..9 {

@@ -65,11 +65,13 @@ impl Ends {
             let ended = self.ended.get(&holder.owner);
             let owner = present.entry(holder.owner).or_insert(Present {
                 pins: 0,
+                sure: 0,
                 oldest,
                 ending: self.ending.get(&holder.owner).copied(),
                 is_dead: ended.is_some_and(|it| auditor.has_settled_since(*it)),
             });
             owner.pins += holding.pins;
+            owner.sure += holding.pins.saturating_sub(holding.guessed);
             owner.oldest = owner.oldest.max(oldest);
         }
         present

@@ -198,9 +198,10 @@ fn servers() -> Vec<Test> {
 }
 
 fn long() -> Vec<Test> {
-    vec![test(
-        storm::five_minutes_of_direct_reads_make_nobody_a_suspect_and_leave_nothing_pinned,
-    )]
+    vec![
+        test(sampling::more_owners_than_the_ledger_has_slots_for_make_no_difference),
+        test(storm::five_minutes_of_direct_reads_make_nobody_a_suspect_and_leave_nothing_pinned),
+    ]
 }
 
 fn large() -> Vec<Test> {

@@ -5,6 +5,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::agent::Agent;
 use crate::bench::{Bench, SMALL_LEDGER_SMALL_RING, available_pages};
+use crate::company::Company;
 use crate::holders::{ask, check_sums, until_pinned};
 use crate::wait::{Look, until};
 use crate::workload::Stepped;
@@ -29,6 +30,48 @@ pub(super) fn eight_thousand_pages_in_a_ledger_of_1024_slots_are_estimated_and_e
 ) -> Result<()> {
     let agent = Agent::start(bench, &["--ledger-folios", "1024"])?;
     check(bench, &agent, [3200, 2400, 1600, 800])?;
+    agent.end()
+}
+
+/// Several owners of each folio: what finds no slot of its own is passed over, and is no pin that was
+/// missed.
+pub(super) fn more_owners_than_the_ledger_has_slots_for_make_no_difference(
+    bench: &Bench,
+) -> Result<()> {
+    const ROUNDS: &str = "pinscope_audit_rounds_total";
+    // After the first of them each folio was looked at, and after the second as often as it takes.
+    const ROUNDS_UNTIL_ENTERED: i64 = 2;
+    let agent = Agent::start(bench, &["--ledger-folios", "256"])?;
+    let mut company = Company::start(bench, 64)?;
+    for step in "A+ B+ C+ A& B& C& a+ b+ c+".split(' ') {
+        company.step(step)?;
+    }
+    for pages in [6 * 64, 3 * 64, 0] {
+        let before = agent.scrape()?.sum(ROUNDS)?;
+        agent.scrape_until("the ledger is held against the kernel", |now| {
+            let rounds = now.sum(ROUNDS)? - before;
+            Ok(if rounds >= ROUNDS_UNTIL_ENTERED {
+                Look::Done(())
+            } else {
+                Look::NotYet(format!("{rounds} rounds"))
+            })
+        })?;
+        until_pinned(bench, pages)?;
+        let report = ask(bench, "process", &[])?;
+        ensure!(
+            report.kernel_pins == pages && report.unreconciled_pins == 0,
+            "{pages} pages are pinned: {report:?}"
+        );
+        let released = if pages > 3 * 64 {
+            "a- b- c-"
+        } else {
+            "A- B- C-"
+        };
+        for step in released.split(' ').filter(|_| pages > 0) {
+            company.step(step)?;
+        }
+    }
+    company.end()?;
     agent.end()
 }
 
