@@ -40,8 +40,8 @@ pub struct Releaser {
     pub mm: u64,
     /// The kernel object to which they belong; 0 where that is not known.
     pub object: u64,
-    /// Fits (a bit each) whose owners may be meant although another one fits better: none, or
-    /// [`Fit::OF_OBJECTS`].
+    /// Fits (a bit each) whose owners may be meant although another one fits better: none,
+    /// [`Fit::OF_OTHERS`], or [`Fit::OF_OBJECTS`] as well.
     pub doubt: u64,
 }
 
@@ -105,6 +105,11 @@ pub enum Fit {
 }
 
 impl Fit {
+    /// Of other processes' owners that have no object, for [`Releaser::doubt`]: who pins a folio may
+    /// release another one's pin of it, as a server that answers a read, or who closes a file last.
+    pub const OF_OTHERS: u64 =
+        1 << Self::Another as u64 | 1 << Self::Nobodys as u64 | 1 << Self::SameMm as u64;
+
     /// Of owners that may have an object, for [`Releaser::doubt`].
     pub const OF_OBJECTS: u64 = 1 << Self::ObjectOfAnother as u64
         | 1 << Self::Nobodys as u64

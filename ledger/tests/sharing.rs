@@ -5,7 +5,7 @@ mod common;
 use std::sync::atomic::AtomicU64;
 
 use common::Book as Any;
-use ledger::{Acquire, Choice, Rank, Releaser, Table as _};
+use ledger::{Acquire, Choice, Fit, Rank, Releaser, Table as _};
 use probe_abi::{Lost, NOBODY, Word};
 
 type Book = Any<AtomicU64, 8>;
@@ -71,6 +71,22 @@ fn of_more_owners_than_slots_those_that_share_lose_their_names() {
     book.acquire(book.pins_of(0, NOBODY, 2, FILE));
     assert_eq!(book.lost(Lost::OWNERS_FULL), 5);
     assert_eq!(book.pins(), 8 * 5 + 2);
+}
+
+#[test]
+fn who_may_release_for_another_one_leaves_a_guess() {
+    for (doubt, is_a_guess) in [(Fit::OF_OTHERS, true), (Fit::OF_OBJECTS, false), (0, false)] {
+        let book = book(processes);
+        book.acquire(book.pins_of(0, 1, 1, FILE));
+        book.acquire(book.pins_of(0, 2, 1, FILE));
+        let releaser = Releaser {
+            doubt,
+            ..processes(2)
+        };
+        book.release(book.pins_of(0, NOBODY, 1, FILE), releaser);
+        assert_eq!((book.of(0, 1), book.of(0, 2)), (1, 0));
+        assert_eq!(book.is_a_guess(0), is_a_guess, "{doubt}");
+    }
 }
 
 #[test]

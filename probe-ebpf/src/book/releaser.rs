@@ -5,7 +5,13 @@ use ledger::{Fit, Releaser};
 
 use crate::{
     book::settings,
-    kernel::{interrupt::in_interrupt, layout::layout, read::member, ring},
+    kernel::{
+        arch::{Arch, This},
+        interrupt::in_interrupt,
+        layout::layout,
+        read::member,
+        ring, task,
+    },
 };
 
 /// `PF_KTHREAD`, include/linux/sched.h.
@@ -47,8 +53,6 @@ pub(crate) fn releaser() -> Releaser {
             },
         };
     }
-    // What was unregistered while a request used it, is released when that ends.
-    let may_end_one = !is_process || flags & IO_WORKER != 0 || ring::may_end_a_request(task);
     Releaser {
         tgid: if is_process {
             bpf_get_current_pid_tgid() >> 32
@@ -58,6 +62,25 @@ pub(crate) fn releaser() -> Releaser {
         // A kernel thread may have the address space of the process that it works for.
         mm: member(task, layout!(task_mm)).unwrap_or(0),
         object,
-        doubt: if may_end_one { Fit::OF_OBJECTS } else { 0 },
+        doubt: if is_process && flags & IO_WORKER == 0 {
+            doubt_of(task)
+        } else {
+            Fit::OF_OTHERS | Fit::OF_OBJECTS
+        },
+    }
+}
+
+/// Whose pins a process may release beside its own, see [`Releaser::doubt`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn doubt_of(task: u64) -> u64 {
+    match This::system_call(task, task::registers()) {
+        // What such a call releases it has pinned itself.
+        Some((number, ..)) if This::PROCESS_VM.contains(&number) => 0,
+        // Whoever reaps a polled ring, and otherwise who has sent requests, ends a request: what was
+        // unregistered while that used it is released then.
+        Some((ring::ENTER, ..)) => Fit::OF_OTHERS | Fit::OF_OBJECTS,
+        _ if ring::has_sent_requests(task) => Fit::OF_OTHERS | Fit::OF_OBJECTS,
+        _ => Fit::OF_OTHERS,
     }
 }

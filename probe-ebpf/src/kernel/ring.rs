@@ -15,7 +15,7 @@ use crate::kernel::{
 const IO_URING_REGISTER: u64 = 427;
 
 /// `io_uring_enter()`, as above.
-const IO_URING_ENTER: u64 = 426;
+pub(crate) const ENTER: u64 = 426;
 
 /// Of its `opcode`: `fd` is the index of a ring that the task has registered
 /// (`IORING_REGISTER_USE_REGISTERED_RING`, Linux 6.3), of which there are so many
@@ -52,27 +52,9 @@ extern "C" fn ring_of_syscall(task: u64) -> u64 {
         .unwrap_or(0)
 }
 
-/// Whether a process may end a request of an io_uring here, and with it release what was
-/// unregistered meanwhile: whoever reaps a polled ring, and otherwise who has sent requests, on its
-/// way back to user space or in a call that looks after such work; not in a call that releases what
-/// it has pinned itself.
+/// Whether a process has used an io_uring.
 #[inline(always)]
-pub(crate) fn may_end_a_request(task: u64) -> bool {
-    ends_a_request(task) != 0
-}
-
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn ends_a_request(task: u64) -> u64 {
-    match This::system_call(task, task::registers()) {
-        Some((IO_URING_ENTER, ..)) => 1,
-        Some((number, ..)) if This::PROCESS_VM.contains(&number) => 0,
-        _ => u64::from(has_sent_requests(task)),
-    }
-}
-
-#[inline(always)]
-fn has_sent_requests(task: u64) -> bool {
+pub(crate) fn has_sent_requests(task: u64) -> bool {
     layout!(task_io_uring) != ABSENT
         && member::<u64>(task, layout!(task_io_uring)).unwrap_or(0) != 0
 }
