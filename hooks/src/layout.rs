@@ -226,6 +226,8 @@ pub fn layout(facts: &Facts) -> Result<Layout, LayoutError> {
         user_locked: first(&["user_struct.locked_vm"]),
         user_ns_owner: first(&["user_namespace.owner"]),
         task_status: inside("task_struct.thread_info", "thread_info.status"),
+        signal_threads: first(&["signal_struct.nr_threads"]),
+        reserved: 0,
     };
     inside_the_page(&layout)?;
     inside_the_vector(&layout)?;

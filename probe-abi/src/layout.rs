@@ -256,6 +256,10 @@ pub struct Layout {
     /// `task_struct.thread_info.status` (x86): whether a system call came by an entry for programs of
     /// 32 bits.
     pub task_status: u32,
+    /// `signal_struct.nr_threads`: those that are not gone for good.
+    pub signal_threads: u32,
+    /// Up to a multiple of eight bytes.
+    pub reserved: u32,
 }
 
-const _: () = assert!(size_of::<Layout>() == 504 && align_of::<Layout>() == 8);
+const _: () = assert!(size_of::<Layout>() == 512 && align_of::<Layout>() == 8);

@@ -95,6 +95,7 @@ pub const MEMBERS: &[(&str, &str)] = &[
     ("xa_node", "tags"),
     ("xa_node", "marks"),
     ("signal_struct", "live"),
+    ("signal_struct", "nr_threads"),
     ("signal_struct", "flags"),
     ("signal_struct", "rlim"),
     ("mm_struct", "pinned_vm"),

@@ -70,9 +70,15 @@ fn state(fact: &mut Process) -> Option<u32> {
     let threads: u32 = member(signal, layout!(signal_live))?;
     fact.comm = member(leader, layout!(task_comm))?;
     describe(fact, leader, signal, pid, own);
-    // A first thread that has ended waits for the others.
-    if threads == 0 || exit_state & !ZOMBIE != 0 {
+    let left: u32 = member(signal, layout!(signal_threads)).unwrap_or(1);
+    // A first thread that has ended waits for the others. The last to go counts as gone before
+    // it gives back what the process has, and may wait at that.
+    let is_last_on_its_way = exit_state == 0 || left > 1;
+    if exit_state & !ZOMBIE != 0 || threads == 0 && !is_last_on_its_way {
         return Some(Process::ENDED);
+    }
+    if threads == 0 {
+        return Some(Process::EXITING);
     }
     let told: u32 = member(signal, layout!(signal_flags)).unwrap_or(0);
     Some(if told & GROUP_EXIT != 0 {

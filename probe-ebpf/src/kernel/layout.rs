@@ -131,6 +131,8 @@ pub(crate) static LAYOUT: Layout = Layout {
     user_locked: ABSENT,
     user_ns_owner: ABSENT,
     task_status: ABSENT,
+    signal_threads: ABSENT,
+    reserved: 0,
 };
 
 /// A field of the layout: a constant that the agent writes into the instruction, or, of 64 bits,
