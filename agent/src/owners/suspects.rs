@@ -46,6 +46,8 @@ const IN_A_ROW: u32 = 5;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Present {
     pub(crate) pins: u64,
+    /// Of those, the ones that are no guess.
+    pub(crate) sure: u64,
     /// Age of its oldest pin.
     pub(crate) oldest: Duration,
     /// Its process, if that has ended, or was told to.
@@ -225,7 +227,9 @@ impl Suspects {
 
 impl History {
     fn observe(&mut self, now: Duration, present: &Present, old_after: Duration, falls: bool) {
-        self.dead_since = match (present.is_dead, self.dead_since) {
+        // Whose pins it may not have is not accused.
+        let is_dead = present.is_dead && present.sure > 0;
+        self.dead_since = match (is_dead, self.dead_since) {
             (false, _) => None,
             (true, None) => Some(now),
             (true, since) => since,
@@ -271,6 +275,7 @@ mod tests {
             7,
             Present {
                 pins,
+                sure: pins,
                 oldest: seconds(oldest),
                 ending: (!lives).then_some(PROCESS),
                 is_dead: !lives,
@@ -288,6 +293,19 @@ mod tests {
         assert_eq!(suspects.of(7), [Reason::OwnerDead]);
         suspects.observe(seconds(6), &HashMap::new());
         assert!(suspects.of(7).is_empty());
+    }
+
+    #[test]
+    fn a_dead_owner_of_which_all_is_a_guess_is_no_suspect() {
+        let mut suspects = Suspects::new(seconds(600));
+        let mut guessed = present(64, 1, false);
+        for present in guessed.values_mut() {
+            present.sure = 0;
+        }
+        for now in 1..10 {
+            suspects.observe(seconds(now), &guessed);
+            assert!(suspects.of(7).is_empty());
+        }
     }
 
     #[test]
