@@ -16,9 +16,16 @@ pub struct Settings {
     pub page_high: u64,
     /// The value of `FOLL_LONGTERM` where BTF does not have it; 0 until it is known.
     pub longterm_flag: u64,
-    /// 1 once an io_uring has taken over the buffers of another one, or may have done so unseen.
-    /// The probes set it, and the agent.
+    /// Whether an io_uring may hold what another one pinned: 0, or one of the two below.
     pub buffers_cloned: u64,
+}
+
+impl Settings {
+    /// One has taken over another one's buffers, or may have done so at any time. The probes set it,
+    /// and the agent; it stays.
+    pub const CLONED: u64 = 1;
+    /// One may have done so before the agent started. The agent sets it while pins from then are left.
+    pub const CLONED_BEFORE: u64 = 2;
 }
 
 const _: () = assert!(size_of::<Settings>() == 40);

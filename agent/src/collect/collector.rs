@@ -1,5 +1,6 @@
 //! The collector: everything that the agent knows, brought up to date once a second.
 
+mod clones;
 mod ends;
 mod functions;
 mod judging;
@@ -263,6 +264,7 @@ impl Collector {
                     self.make_book(self.adder.holdings(), one_in, outstanding.pins, &|_| true),
                 );
         }
+        self.forget_old_clones();
         let folios = self.adder.holdings().sums.folios;
         self.sampling
             .adjust(&self.settings, folios, self.ledger.capacity());

@@ -41,10 +41,10 @@ impl Hook {
         }
     }
 
-    /// Whether the kernel has what this hook of the catalogue is for, and nothing sees it.
-    pub(crate) fn is_blind(hooks: &[Self], name: &str) -> bool {
-        let is_it = |it: &&Self| it.state.name == name && !it.state.not_needed;
-        hooks.iter().find(is_it).is_some_and(|it| !it.sees())
+    /// The hook of this name, where the kernel has what it is for.
+    pub(crate) fn find<'a>(hooks: &'a [Self], name: &str) -> Option<&'a Self> {
+        let mut hooks = hooks.iter();
+        hooks.find(|it| it.state.name == name && !it.state.not_needed)
     }
 
     /// Whether what it sees can be believed.

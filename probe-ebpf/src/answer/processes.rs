@@ -72,7 +72,7 @@ fn state(fact: &mut Process) -> Option<u32> {
     describe(fact, leader, signal, pid, own);
     let left: u32 = member(signal, layout!(signal_threads)).unwrap_or(1);
     // A first thread that has ended waits for the others. The last to go counts as gone before
-    // it gives back what the process has, and may wait at that.
+    // it lets go of what the process has, and may wait at that.
     let is_last_on_its_way = exit_state == 0 || left > 1;
     if exit_state & !ZOMBIE != 0 || threads == 0 && !is_last_on_its_way {
         return Some(Process::ENDED);

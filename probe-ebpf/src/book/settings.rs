@@ -68,7 +68,7 @@ pub(crate) fn buffers_were_cloned() -> bool {
 pub(crate) fn buffers_are_cloned() {
     if let Some(settings) = SETTINGS.get_ptr_mut(0) {
         // SAFETY: as above.
-        unsafe { (&raw mut (*settings).buffers_cloned).write_volatile(1) };
+        unsafe { (&raw mut (*settings).buffers_cloned).write_volatile(Settings::CLONED) };
     }
 }
 

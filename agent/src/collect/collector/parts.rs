@@ -45,9 +45,13 @@ impl Parts {
         vmstat::refresh();
         let now = self.inspector.pins().map_or_else(PinCounts::read, Ok)?;
         let started = now.before(self.counters.held_at_begin());
-        // Who has cloned buffers has pins.
-        if started.outstanding() != 0 || Hook::is_blind(&self.hooks, BUFFERS_CLONED) {
-            self.settings.buffers_may_be_cloned();
+        match Hook::find(&self.hooks, BUFFERS_CLONED) {
+            Some(hook) if !hook.sees() => self.settings.clones_are_unseen(),
+            // Who has cloned buffers has pins.
+            Some(_) => self
+                .settings
+                .may_be_cloned_before(started.outstanding() != 0),
+            None => {}
         }
         Ok(started)
     }

@@ -1,7 +1,10 @@
 //! What the running probes are told, through a mapping that they share: the zero
 //! page, and how many folios the ledger keeps.
 
-use std::{mem::offset_of, sync::atomic::Ordering};
+use std::{
+    mem::offset_of,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use aya::maps::MapData;
 
@@ -30,11 +33,29 @@ impl Settings {
             .store(u64::from(flag), Ordering::Release);
     }
 
-    /// An io_uring may have taken over the buffers of another one, and no program saw it.
-    pub(crate) fn buffers_may_be_cloned(&self) {
-        self.0
-            .word(offset_of!(probe_abi::Settings, buffers_cloned))
-            .store(1, Ordering::Release);
+    /// An io_uring may take over the buffers of another one, and no program sees it.
+    pub(crate) fn clones_are_unseen(&self) {
+        self.cloned()
+            .store(probe_abi::Settings::CLONED, Ordering::Release);
+    }
+
+    /// One may have done so before the agent started, or can no longer have done so.
+    pub(crate) fn may_be_cloned_before(&self, may: bool) {
+        let states = [0, probe_abi::Settings::CLONED_BEFORE];
+        let (from, to) = (states[usize::from(!may)], states[usize::from(may)]);
+        // Where a clone was seen, that holds.
+        let _known = self
+            .cloned()
+            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// Whether one may have done so before the agent started, and that is all.
+    pub(crate) fn are_only_cloned_before(&self) -> bool {
+        self.cloned().load(Ordering::Acquire) == probe_abi::Settings::CLONED_BEFORE
+    }
+
+    fn cloned(&self) -> &AtomicU64 {
+        self.0.word(offset_of!(probe_abi::Settings, buffers_cloned))
     }
 
     /// The first stratum that the ledger keeps; 0 is all of them.
