@@ -264,7 +264,9 @@ impl Collector {
                     self.make_book(self.adder.holdings(), one_in, outstanding.pins, &|_| true),
                 );
         }
-        self.forget_old_clones();
+        if self.balance.preexisting == 0 && !self.continuity.is_under_way() {
+            clones::forget_old(&self.settings, &self.directory, self.adder.owners());
+        }
         let folios = self.adder.holdings().sums.folios;
         self.sampling
             .adjust(&self.settings, folios, self.ledger.capacity());
