@@ -92,7 +92,7 @@ pub(super) fn pins_that_a_dead_process_s_heir_releases_slowly_are_told_as_releas
     bench: &Bench,
 ) -> Result<()> {
     let _agent = bench.shared_agent(&[])?;
-    let arguments = ["leak", "--pages", "16", "--rings", "50", "--every", "200ms"];
+    let arguments = ["leak", "--pages", "16", "--rings", "30", "--every", "200ms"];
     let mut workload = Stepped::start(bench, &arguments)?;
     let pages = workload.reach("held")?.pages_pinned;
     let pid = workload.pid();
