@@ -57,7 +57,6 @@ const EVERY: Duration = Duration::from_secs(1);
 async fn run_async(in_force: InForce, record_to: Option<&Path>) -> Done {
     // Before anything is attached: a signal during start must end it cleanly.
     let signals = Signals::catch().map_err(Failure::Start)?;
-    info!("settings: {}", in_force.file());
     let options = in_force.options();
     let mut run = Run {
         record_to,
@@ -104,12 +103,18 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// Not before it serves: what keeps it from starting is then told alone.
+    fn tell_service(&self, server: &Server) {
+        info!("settings: {}", self.in_force.file());
+        info!("serving {}", server.url());
+    }
+
     /// Attaches nothing for as long as it is switched off, and says so.
     async fn rest(&mut self, why: String) -> Result<Next, AgentError> {
         warn!("switched off: {why}; nothing is attached until it is gone");
         let options = self.in_force.options();
         let server = Server::open(options.listen, options.web_config.as_deref()).await?;
-        info!("serving {}", server.url());
+        self.tell_service(&server);
         self.manager.ready();
         self.manager
             .alive(Some(&format!("switched off: {why}; nothing is attached")));
@@ -153,7 +158,7 @@ impl Run<'_> {
         } = agent;
         let snapshots = collecting.snapshots.clone();
         let served = Served::Collected(snapshots.clone());
-        info!("serving {}", server.url());
+        self.tell_service(&server);
         let mut server = tokio::spawn(server.serve(served));
         let mut asked = tokio::spawn(socket.serve(snapshots.clone()));
         self.manager.ready();
