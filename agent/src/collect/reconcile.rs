@@ -62,6 +62,10 @@ pub(crate) struct Balance {
     pub(crate) is_exact: bool,
 }
 
+/// On a busy host a difference must be there at so many looks before: a thread that lost its CPU between
+/// the kernel's count and ours is no difference, and may be met by chance more than once.
+const CONFIRMING_LOOKS: usize = 4;
+
 /// Looks again and again.
 #[derive(Debug, Default)]
 pub(crate) struct Reconciler {
@@ -72,6 +76,8 @@ pub(crate) struct Reconciler {
     known: i64,
     difference: i64,
     unconfirmed: i64,
+    /// The same of the looks before, the newest first.
+    earlier: [i64; CONFIRMING_LOOKS],
     /// The last looks, as far back as the kernel's count may be old.
     moved: Vec<(Duration, u64)>,
     /// What had moved when the last look ended.
@@ -130,12 +136,14 @@ impl Reconciler {
         let beyond = beyond(difference, slack);
         let asleep = look.asleep.cast_signed();
         let in_flight = (-beyond).clamp(0, asleep);
-        let before = self.unconfirmed;
+        self.earlier.rotate_right(1);
+        self.earlier[0] = self.unconfirmed;
         self.unconfirmed = beyond + in_flight;
         self.difference = if is_at_rest {
             self.unconfirmed
         } else {
-            common(before, self.unconfirmed)
+            let earlier = self.earlier.into_iter();
+            earlier.fold(self.unconfirmed, common)
         };
         Balance {
             preexisting: preexisting.cast_unsigned(),
@@ -155,6 +163,9 @@ impl Reconciler {
             start.is_certain = true;
             self.difference += more;
             self.unconfirmed += more;
+            for earlier in &mut self.earlier {
+                *earlier += more;
+            }
         }
     }
 

@@ -123,8 +123,26 @@ fn what_moves_during_a_look_explains_as_much() {
         moved: [100, 130],
         ..at_rest(50, 10)
     };
-    assert_eq!(reconciler.look(&off).unconfirmed, 10);
+    for _ in 0..CONFIRMING_LOOKS {
+        let balance = reconciler.look(&off);
+        assert_eq!((balance.unconfirmed, balance.difference), (10, 0));
+    }
     assert_eq!(reconciler.look(&off).difference, 10);
+}
+
+/// Seen on a busy host of two CPUs: one of three threads waits in the middle of a call, twice.
+#[test]
+fn who_waits_in_the_middle_of_a_call_at_two_looks_makes_no_difference() {
+    let mut reconciler = Reconciler::default();
+    reconciler.look(&at_rest(0, 0));
+    for moved in [100, 200, 300] {
+        let look = Look {
+            moved: [moved - 4, moved],
+            ..at_rest(0, 7)
+        };
+        let balance = reconciler.look(&look);
+        assert_eq!((balance.difference, balance.unconfirmed), (0, -3));
+    }
 }
 
 /// Seen on a host with less CPUs than it promised: seven pages are counted, and the call's CPU
@@ -161,7 +179,9 @@ fn calls_that_are_asleep_explain_what_the_kernel_has_more() {
         asleep: 64,
         ..at_rest(16, 0)
     };
-    reconciler.look(&more);
+    for _ in 0..CONFIRMING_LOOKS {
+        reconciler.look(&more);
+    }
     let balance = reconciler.look(&more);
     assert_eq!((balance.difference, balance.in_flight), (16, 0));
 }
@@ -202,7 +222,9 @@ fn who_waits_for_a_cpu_at_the_start_had_nothing_pinned_before() {
     // At rest it is certain: what the ledger has more from then on was never there.
     assert_eq!(reconciler.look(&look(0, 64, 31)).difference, 0);
     assert_eq!(reconciler.look(&look(0, 64, 31)).difference, 0);
-    reconciler.look(&look(18, 64, 67));
+    for look_at in 0..CONFIRMING_LOOKS as u64 {
+        reconciler.look(&look(18, 64, 60 + look_at));
+    }
     let balance = reconciler.look(&look(18, 64, 70));
     assert_eq!((balance.preexisting, balance.difference), (64, 18));
 }
