@@ -1,6 +1,8 @@
 //! An agent that is switched off: what it logs, and what it tells its service manager.
 
 use std::{
+    cell::RefCell,
+    collections::VecDeque,
     fs,
     io::{BufRead as _, BufReader},
     os::unix::net::UnixDatagram,
@@ -21,6 +23,8 @@ pub(crate) struct Agent {
     child: Child,
     log: Receiver<String>,
     manager: UnixDatagram,
+    /// Lines that it was told, and nobody has asked for.
+    told: RefCell<VecDeque<String>>,
 }
 
 impl Agent {
@@ -53,6 +57,7 @@ impl Agent {
             child,
             log,
             manager,
+            told: RefCell::default(),
         };
         agent.hears("READY=1");
         agent
@@ -74,19 +79,31 @@ impl Agent {
         }
     }
 
-    /// Waits until its service manager is told this.
+    /// Waits until its service manager is told this. What came in one message with it is still to be
+    /// heard.
     pub(crate) fn hears(&self, wanted: &str) {
-        let mut message = [0; 4096];
-        loop {
-            let length = self.manager.recv(&mut message);
-            let length = length.unwrap_or_else(|_| panic!("{wanted} never came"));
-            let text = String::from_utf8_lossy(&message[..length]).into_owned();
-            if text.lines().any(|it| it == wanted) {
-                let is_dated = text.contains("MONOTONIC_USEC=");
-                assert_eq!(is_dated, wanted == "RELOADING=1", "{text}");
-                return;
+        let until = Instant::now() + PATIENCE;
+        while Instant::now() < until {
+            let next = self.told.borrow_mut().pop_front();
+            match next {
+                Some(line) if line == wanted => return,
+                Some(_) => {}
+                None => self.hear(),
             }
         }
+        panic!("{wanted} never came");
+    }
+
+    /// The next message.
+    fn hear(&self) {
+        let mut message = [0; 4096];
+        let length = self.manager.recv(&mut message).expect("something is told");
+        let text = String::from_utf8_lossy(&message[..length]);
+        let has = |what| text.lines().any(|it| it.starts_with(what));
+        assert_eq!(has("MONOTONIC_USEC="), has("RELOADING=1"), "{text}");
+        self.told
+            .borrow_mut()
+            .extend(text.lines().map(str::to_owned));
     }
 
     /// Has it read its file again, which its service manager is told.
