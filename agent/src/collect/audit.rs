@@ -88,8 +88,8 @@ pub(crate) struct Around<'a> {
 }
 
 impl Around<'_> {
-    /// Whether a folio of this key lacks no pin for a reason that is known.
-    fn lacks_nothing_known(&self, key: u64) -> bool {
+    /// Whether what a folio lacks was missed: nothing else explains it.
+    fn was_missed(&self, key: u64) -> bool {
         !self.may_come && stratum(key) as usize >= self.complete_from
     }
 }
@@ -147,7 +147,7 @@ impl Audit {
                     slots: same,
                     ..
                 },
-            ) if slots == same && around.lacks_nothing_known(folio.key) => {
+            ) if slots == same && around.was_missed(folio.key) => {
                 let (pins, looks) = (pins.min(now), looks + 1);
                 if looks >= LOOKS_BEFORE_ENTERING {
                     return vec![enter(folio, after, pins)];

@@ -87,6 +87,7 @@ pub(crate) struct Collector {
 impl Collector {
     pub(crate) fn new(parts: Parts) -> Result<Self, AgentError> {
         let started = parts.pins_at_start()?;
+        clones::at_start(&parts.settings, &parts.hooks, started);
         let Parts {
             hooks,
             self_test,

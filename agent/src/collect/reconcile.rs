@@ -62,9 +62,9 @@ pub(crate) struct Balance {
     pub(crate) is_exact: bool,
 }
 
-/// On a busy host a difference must be there at so many looks before: a thread that lost its CPU between
+/// On a busy host a difference must be there at so many looks running: a thread that lost its CPU between
 /// the kernel's count and ours is no difference, and may be met by chance more than once.
-const CONFIRMING_LOOKS: usize = 4;
+const CONFIRMING_LOOKS: usize = 5;
 
 /// Looks again and again.
 #[derive(Debug, Default)]
@@ -75,9 +75,8 @@ pub(crate) struct Reconciler {
     missed: i64,
     known: i64,
     difference: i64,
-    unconfirmed: i64,
-    /// The same of the looks before, the newest first.
-    earlier: [i64; CONFIRMING_LOOKS],
+    /// What each of the last looks found, the newest first.
+    unconfirmed: [i64; CONFIRMING_LOOKS],
     /// The last looks, as far back as the kernel's count may be old.
     moved: Vec<(Duration, u64)>,
     /// What had moved when the last look ended.
@@ -114,7 +113,7 @@ impl Reconciler {
         let known =
             look.unmatched.cast_signed() + look.entered.cast_signed() - look.unbooked.cast_signed();
         // What the kernel had more is what now turned up, and was not there before the start.
-        self.missed += (known - self.known).clamp(0, (-self.unconfirmed).max(0));
+        self.missed += (known - self.known).clamp(0, (-self.unconfirmed[0]).max(0));
         self.known = known;
         let known = known - self.missed;
         let kernel = look.kernel.outstanding();
@@ -136,19 +135,18 @@ impl Reconciler {
         let beyond = beyond(difference, slack);
         let asleep = look.asleep.cast_signed();
         let in_flight = (-beyond).clamp(0, asleep);
-        self.earlier.rotate_right(1);
-        self.earlier[0] = self.unconfirmed;
-        self.unconfirmed = beyond + in_flight;
+        let found = beyond + in_flight;
+        self.unconfirmed.rotate_right(1);
+        self.unconfirmed[0] = found;
         self.difference = if is_at_rest {
-            self.unconfirmed
+            found
         } else {
-            let earlier = self.earlier.into_iter();
-            earlier.fold(self.unconfirmed, common)
+            self.unconfirmed.into_iter().fold(found, common)
         };
         Balance {
             preexisting: preexisting.cast_unsigned(),
             difference: self.difference,
-            unconfirmed: self.unconfirmed,
+            unconfirmed: found,
             in_flight: in_flight.cast_unsigned(),
             is_exact: slack == 0 && asleep == 0,
         }
@@ -162,9 +160,8 @@ impl Reconciler {
             start.pages += more;
             start.is_certain = true;
             self.difference += more;
-            self.unconfirmed += more;
-            for earlier in &mut self.earlier {
-                *earlier += more;
+            for found in &mut self.unconfirmed {
+                *found += more;
             }
         }
     }

@@ -1,7 +1,10 @@
 //! What the values of options mean: times, sizes, page frames. A flag, a variable and a key of the
 //! configuration file are read alike.
 
-use std::{ops::Range, time::Duration};
+use std::{
+    ops::{Range, RangeInclusive},
+    time::Duration,
+};
 
 /// A time like `30s`, `5m`, `1h 30m`, `500ms`; a bare number is seconds.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
@@ -45,24 +48,23 @@ pub(super) fn ring_bytes(text: &str) -> Result<u32, String> {
 }
 
 pub(super) fn ledger_folios(text: &str) -> Result<u32, String> {
-    let folios: u32 = text
-        .parse()
-        .map_err(|_| format!("`{text}` is not a number of folios"))?;
-    if (64..=1 << 26).contains(&folios) {
-        Ok(folios.next_power_of_two())
-    } else {
-        Err("the ledger holds between 64 and 67108864 folios".to_owned())
-    }
+    rounded(text, "folios", 64..=1 << 26)
 }
 
 pub(super) fn owners(text: &str) -> Result<u32, String> {
-    let owners: u32 = text
+    rounded(text, "owners", 16..=1 << 16)
+}
+
+/// A number in this range, rounded up to a power of two.
+fn rounded(text: &str, of: &str, range: RangeInclusive<u32>) -> Result<u32, String> {
+    let number: u32 = text
         .parse()
-        .map_err(|_| format!("`{text}` is not a number of owners"))?;
-    if (16..=1 << 16).contains(&owners) {
-        Ok(owners.next_power_of_two())
+        .map_err(|_| format!("`{text}` is not a number of {of}"))?;
+    if range.contains(&number) {
+        Ok(number.next_power_of_two())
     } else {
-        Err("between 16 and 65536 owners can be told apart".to_owned())
+        let (least, most) = range.into_inner();
+        Err(format!("there can be between {least} and {most} {of}"))
     }
 }
 

@@ -1,11 +1,23 @@
-//! Buffers that an io_uring may have taken over before the agent started.
+//! Buffers that an io_uring may have taken over unseen: whose pins a ring releases is not sure then.
+
+use ::hooks::BUFFERS_CLONED;
 
 use crate::{
-    kernel::maps::Settings,
+    collect::hooks::Hook,
+    kernel::{maps::Settings, vmstat::PinCounts},
     owners::{directory::Directory, registry::OwnerInfo},
 };
 
-/// With the last pin from before the start they are gone. `owners`: all that have pins.
+/// What may have been, by what was pinned at the start: who has cloned buffers has pins.
+pub(super) fn at_start(settings: &Settings, hooks: &[Hook], started: PinCounts) {
+    match Hook::find(hooks, BUFFERS_CLONED) {
+        Some(hook) if !hook.sees() => settings.clones_are_unseen(),
+        Some(_) => settings.may_be_cloned_before(started.outstanding() != 0),
+        None => {}
+    }
+}
+
+/// With the last pin from before the start such clones are gone. `owners`: all that have pins.
 pub(super) fn forget_old(
     settings: &Settings,
     directory: &Directory,

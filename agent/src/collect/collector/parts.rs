@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use ::hooks::BUFFERS_CLONED;
-
 use crate::{
     collect::{hooks::Hook, tuning::Tuning},
     error::AgentError,
@@ -44,15 +42,6 @@ impl Parts {
     pub(super) fn pins_at_start(&self) -> Result<PinCounts, AgentError> {
         vmstat::refresh();
         let now = self.inspector.pins().map_or_else(PinCounts::read, Ok)?;
-        let started = now.before(self.counters.held_at_begin());
-        match Hook::find(&self.hooks, BUFFERS_CLONED) {
-            Some(hook) if !hook.sees() => self.settings.clones_are_unseen(),
-            // Who has cloned buffers has pins.
-            Some(_) => self
-                .settings
-                .may_be_cloned_before(started.outstanding() != 0),
-            None => {}
-        }
-        Ok(started)
+        Ok(now.before(self.counters.held_at_begin()))
     }
 }

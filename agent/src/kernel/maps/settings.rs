@@ -41,8 +41,10 @@ impl Settings {
 
     /// One may have done so before the agent started, or can no longer have done so.
     pub(crate) fn may_be_cloned_before(&self, may: bool) {
-        let states = [0, probe_abi::Settings::CLONED_BEFORE];
-        let (from, to) = (states[usize::from(!may)], states[usize::from(may)]);
+        let (from, to) = match may {
+            true => (0, probe_abi::Settings::CLONED_BEFORE),
+            false => (probe_abi::Settings::CLONED_BEFORE, 0),
+        };
         // Where a clone was seen, that holds.
         let _known = self
             .cloned()
