@@ -115,6 +115,7 @@ fn then() -> Vec<Test> {
         test(storm::a_storm_of_direct_reads_makes_nobody_a_suspect_and_leaves_nothing_pinned),
         test(sequences::after_any_order_of_pins_and_releases_each_owner_has_what_is_its_own),
         test(sequences::what_a_request_kept_is_released_rightly_or_told_as_a_guess),
+        test(sequences::what_another_one_closes_is_released_rightly_or_told_as_a_guess),
         test(cloned_buffers::what_a_ring_took_over_is_released_rightly_or_told_as_a_guess),
         test(cloned_buffers::so_it_is_where_the_ring_took_it_over_before_the_agent_started),
         test(sequences::of_more_rings_than_the_ledger_tells_apart_each_process_has_its_own),

@@ -46,28 +46,23 @@ pub(super) fn more_owners_than_the_ledger_has_slots_for_make_no_difference(
     for step in "A+ B+ C+ A& B& C& a+ b+ c+".split(' ') {
         company.step(step)?;
     }
-    for pages in [6 * 64, 3 * 64, 0] {
-        let before = agent.scrape()?.sum(ROUNDS)?;
-        agent.scrape_until("the ledger is held against the kernel", |now| {
-            let rounds = now.sum(ROUNDS)? - before;
-            Ok(if rounds >= ROUNDS_UNTIL_ENTERED {
-                Look::Done(())
-            } else {
-                Look::NotYet(format!("{rounds} rounds"))
-            })
-        })?;
+    let before = agent.scrape()?.sum(ROUNDS)?;
+    agent.scrape_until("the ledger is held against the kernel", |now| {
+        let rounds = now.sum(ROUNDS)? - before;
+        Ok(if rounds >= ROUNDS_UNTIL_ENTERED {
+            Look::Done(())
+        } else {
+            Look::NotYet(format!("{rounds} rounds"))
+        })
+    })?;
+    for (pages, then) in [(6 * 64, "a- b- c-"), (3 * 64, "A- B- C-"), (0, "")] {
         until_pinned(bench, pages)?;
         let report = ask(bench, "process", &[])?;
         ensure!(
-            report.kernel_pins == pages && report.unreconciled_pins == 0,
+            report.kernel_pins == pages && report.pins == pages && report.unreconciled_pins == 0,
             "{pages} pages are pinned: {report:?}"
         );
-        let released = if pages > 3 * 64 {
-            "a- b- c-"
-        } else {
-            "A- B- C-"
-        };
-        for step in released.split(' ').filter(|_| pages > 0) {
+        for step in then.split_whitespace() {
             company.step(step)?;
         }
     }

@@ -1,7 +1,7 @@
 //! Who has what after any order of pins and releases on the same folios, by several who are known:
 //! as their own book has it.
 
-use std::iter;
+use std::{fs, iter};
 
 use anyhow::{Context, Result, ensure};
 use btf_rs::Type;
@@ -13,6 +13,8 @@ use crate::holders::{Report, ask, until_pinned};
 use crate::metrics::Metrics;
 use crate::wait::{Look, until};
 use lab::{absent::absent, btf};
+
+const UDMABUF: &str = "/dev/udmabuf";
 
 /// Pages of each buffer.
 const PAGES: usize = 4;
@@ -154,16 +156,33 @@ pub(super) fn what_a_request_kept_is_released_rightly_or_told_as_a_guess(
     if !tells_the_ring()? {
         return Err(absent("what tells the ring that a call is about"));
     }
-    for script in KEPT_IN_FLIGHT {
+    right_or_guessed(bench, &KEPT_IN_FLIGHT)
+}
+
+fn right_or_guessed(bench: &Bench, scripts: &[&str]) -> Result<()> {
+    for script in scripts {
         let mut company = Company::start(bench, PAGES)?;
         for step in script.split(' ') {
-            company.step(step).context(script)?;
-            check(bench, &[script.to_owned()], [&company])?;
+            company.step(step).context((*script).to_owned())?;
+            check(bench, &[(*script).to_owned()], [&company])?;
         }
         company.end()?;
         until_pinned(bench, 0)?;
     }
     Ok(())
+}
+
+/// A pins by a dma-buf, which B closes last and has pins of the same pages.
+const CLOSED_BY_ANOTHER: [&str; 2] = ["A% B+ A>B Bx B-", "A% B% A>B Bx Bx"];
+
+pub(super) fn what_another_one_closes_is_released_rightly_or_told_as_a_guess(
+    bench: &Bench,
+) -> Result<()> {
+    if !fs::exists(UDMABUF)? {
+        return Err(absent(format!("this kernel has no {UDMABUF}")));
+    }
+    let _agent = bench.shared_agent(&[])?;
+    right_or_guessed(bench, &CLOSED_BY_ANOTHER)
 }
 
 /// Pins whose release no program saw: the kernel skips one that interrupts itself.

@@ -32,33 +32,37 @@ pub(crate) struct DmaBuf {
 impl DmaBuf {
     /// Makes `bytes` bytes of memory and pins them.
     pub(crate) fn make(bytes: usize) -> Result<Self> {
-        let device = device::open(DEVICE)?;
-        let memory = sealed_memory(bytes)?;
-        let order = Create {
-            memfd: memory.as_raw_fd().cast_unsigned(),
-            flags: 0,
-            offset: 0,
-            size: bytes as u64,
-        };
-        // SAFETY: the argument is the structure that this request takes.
-        let buffer = unsafe { libc::ioctl(device.as_raw_fd(), UDMABUF_CREATE, &raw const order) };
-        ensure!(
-            buffer >= 0,
-            "UDMABUF_CREATE of {bytes} bytes failed: {}",
-            Error::last_os_error()
-        );
-        // SAFETY: a new descriptor that nobody else owns.
-        let buffer = unsafe { OwnedFd::from_raw_fd(buffer) };
+        let memory = memfd::make(c"workload", bytes)?;
         Ok(Self {
-            _buffer: buffer,
+            _buffer: pin(&memory, bytes)?,
             _memory: memory,
         })
     }
 }
 
+/// Pins the first `bytes` bytes of a memfd, until the last descriptor of what this gives is closed.
+pub(crate) fn pin(memory: &File, bytes: usize) -> Result<OwnedFd> {
+    let device = device::open(DEVICE)?;
+    seal(memory)?;
+    let order = Create {
+        memfd: memory.as_raw_fd().cast_unsigned(),
+        flags: 0,
+        offset: 0,
+        size: bytes as u64,
+    };
+    // SAFETY: the argument is the structure that this request takes.
+    let buffer = unsafe { libc::ioctl(device.as_raw_fd(), UDMABUF_CREATE, &raw const order) };
+    ensure!(
+        buffer >= 0,
+        "UDMABUF_CREATE of {bytes} bytes failed: {}",
+        Error::last_os_error()
+    );
+    // SAFETY: a new descriptor that nobody else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(buffer) })
+}
+
 /// The driver takes only memory that can no longer shrink.
-fn sealed_memory(bytes: usize) -> Result<File> {
-    let memory = memfd::make(c"workload", bytes)?;
+fn seal(memory: &File) -> Result<()> {
     // SAFETY: the call takes a number only.
     let sealed = unsafe { libc::fcntl(memory.as_raw_fd(), libc::F_ADD_SEALS, libc::F_SEAL_SHRINK) };
     ensure!(
@@ -66,5 +70,5 @@ fn sealed_memory(bytes: usize) -> Result<File> {
         "a memfd cannot be sealed: {}",
         Error::last_os_error()
     );
-    Ok(memory)
+    Ok(())
 }

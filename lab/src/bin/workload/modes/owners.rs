@@ -9,14 +9,12 @@ use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
 use crate::counts::Counts;
-use crate::kernel::mapping::Span;
-use crate::kernel::memory::{Kind, Memory};
 use crate::kernel::word::{self, Word};
 use crate::session::{Pace, SLICE, Session};
 use book::{Book, Effect};
 use lab::page::page_bytes;
 use lab::pin_counters::PinCounters;
-use process::Owner;
+use process::{Owner, Shared};
 use step::{Act, Step};
 
 /// What they do.
@@ -26,7 +24,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 16)]
     pages: usize,
     /// Steps, such as `A+` (A pins), `B-` (B releases what it came to last), `A~` (A releases what it came to first,
-    /// and a request of its own keeps it until it ends), `A=` (A pins, and a ring with two places takes that over), `A^` (A
+    /// and a request of its own keeps it until it ends), `A=` (A pins, and a ring with two places takes that over), `A%` (A pins by a dma-buf), `A^` (A
     /// pins with the second place of its last ring), `A0` (A empties the first place of that), `Ax` (A closes a ring), `A>B` (A hands a ring to B), `A&` (A
     /// forks `a`), `A!` (A ends). Without any they come on standard input, a line each.
     steps: Vec<Step>,
@@ -57,9 +55,8 @@ pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
         !(args.steps.is_empty() && session.pace == Pace::Told),
         "with --step the steps must be on the command line: standard input says when to go on"
     );
-    let memory = Memory::make(Kind::Memfd, &session.dir, args.pages * page_bytes())?;
     let mut company = Company {
-        pages: memory.mapping.span(),
+        memory: Shared::make(args.pages * page_bytes())?,
         book: Book::default(),
         owners: Vec::new(),
         pids: Vec::new(),
@@ -97,7 +94,7 @@ fn next_line(session: &Session) -> Result<Option<String>> {
 
 /// All processes, and what they did.
 struct Company {
-    pages: Span,
+    memory: Shared,
     book: Book,
     /// By their number in the book; nothing for one that has ended.
     owners: Vec<Option<Owner>>,
@@ -118,6 +115,7 @@ impl Company {
         match step.act {
             Act::Pin => self.owner(who)?.pin()?,
             Act::PinAndClone => self.owner(who)?.pin_and_clone()?,
+            Act::PinByDmaBuf => self.owner(who)?.pin_by_dma_buf()?,
             Act::PinAnother => self.owner(who)?.pin_another()?,
             Act::Empty => self.owner(who)?.empty()?,
             Act::Release => self.owner(who)?.release()?,
@@ -136,7 +134,7 @@ impl Company {
             }
             Act::End => self.owners[who].take().context("it has ended")?.end()?,
         }
-        let pages = self.pages.pages() as u64;
+        let pages = self.memory.pages().pages() as u64;
         match effect {
             Effect::Pins => {
                 // Others may pin and release a page meanwhile.
@@ -162,7 +160,7 @@ impl Company {
             return Ok(());
         }
         self.book.begin(name, None)?;
-        let owner = Owner::start(self.pages, &mut self.owners)?;
+        let owner = Owner::start(&self.memory, &mut self.owners)?;
         self.add(owner);
         Ok(())
     }
@@ -203,7 +201,7 @@ impl Company {
                     name: process.name,
                     pid: *pid,
                     lives: process.lives,
-                    pages: self.book.pinned_by(number) * self.pages.pages() as u64,
+                    pages: self.book.pinned_by(number) * self.memory.pages().pages() as u64,
                 })
                 .collect(),
         }

@@ -66,7 +66,7 @@ impl Book {
         let who = self.living(step.owner)?;
         let nothing = || format!("{} has no such ring", step.owner);
         match step.act {
-            Act::Pin | Act::PinAndClone => {
+            Act::Pin | Act::PinAndClone | Act::PinByDmaBuf => {
                 self.processes[who].rings.push(self.rings.len());
                 self.rings.push(Ring { buffers: vec![who] });
                 return Ok(Effect::Pins);

@@ -1,6 +1,7 @@
 //! An owner as a process of its own, which does what it is told over a socket; and its other end.
 //! It keeps no book.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
@@ -10,12 +11,34 @@ use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, WaitOptions, getpid, test_kill_process, waitpid};
 
 use crate::kernel::fork::{fork, leave, taken_from, wait_for_no_child};
-use crate::kernel::mapping::Span;
+use crate::kernel::mapping::{Mapping, Span};
+use crate::kernel::memfd;
+use crate::kernel::udmabuf;
 use crate::kernel::uring::Ring;
 use crate::kernel::uring_queue::Queues;
 
 /// How long a process may take to be gone after it ended.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The memory that all of them pin.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    mapping: Mapping,
+    file: File,
+}
+
+impl Shared {
+    pub(crate) fn make(bytes: usize) -> Result<Self> {
+        let file = memfd::make(c"workload", bytes)?;
+        let mapping = Mapping::shared(&file, bytes)?;
+        mapping.dirty(mapping.span(), 1);
+        Ok(Self { mapping, file })
+    }
+
+    pub(crate) fn pages(&self) -> Span {
+        self.mapping.span()
+    }
+}
 
 /// The end of who tells.
 #[derive(Debug)]
@@ -27,14 +50,14 @@ pub(crate) struct Owner {
 }
 
 impl Owner {
-    /// Starts one that pins these pages. The caller must be the only thread of its process; `others`
+    /// Starts one that pins this memory. The caller must be the only thread of its process; `others`
     /// are not the new one's to hold.
-    pub(crate) fn start<T>(pages: Span, others: &mut Vec<T>) -> Result<Self> {
+    pub(crate) fn start<T>(memory: &Shared, others: &mut Vec<T>) -> Result<Self> {
         let (near, far) = UnixStream::pair()?;
         let Some(pid) = fork()? else {
             others.clear();
             drop(near);
-            serve(far, pages);
+            serve(far, memory);
         };
         Ok(Self {
             pid,
@@ -49,6 +72,10 @@ impl Owner {
 
     pub(crate) fn pin_and_clone(&mut self) -> Result<()> {
         self.ask("pin-and-clone").map(drop)
+    }
+
+    pub(crate) fn pin_by_dma_buf(&mut self) -> Result<()> {
+        self.ask("pin-by-dma-buf").map(drop)
     }
 
     pub(crate) fn pin_another(&mut self) -> Result<()> {
@@ -120,13 +147,13 @@ impl Owner {
 }
 
 /// The process itself: does what it is told until nobody can tell it any more.
-fn serve(socket: UnixStream, pages: Span) -> ! {
+fn serve(socket: UnixStream, memory: &Shared) -> ! {
     wait_for_no_child();
     let mut told = BufReader::new(socket);
     let mut rings = Vec::new();
     let mut line = String::new();
     while told.read_line(&mut line).is_ok_and(|length| length > 0) {
-        let answer = match obey(line.trim_end(), pages, &mut rings) {
+        let answer = match obey(line.trim_end(), memory, &mut rings) {
             Ok(Done::Said(number)) => format!("done {number}\n"),
             Ok(Done::Born(socket)) => {
                 told = BufReader::new(socket);
@@ -150,7 +177,8 @@ enum Done {
     Born(UnixStream),
 }
 
-fn obey(order: &str, pages: Span, rings: &mut Vec<Ring>) -> Result<Done> {
+fn obey(order: &str, memory: &Shared, rings: &mut Vec<Ring>) -> Result<Done> {
+    let pages = memory.pages();
     let words: Vec<_> = order.split(' ').collect();
     match words[..] {
         ["pin"] => {
@@ -165,6 +193,8 @@ fn obey(order: &str, pages: Span, rings: &mut Vec<Ring>) -> Result<Done> {
             ring.take_over(&pinned)?;
             rings.push(ring);
         }
+        // A ring, as far as it is closed and passed on.
+        ["pin-by-dma-buf"] => rings.push(Ring::from(udmabuf::pin(&memory.file, pages.length)?)),
         ["pin-another"] => last(rings)?.fill_place(1, pages)?,
         ["empty"] => last(rings)?.empty_place()?,
         ["release"] => while !rings.pop().context("no ring")?.release()? {},

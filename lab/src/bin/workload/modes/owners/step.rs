@@ -25,6 +25,9 @@ pub(crate) enum Act {
     /// `=`: pins the pages as the fixed buffer of a new ring, lets a further one with two places take it
     /// over, and closes the first (Linux 6.12).
     PinAndClone,
+    /// `%`: pins the pages by a dma-buf, which has no owner but who made it, and is closed and passed on
+    /// like a ring.
+    PinByDmaBuf,
     /// `^`: pins the pages as a further buffer of the ring that it came to last, which has two places.
     PinAnother,
     /// `0`: empties the first place of that ring.
@@ -54,6 +57,7 @@ impl FromStr for Step {
         let act = match letters.as_str() {
             "+" => Act::Pin,
             "=" => Act::PinAndClone,
+            "%" => Act::PinByDmaBuf,
             "^" => Act::PinAnother,
             "0" => Act::Empty,
             "-" => Act::Release,
@@ -63,7 +67,9 @@ impl FromStr for Step {
             "!" => Act::End,
             rest => match rest.strip_prefix('>').and_then(|to| to.parse().ok()) {
                 Some(to) if name(to).is_some() && to != owner => Act::Pass(to),
-                _ => bail!("{text} is no step such as A+, A-, A=, A^, A0, Ax, A>B, A&, A~ or A!"),
+                _ => {
+                    bail!("{text} is no step such as A+, A-, A=, A%, A^, A0, Ax, A>B, A&, A~ or A!")
+                }
             },
         };
         Ok(Self { owner, act })
@@ -76,6 +82,7 @@ impl fmt::Display for Step {
         match self.act {
             Act::Pin => write!(f, "+"),
             Act::PinAndClone => write!(f, "="),
+            Act::PinByDmaBuf => write!(f, "%"),
             Act::PinAnother => write!(f, "^"),
             Act::Empty => write!(f, "0"),
             Act::Release => write!(f, "-"),
@@ -101,6 +108,7 @@ mod tests {
         for (text, owner, act) in [
             ("A+", 'A', Act::Pin),
             ("A=", 'A', Act::PinAndClone),
+            ("C%", 'C', Act::PinByDmaBuf),
             ("a^", 'a', Act::PinAnother),
             ("B0", 'B', Act::Empty),
             ("b-", 'b', Act::Release),
