@@ -6,7 +6,7 @@
 //! A look at both takes a moment: what was pinned and released meanwhile may be in one and
 //! not in the other, and explains as much of a difference. So may calls that are asleep
 //! with some of their pages pinned. A thread that waits for a CPU in the middle of a call moves
-//! nothing during a look: unless nobody works at all, a difference is what two looks have.
+//! nothing during a look: unless nobody works at all, a difference is what several looks running have.
 
 use std::time::Duration;
 
@@ -51,8 +51,8 @@ pub(crate) struct Look {
 pub(crate) struct Balance {
     /// Of the pages that were pinned when the agent started, those not known to be released.
     pub(crate) preexisting: u64,
-    /// The ledger's balance less the kernel's, as far as nothing explains it: at rest, or at two
-    /// looks one after the other.
+    /// The ledger's balance less the kernel's, as far as nothing explains it: at rest, or at
+    /// [`CONFIRMING_LOOKS`] one after the other.
     pub(crate) difference: i64,
     /// The same at this look alone: who waits for a CPU may explain it.
     pub(crate) unconfirmed: i64,

@@ -10,7 +10,10 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 
 use bench::{Bench, Outlook};
+use books::SETTLED_WITHIN;
 use lab::absent::Absent;
+use lab::pin_counters::PinCounters;
+use wait::{Look, until};
 
 mod agent;
 mod bench;
@@ -104,7 +107,7 @@ fn main() -> ExitCode {
     }
     for test in &tests {
         let started = Instant::now();
-        let outcome = (test.run)(&bench);
+        let outcome = nothing_is_pinned().and_then(|()| (test.run)(&bench));
         // What is absent has done nothing: the next test may have that agent.
         if outcome.as_ref().is_err_and(|why| !why.is::<Absent>()) {
             bench.drop_shared();
@@ -115,6 +118,21 @@ fn main() -> ExitCode {
         tally.add("the_shared_agent_ends_cleanly", Err(why));
     }
     tally.print()
+}
+
+/// Waits until the kernel has nothing pinned: what the test before had, a worker may still release,
+/// and a test may hold its own pins against the kernel's count.
+fn nothing_is_pinned() -> anyhow::Result<()> {
+    until(
+        "the release of an earlier test's pins",
+        SETTLED_WITHIN,
+        || {
+            Ok(match PinCounters::read()?.outstanding() {
+                0 => Look::Done(()),
+                pins => Look::NotYet(format!("{pins} are left")),
+            })
+        },
+    )
 }
 
 /// How many tests ended how.

@@ -99,6 +99,7 @@ pub(crate) struct Stepped {
 enum Line {
     Phase { phase: String, counts: Counts },
     Absent { absent: String },
+    Failed { failed: String },
     Report { counts: Counts },
 }
 
@@ -164,6 +165,7 @@ impl Stepped {
         match line {
             Line::Phase { phase, counts } => Ok(Step::Phase(phase, counts)),
             Line::Absent { absent: why } => Err(absent(why)),
+            Line::Failed { failed: why } => bail!("the workload failed: {why}"),
             Line::Report { counts } => {
                 let status = self.child.wait()?;
                 ensure!(status.success(), "the workload ended with {status}");

@@ -24,7 +24,7 @@ mod session;
 ///
 /// The last line on standard output is a JSON object: what this process did by its own
 /// count, and what the kernel's pin counters grew by meanwhile; or why this kernel cannot
-/// do what was asked for.
+/// do what was asked for; or what failed.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Cli {
@@ -113,9 +113,11 @@ fn main() -> ExitCode {
     match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            if let Some(Absent(why)) = error.downcast_ref() {
-                println!("{}", serde_json::json!({ "absent": why }));
-            }
+            let last = match error.downcast_ref() {
+                Some(Absent(why)) => serde_json::json!({ "absent": why }),
+                None => serde_json::json!({ "failed": format!("{error:#}") }),
+            };
+            println!("{last}");
             eprintln!("workload: {error:#}");
             ExitCode::FAILURE
         }
