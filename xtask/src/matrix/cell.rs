@@ -15,7 +15,13 @@ use crate::{kernels, lab::heard, say};
 const TIMEOUT: &str = "1500";
 
 /// Modules that workloads use where the kernel has them; where it has not, their tests are absent.
-const MODULES: [&str; 4] = ["vhost_vsock", "crc32_generic", "ib_uverbs", "rdma_rxe"];
+const MODULES: [&str; 5] = [
+    "vhost_vsock",
+    "crc32_generic",
+    "ib_uverbs",
+    "rdma_rxe",
+    "nbd",
+];
 
 /// How the agent is told to attach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize)]

@@ -2,6 +2,7 @@
 //! every comparison. It says nothing about what the agent saw.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -197,6 +198,25 @@ impl Stepped {
         Ok(())
     }
 
+    /// Kills it; [`Self::wait_for_killed`] next.
+    pub(crate) fn kill(&mut self) -> Result<()> {
+        kill_process(Pid::from_child(&self.child), Signal::KILL)?;
+        moment::has_passed();
+        Ok(())
+    }
+
+    /// Ends its standard input and waits until it is gone that was killed.
+    pub(crate) fn wait_for_killed(mut self) -> Result<()> {
+        drop(self.word.take());
+        let status = self.child.wait()?;
+        moment::has_passed();
+        ensure!(
+            status.signal() == Some(Signal::KILL.as_raw()),
+            "the workload ended with {status}"
+        );
+        Ok(())
+    }
+
     /// Lets it leave its last phase and waits for its end.
     pub(crate) fn finish(mut self) -> Result<()> {
         drop(self.word.take());
@@ -210,6 +230,7 @@ impl Stepped {
 impl Drop for Stepped {
     /// A test that failed in the middle.
     fn drop(&mut self) {
+        drop(self.word.take());
         end(&mut self.child);
     }
 }

@@ -75,6 +75,8 @@ enum Mode {
     UringFixed(modes::uring_fixed::Args),
     /// Pins that outlive the process that took them.
     Leak(modes::leak::Args),
+    /// Pins of a process that waits for a disk in its exit.
+    LateEnd(modes::late_end::Args),
     /// Pins on pages that many sleeping processes have mapped.
     Crowd(modes::crowd::Args),
     /// Several processes that pin the same pages and release them in any order.
@@ -169,6 +171,7 @@ impl Mode {
             Self::Vmsplice(args) => ("vmsplice", modes::vmsplice::run(args, session)?),
             Self::UringFixed(args) => ("uring-fixed", modes::uring_fixed::run(args, session)?),
             Self::Leak(args) => ("leak", modes::leak::run(args, session)?),
+            Self::LateEnd(args) => ("late-end", modes::late_end::run(args, session)?),
             Self::Crowd(args) => ("crowd", modes::crowd::run(args, session)?),
             Self::Owners(args) => ("owners", modes::owners::run(args, session)?),
             Self::XdpUmem(args) => ("xdp-umem", modes::xdp_umem::run(args, session)?),

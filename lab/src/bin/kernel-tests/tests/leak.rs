@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::bench::Bench;
 use crate::holders::{Report, Row, ask, check_sums, until_pinned};
@@ -34,7 +34,7 @@ pub(super) fn a_dead_owner_is_a_suspect_with_its_call_path_and_file_until_its_pi
     let took = died.elapsed();
     ensure!(took <= SOON, "the leak was named after {took:?}");
     let [row] = report.rows.as_slice() else {
-        anyhow::bail!("one process leaks: {report:?}");
+        bail!("one process leaks: {report:?}");
     };
     let process = &row.about["process"];
     ensure!(
@@ -44,7 +44,7 @@ pub(super) fn a_dead_owner_is_a_suspect_with_its_call_path_and_file_until_its_pi
 
     let stack = ask(bench, "stack", &["--suspects"])?;
     let [row] = stack.rows.as_slice() else {
-        anyhow::bail!("one call path leaks: {stack:?}");
+        bail!("one call path leaks: {stack:?}");
     };
     let told = &row.about["stack"];
     let frames = told["frames"].as_array().context("no call path")?;
@@ -71,7 +71,7 @@ pub(super) fn a_dead_owner_is_a_suspect_with_its_call_path_and_file_until_its_pi
     );
     let file = ask(bench, "file", &["--suspects"])?;
     let [row] = file.rows.as_slice() else {
-        anyhow::bail!("pages of one file leak: {file:?}");
+        bail!("pages of one file leak: {file:?}");
     };
     let path = row.about["file"]["file"]["path"].as_str();
     ensure!(
@@ -85,6 +85,49 @@ pub(super) fn a_dead_owner_is_a_suspect_with_its_call_path_and_file_until_its_pi
     let cured = ask(bench, "process", &["--suspects"])?;
     ensure!(cured.rows.is_empty(), "released, yet told: {cured:?}");
     check_sums(bench, 0, "after the heir's death")
+}
+
+/// Killed, it waits in its exit for a disk that has yet to answer.
+pub(super) fn a_killed_process_that_waits_for_a_disk_in_its_exit_is_exiting_and_no_suspect(
+    bench: &Bench,
+) -> Result<()> {
+    let _agent = bench.shared_agent(&[])?;
+    let mut workload = Stepped::start(bench, &["late-end", "--pages", "16"])?;
+    let pages = workload.reach("held")?.pages_pinned;
+    let pid = workload.pid();
+    workload.kill()?;
+    until("a row of a process that exits", bench.patience, || {
+        let report = ask(bench, "process", &[])?;
+        Ok(match report.of_pid(pid).as_slice() {
+            [row] if row.about["process"]["life"] == "exiting" => Look::Done(()),
+            _ => Look::NotYet(format!("{report:?}")),
+        })
+    })?;
+    let exits = Instant::now();
+    until(
+        "as long as it takes to suspect the dead",
+        bench.patience,
+        || {
+            let report = ask(bench, "process", &[])?;
+            let [row] = report.of_pid(pid)[..] else {
+                bail!("one process exits: {report:?}");
+            };
+            ensure!(
+                row.pins.value >= pages
+                    && row.about["process"]["life"] == "exiting"
+                    && row.suspected.is_empty(),
+                "it has {pages} pins until its exit is over: {report:?}"
+            );
+            Ok(if exits.elapsed() > SOON {
+                Look::Done(())
+            } else {
+                Look::NotYet("not so long yet".to_owned())
+            })
+        },
+    )?;
+    workload.wait_for_killed()?;
+    until_pinned(bench, 0)?;
+    check_sums(bench, 0, "after its end")
 }
 
 /// As of a machine that was killed and had a terabyte.

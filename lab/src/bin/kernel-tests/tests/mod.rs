@@ -134,6 +134,7 @@ fn then() -> Vec<Test> {
         test(users::a_user_is_one_row_with_all_its_processes_also_those_in_a_user_namespace),
         test(leak::a_dead_owner_is_a_suspect_with_its_call_path_and_file_until_its_pins_are_gone),
         test(leak::pins_that_a_dead_process_s_heir_releases_slowly_are_told_as_released_and_no_leak),
+        test(leak::a_killed_process_that_waits_for_a_disk_in_its_exit_is_exiting_and_no_suspect),
         test(leak::a_pid_that_comes_again_is_another_owner),
         either_way(long_calls::a_call_of_more_pages_than_a_program_walks_is_counted_whole),
         test(refusals::a_second_agent_is_refused_and_named_the_first),

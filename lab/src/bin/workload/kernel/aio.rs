@@ -55,17 +55,30 @@ impl Context {
 
     /// Reads from the start of `source` into all of `into`; says how many bytes came.
     pub(crate) fn read(&self, source: &File, into: Span) -> Result<usize> {
+        self.submit(source, 0, into)?;
+        self.wait()
+    }
+
+    /// Has `into` be filled from `source`, beginning at `offset`, which must be there until [`Self::wait`]
+    /// has come back.
+    pub(crate) fn submit(&self, source: &File, offset: u64, into: Span) -> Result<()> {
         let mut order = Order {
             code: READ,
             file: source.as_raw_fd().cast_unsigned(),
             buffer: into.address as u64,
             length: into.length as u64,
+            offset: i64::try_from(offset)?,
             ..Order::default()
         };
         let orders = [&raw mut order];
         // SAFETY: one order, as announced; the kernel checks the range that it names.
         let taken = unsafe { libc::syscall(libc::SYS_io_submit, self.0, 1, orders.as_ptr()) };
         ensure!(taken == 1, "io_submit failed: {}", Error::last_os_error());
+        Ok(())
+    }
+
+    /// Waits for that; says how many bytes came.
+    pub(crate) fn wait(&self) -> Result<usize> {
         let mut done = Done::default();
         let forever = std::ptr::null::<libc::timespec>();
         // SAFETY: room for one event, as announced.

@@ -14,6 +14,7 @@ pub(crate) mod huge_pool;
 pub(crate) mod mapping;
 pub(crate) mod memfd;
 pub(crate) mod memory;
+pub(crate) mod mute_disk;
 pub(crate) mod nodes;
 pub(crate) mod pipe;
 pub(crate) mod rdma_link;

@@ -10,6 +10,7 @@ pub(crate) mod direct_read;
 pub(crate) mod direct_storm;
 pub(crate) mod dirty;
 pub(crate) mod hold;
+pub(crate) mod late_end;
 pub(crate) mod leak;
 pub(crate) mod longterm_pin;
 pub(crate) mod owners;
