@@ -6,7 +6,10 @@ use std::{
     io,
     os::fd::{AsFd, OwnedFd},
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
+
+use log::info;
 
 use super::kprobes::{self, Kprobes};
 use crate::kernel::{
@@ -178,6 +181,12 @@ impl Drop for Links {
     /// Detaches, when to do so harms nobody.
     fn drop(&mut self) {
         let _on = self.are_of_ftrace().then(ftrace::on);
-        self.lock().clear();
+        let begun = Instant::now();
+        let mut links = self.lock();
+        let attached = links.iter().filter(|it| it.held.is_some()).count();
+        links.clear();
+        if attached > 0 {
+            info!("{attached} programs detached in {:.1?}", begun.elapsed());
+        }
     }
 }
