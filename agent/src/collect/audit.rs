@@ -7,6 +7,11 @@
 //! on its way in; where a folio rests, and no call is under way, it is of pins that no
 //! probe saw, and is entered without an owner.
 //!
+//! The count of a small folio tells pins from plain references only as far as nobody has a thousand of
+//! those. Where it leaves open what is a pin, the kernel's count of all pins has the last word: no more is
+//! entered than that has beyond the ledger, and what only may be too much stays unless the ledger
+//! has more than that.
+//!
 //! Leaves out asking the kernel and changing the ledger: here it is decided.
 
 use std::collections::HashMap;
@@ -28,6 +33,18 @@ const MOST_SUSPICIONS: usize = 1 << 16;
 #[derive(Debug, Default)]
 pub(crate) struct Audit {
     suspicions: HashMap<u64, Suspicion>,
+    off: Off,
+}
+
+/// By how much the ledger's total is off the kernel's, as far as that is sure.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Off {
+    /// Pins that the ledger has not, those from before the start among them.
+    pub(crate) lacking: u64,
+    /// Pins that the kernel has not.
+    pub(crate) too_many: u64,
+    /// Whether that is so though all was written off that is sure to be too much.
+    pub(crate) stays: bool,
 }
 
 /// What was found of a folio.
@@ -84,6 +101,7 @@ pub(crate) struct Around<'a> {
     pub(crate) may_come: bool,
     /// The first stratum of which the ledger has all: what folios of those below lack, it passes over.
     pub(crate) complete_from: usize,
+    pub(crate) off: Off,
     pub(crate) bits: FlagBits,
 }
 
@@ -95,6 +113,11 @@ impl Around<'_> {
 }
 
 impl Audit {
+    /// From now on this much may be put right where a folio alone does not tell.
+    pub(crate) fn begin(&mut self, off: Off) {
+        self.off = off;
+    }
+
     /// Compares one folio. `before` and `after` are its slots when the kernel was about to be
     /// asked and when it had answered: only what was the same at both can be compared with
     /// what it said in between.
@@ -110,22 +133,8 @@ impl Audit {
             return Vec::new();
         }
         let pins = after.iter().map(Slot::pins).sum::<u64>();
-        let found = match kernels(folio, after, around.bits) {
-            None => None,
-            Some(kernel) if pins > kernel.pins => Some(Suspicion::Excess(pins - kernel.pins)),
-            Some(kernel) if pins < kernel.pins && pins > 0 && is_of_something(folio) => {
-                Some(Suspicion::Lack {
-                    pins: kernel.pins - pins,
-                    looks: 1,
-                    slots: digest(after),
-                })
-            }
-            Some(kernel) => {
-                let held = after.iter().map(Slot::references).sum::<u64>();
-                let gone = kernel.room.map_or(0, |room| held.saturating_sub(room));
-                (gone > 0).then_some(Suspicion::References(gone))
-            }
-        };
+        let found = kernels(folio, after, around.bits)
+            .and_then(|kernel| self.suspicion(folio, kernel, pins, after));
         let Some(found) = found else {
             self.suspicions.remove(&folio.key);
             return tombstones(folio, after);
@@ -134,6 +143,7 @@ impl Audit {
         match (known, found) {
             (Some(Suspicion::Excess(first)), Suspicion::Excess(second)) => {
                 let n = first.min(second);
+                self.off.too_many = self.off.too_many.saturating_sub(n);
                 write_off(after, n, Cause::ReleaseMissed, around.has_ended, Slot::pins)
             }
             (Some(Suspicion::References(first)), Suspicion::References(second)) => {
@@ -150,6 +160,7 @@ impl Audit {
             ) if slots == same && around.was_missed(folio.key) => {
                 let (pins, looks) = (pins.min(now), looks + 1);
                 if looks >= LOOKS_BEFORE_ENTERING {
+                    self.off.lacking = self.off.lacking.saturating_sub(pins);
                     return vec![enter(folio, after, pins)];
                 }
                 self.remember(folio.key, Suspicion::Lack { pins, looks, slots });
@@ -160,6 +171,42 @@ impl Audit {
                 Vec::new()
             }
         }
+    }
+
+    /// What may be wrong with a folio of which the ledger has so many pins.
+    fn suspicion(
+        &self,
+        folio: &Folio,
+        kernel: Held,
+        pins: u64,
+        slots: &[Slot],
+    ) -> Option<Suspicion> {
+        let sure = pins.saturating_sub(kernel.at_most);
+        let likely = pins.saturating_sub(kernel.likely);
+        if sure > 0 {
+            return Some(Suspicion::Excess(sure));
+        }
+        let too_many = likely.min(self.off.too_many);
+        if too_many > 0 {
+            // Pins or plain references: what is sure goes first.
+            return self.off.stays.then_some(Suspicion::Excess(too_many));
+        }
+        let may_lack = if folio.state == Folio::LARGE {
+            u64::MAX
+        } else {
+            self.off.lacking
+        };
+        let lacking = kernel.beyond(pins).min(may_lack);
+        if lacking > 0 && pins > 0 && is_of_something(folio) {
+            return Some(Suspicion::Lack {
+                pins: lacking,
+                looks: 1,
+                slots: digest(slots),
+            });
+        }
+        let held = slots.iter().map(Slot::references).sum::<u64>();
+        let gone = held.saturating_sub(kernel.room(pins.max(kernel.beyond(0)))?);
+        (gone > 0).then_some(Suspicion::References(gone))
     }
 
     /// Folios that have to be looked at again.
@@ -187,7 +234,7 @@ pub(super) fn lack(folio: &Folio, before: &[Slot], after: &[Slot], bits: FlagBit
     let pins = after.iter().map(Slot::pins).sum::<u64>();
     let kernel = kernels(folio, after, bits).filter(|_| before == after)?;
     Some(Lack {
-        pins: kernel.pins.saturating_sub(pins),
+        pins: kernel.beyond(pins),
         slots: digest(after),
     })
 }
@@ -196,13 +243,8 @@ pub(super) fn lack(folio: &Folio, before: &[Slot], after: &[Slot], bits: FlagBit
 fn kernels(folio: &Folio, slots: &[Slot], bits: FlagBits) -> Option<Held> {
     if folio.state == Folio::TAIL {
         // Whatever was pinned as this folio is not any more.
-        return Some(Held {
-            pins: 0,
-            room: Some(0),
-        });
+        return Some(Held::NOTHING);
     }
-    // References that the ledger knows are no part of a pin; of the others, which come and
-    // go, there are never so many.
     let known = slots.iter().map(Slot::references).sum();
     judgement::held(folio, known, bits)
 }

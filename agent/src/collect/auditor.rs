@@ -128,7 +128,12 @@ impl Auditor {
         self.last_began.is_some_and(|it| it >= since) && self.audit.suspicious().next().is_none()
     }
 
-    /// The same, and nothing was found.
+    /// Whether such a round found nothing, whatever was found after it.
+    pub(crate) fn was_clean_since(&self, since: Duration) -> bool {
+        self.last_clean.is_some_and(|it| it >= since)
+    }
+
+    /// The same, and nothing was found since.
     pub(crate) fn is_clean_since(&self, since: Duration) -> bool {
         self.last_clean.is_some_and(|it| it >= since) && self.audit.suspicious().next().is_none()
     }
@@ -136,6 +141,7 @@ impl Auditor {
     /// A second has passed; `now` is of the time awake.
     pub(crate) fn tick(&mut self, ledger: Ledger<'_>, around: Around<'_>, now: Duration) {
         let start = Instant::now();
+        self.audit.begin(around.off);
         let mut seen = HashSet::new();
         // At the second look what was wrong at the first is taken off.
         let again: Vec<u64> = self.audit.suspicious().collect();

@@ -6,9 +6,16 @@ use std::{collections::HashSet, time::Duration};
 use serde::Serialize;
 
 use crate::{
-    kernel::maps::CallTable,
-    owners::{directory::Directory, processes::ProcessId},
+    kernel::{maps::CallTable, sys},
+    owners::{
+        directory::Directory,
+        processes::{ProcessId, has_initial_ids},
+    },
 };
+
+/// Most calls are over by then. Of those that are not, some threads may have ended without a return that
+/// was seen.
+const LONG: Duration = Duration::from_secs(3);
 
 /// Those that are named, oldest first.
 const NAMED: usize = 8;
@@ -38,16 +45,20 @@ pub(crate) struct CallUnderWay {
 }
 
 impl Calls {
-    /// As they are now, without names.
+    /// As they are now, without names. Those of threads that are gone are forgotten.
     pub(crate) fn read(table: &CallTable) -> Self {
         let mut calls = Self::default();
-        for call in table.under_way() {
+        let long_ago = sys::since_boot().saturating_sub(LONG).as_nanos() as u64;
+        table.retain(|call| {
+            let (pid, tid) = ((call.thread >> 32) as u32, call.thread as u32);
+            if call.since_ns < long_ago && has_initial_ids() && sys::is_gone(pid, tid) {
+                return false;
+            }
             calls.count += 1;
             calls.pages += call.pages;
-            let pid = (call.thread >> 32) as u32;
             calls.oldest.push(CallUnderWay {
                 pid,
-                tid: call.thread as u32,
+                tid,
                 comm: String::new(),
                 pages: call.pages,
                 since_ns: call.since_ns,
@@ -56,7 +67,8 @@ impl Calls {
                     start_ns: call.start_ns,
                 },
             });
-        }
+            true
+        });
         calls.oldest.sort_by_key(|it| (it.since_ns, it.tid));
         calls.oldest.truncate(NAMED);
         calls

@@ -315,6 +315,7 @@ impl Collector {
             has_ended: &|owner| directory.life(owner) == Life::Ended,
             may_come,
             complete_from: self.complete_from(),
+            off: self.doubts.off(&self.balance, &self.auditor),
             bits: self.bits,
         };
         let ledger = auditor::Ledger::of(&self.ledger, &self.inspector);

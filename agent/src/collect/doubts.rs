@@ -7,6 +7,7 @@ use log::info;
 use probe_abi::{CpuCounters, Lost};
 
 use super::{
+    audit::Off,
     auditor::Auditor,
     reconcile::{Balance, Reconciler},
 };
@@ -18,6 +19,9 @@ const TOMBSTONES_TOUCH: Duration = Duration::from_secs(60);
 
 /// Looks after which a difference is no accident.
 const STAYS: u32 = 2;
+
+/// Looks after which the ledger is audited again for a difference that is still there.
+const AGAIN: u32 = 30;
 
 /// Causes of loss after which the ledger may lack pins.
 const PIN_LOSSES: [usize; 6] = [
@@ -110,6 +114,15 @@ impl Doubts {
             + tombstones
     }
 
+    /// What the audit may put right where a folio alone does not tell.
+    pub(crate) fn off(&self, balance: &Balance, auditor: &Auditor) -> Off {
+        Off {
+            lacking: balance.preexisting + balance.difference.min(0).unsigned_abs(),
+            too_many: balance.difference.max(0).cast_unsigned(),
+            stays: auditor.was_clean_since(self.since),
+        }
+    }
+
     /// Has the ledger audited when its balance stays off; and ends doubts when all is well.
     pub(crate) fn note_difference(
         &mut self,
@@ -126,7 +139,8 @@ impl Doubts {
         }
         self.looks = self.looks.saturating_add(1);
         let is_clean = auditor.is_clean_since(self.since);
-        if difference != 0 && self.looks >= STAYS && !is_clean {
+        let is_time = !is_clean || self.looks.is_multiple_of(AGAIN);
+        if difference != 0 && self.looks >= STAYS && is_time {
             auditor.hurry(now);
         }
         if !balance.is_exact || self.lost == self.settled {

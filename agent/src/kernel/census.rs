@@ -180,14 +180,15 @@ impl Walker {
         })
     }
 
-    /// How many pins a folio has; `None` where that cannot be told.
+    /// How many pins a folio has; `None` where that cannot be told. Plain references are none, as long as there
+    /// are fewer than a pin counts.
     pub(crate) fn pins(&self, counted: &Counted) -> Option<u64> {
         let folio = &counted.folio;
         let marked = folio.flags & self.marks.of_users != 0;
         if folio.state == Folio::SMALL && !judgement::is_of_something(folio) && !marked {
             return Some(0);
         }
-        Some(judgement::held(folio, 0, self.marks.bits)?.pins)
+        Some(judgement::held(folio, 0, self.marks.bits)?.fit)
     }
 
     /// Whether it is a hugetlb folio, as far as the folio itself says.

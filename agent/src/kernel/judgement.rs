@@ -30,33 +30,65 @@ impl FlagBits {
     }
 }
 
-/// What the kernel has of a folio.
+/// What the kernel has of a folio. Of a large one all three are the same. In the reference count of a small
+/// one a pin is as much as 1,024 plain references, of which nobody knows how many there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Held {
-    pub(crate) pins: u64,
-    /// References that neither pins nor anything else explain; `None` where that is not known.
-    pub(crate) room: Option<u64>,
+    /// There are no more pins. Rounded up: of what explains references, more may have been counted.
+    pub(crate) at_most: u64,
+    /// So many fit, were there no plain reference.
+    pub(crate) fit: u64,
+    /// So many there are if the plain references are there that the ledger knows, and few others.
+    pub(crate) likely: u64,
+    /// References that nothing but pins explains, and how many a pin is; `None` where that is not known.
+    left: Option<(i64, i64)>,
 }
 
-/// `None` where it cannot be told. `known` are references that are sure to be no part of a pin.
+impl Held {
+    /// Nothing at all.
+    pub(crate) const NOTHING: Self = Self {
+        at_most: 0,
+        fit: 0,
+        likely: 0,
+        left: Some((0, 1)),
+    };
+
+    /// Pins that it has and a ledger with `pins` has not, as far as that can be known.
+    pub(crate) fn beyond(self, pins: u64) -> u64 {
+        self.fit.min(self.likely).saturating_sub(pins)
+    }
+
+    /// References that `pins` leave to others; `None` where that is not known.
+    pub(crate) fn room(self, pins: u64) -> Option<u64> {
+        let (left, each) = self.left?;
+        let taken = pins.cast_signed().saturating_mul(each);
+        Some(left.saturating_sub(taken).max(0).cast_unsigned())
+    }
+}
+
+/// `None` where it cannot be told. `known` are plain references: those that the ledger has, whose release
+/// it may not have seen.
 pub(crate) fn held(folio: &Folio, known: u64, bits: FlagBits) -> Option<Held> {
-    let explained = explained(folio, bits);
+    let left = explained(folio, bits).map(|it| i64::from(folio.refcount) - it);
     match folio.state {
         Folio::LARGE => {
-            let left = explained.map(|it| i64::from(folio.refcount) - it);
-            let room = left.map(|it| (it - i64::from(folio.pincount)).max(0).cast_unsigned());
+            let pins = u64::from(folio.pincount);
             Some(Held {
-                pins: u64::from(folio.pincount),
-                room,
+                at_most: pins,
+                fit: pins,
+                likely: pins,
+                left: left.map(|it| (it, 1)),
             })
         }
         Folio::SMALL => {
-            let left = i64::from(folio.refcount) - explained?;
+            let left = left?;
             let known = i64::try_from(known).unwrap_or(i64::MAX).min(left.max(0));
-            let pins = ((left - known + BIAS / 2) / BIAS).max(0);
+            let rounded = |it: i64| ((it + BIAS / 2) / BIAS).max(0).cast_unsigned();
             Some(Held {
-                pins: pins.cast_unsigned(),
-                room: Some((left - pins * BIAS).max(0).cast_unsigned()),
+                at_most: rounded(left),
+                fit: (left / BIAS).max(0).cast_unsigned(),
+                likely: rounded(left - known),
+                left: Some((left, BIAS)),
             })
         }
         _ => None,
@@ -116,7 +148,8 @@ mod tests {
             },
             reserved: 0,
         };
-        held(&folio, 0, BITS)?.room
+        let held = held(&folio, 0, BITS)?;
+        held.room(held.fit)
     }
 
     #[test]

@@ -29,6 +29,15 @@ pub(crate) fn free_unused_memory() {
     }
 }
 
+/// Whether a process has no such thread (any more), by their ids where we are. Sends nothing: whether one
+/// may is looked at after whether there is one.
+pub(crate) fn is_gone(process: u32, thread: u32) -> bool {
+    const NOTHING: libc::c_int = 0;
+    // SAFETY: it takes numbers.
+    let sent = unsafe { libc::syscall(libc::SYS_tgkill, process, thread, NOTHING) };
+    call::checked(sent).is_err_and(|it| it.raw_os_error() == Some(libc::ESRCH))
+}
+
 /// Time since boot, what the machine slept included: `bpf_ktime_get_boot_ns` reads it too. For
 /// how long something is held.
 pub(crate) fn since_boot() -> Duration {
@@ -57,6 +66,13 @@ fn read(clock: ClockId) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_thread_that_is_no_process_s_is_gone() {
+        let me = std::process::id();
+        assert!(!is_gone(me, me));
+        assert!(is_gone(me, 1), "the first process's");
+    }
 
     #[test]
     fn a_huge_page_is_as_large_as_the_kernels_whatever_a_page_is() {

@@ -53,13 +53,24 @@ fn around(has_ended: &dyn Fn(u32) -> bool) -> Around<'_> {
         has_ended,
         may_come: false,
         complete_from: 0,
+        off: Off::default(),
         bits: BITS,
     }
 }
 
 /// What is done at each of so many looks at the same thing.
 fn looks(n: usize, folio: &Folio, slots: &[Slot]) -> Vec<Vec<(u32, u64, u32)>> {
+    let lacking = Off {
+        lacking: u64::MAX,
+        ..Off::default()
+    };
+    looks_at(n, lacking, folio, slots)
+}
+
+/// The same where the totals are off so much.
+fn looks_at(n: usize, off: Off, folio: &Folio, slots: &[Slot]) -> Vec<Vec<(u32, u64, u32)>> {
     let mut audit = Audit::default();
+    audit.begin(off);
     let done = |it: &Repair| (it.amendment.kind, it.amendment.n, it.amendment.owner);
     (0..n)
         .map(|_| {
@@ -166,6 +177,53 @@ fn plain_references_that_the_count_has_no_room_for_are_gone() {
     let slots = [slot(1, Kind::Get, 65, 10)];
     let off = vec![(Amendment::WRITE_OFF, 63, 1)];
     assert_eq!(looks(2, &folio, &slots), [vec![], off]);
+}
+
+#[test]
+fn plain_references_that_are_gone_take_no_pin_with_them() {
+    // By the hundred, and not one of them is there any more.
+    let slots = [slot(1, Kind::Pin, 1, 10), slot(2, Kind::Get, 700, 10)];
+    let off = vec![(Amendment::WRITE_OFF, 700, 2)];
+    assert_eq!(looks(2, &small(1024 + 2, 1, FILE), &slots), [vec![], off]);
+}
+
+#[test]
+fn what_is_a_pin_or_a_thousand_references_is_told_by_the_kernel_s_total() {
+    let slots = [slot(1, Kind::Pin, 1, 10), slot(2, Kind::Get, 700, 10)];
+    let folio = small(700 + 2, 1, FILE);
+    let off = |stays| Off {
+        too_many: 1,
+        stays,
+        ..Off::default()
+    };
+    let gone = |n, owner| vec![vec![], vec![(Amendment::WRITE_OFF, n, owner)]];
+    assert_eq!(looks_at(2, off(false), &folio, &slots), vec![Vec::new(); 2]);
+    assert_eq!(looks_at(2, off(true), &folio, &slots), gone(1, 1));
+    assert_eq!(looks_at(2, Off::default(), &folio, &slots), gone(700, 2));
+}
+
+#[test]
+fn no_more_is_entered_than_the_kernel_s_total_has() {
+    let slots = [slot(1, Kind::Pin, 1, 10)];
+    let off = |lacking| Off {
+        lacking,
+        ..Off::default()
+    };
+    // 1,100 references that nobody knows of, or a pin.
+    let folio = small(2 * 1024 + 76 + 1, 1, ANON);
+    assert_eq!(looks_at(3, off(0), &folio, &slots), vec![Vec::new(); 3]);
+    let entered = vec![(Amendment::ENTER, 1, 0)];
+    assert_eq!(
+        looks_at(3, off(1), &folio, &slots),
+        [vec![], vec![], entered.clone()]
+    );
+    // Of 600 it is none, and a large folio has a count of its own.
+    let folio = small(1024 + 600 + 1, 1, ANON);
+    assert_eq!(looks(3, &folio, &slots), vec![Vec::new(); 3]);
+    assert_eq!(
+        looks_at(3, off(0), &large(2), &slots),
+        [vec![], vec![], entered]
+    );
 }
 
 #[test]

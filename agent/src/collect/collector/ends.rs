@@ -12,6 +12,7 @@ use crate::{
     owners::{
         directory::Directory,
         processes::{Life, ProcessId},
+        registry::OwnerInfo,
         suspects::Present,
     },
 };
@@ -39,13 +40,16 @@ impl Ends {
         self.ended.retain(|owner, _| owners.contains(owner));
         for owner in owners {
             let life = directory.life(owner);
-            if life == Life::Ended {
+            let known = directory.owner(owner);
+            // Who maps pins from before the start need not have taken them.
+            let is_sure = !known.is_some_and(OwnerInfo::is_preexisting);
+            if life == Life::Ended && is_sure {
                 self.ended.entry(owner).or_insert(now);
             } else {
                 self.ended.remove(&owner);
             }
             if matches!(life, Life::Ended | Life::Exiting)
-                && let Some(known) = directory.owner(owner)
+                && let Some(known) = known
             {
                 self.ending.insert(owner, known.process);
             }

@@ -1,24 +1,36 @@
-//! Calls that pin and may sleep, while they are under way, mapped to be read.
+//! Calls that pin and may sleep, while they are under way, mapped.
+
+use std::{mem::offset_of, sync::atomic::Ordering};
 
 use aya::maps::MapData;
 use probe_abi::{CALLS, Call};
 
-use super::mapped::Mapped;
+use super::mapped::Shared;
 use crate::error::AgentError;
 
 /// The table.
-pub(crate) struct CallTable(Mapped);
+pub(crate) struct CallTable(Shared);
 
 impl CallTable {
     pub(crate) fn map(data: &MapData) -> Result<Self, AgentError> {
-        Mapped::new(data, "CALLS", CALLS * size_of::<Call>()).map(Self)
+        Shared::new(data, "CALLS", CALLS * size_of::<Call>()).map(Self)
     }
 
-    /// Those under way.
-    pub(crate) fn under_way(&self) -> impl Iterator<Item = Call> {
-        (0..CALLS).filter_map(|index| {
-            let at = index * size_of::<Call>();
-            (self.0.read(at) != 0).then(|| self.0.copy(at))
-        })
+    /// Goes through those under way, and forgets those that are not to be kept. Only the end of a call, and
+    /// a new one of the same thread, change an entry beside us.
+    pub(crate) fn retain(&self, mut is_kept: impl FnMut(&Call) -> bool) {
+        const THREAD: usize = offset_of!(Call, thread);
+        for at in (0..CALLS).map(|it| it * size_of::<Call>()) {
+            let thread = self.0.word(at + THREAD);
+            if thread.load(Ordering::Acquire) == 0 {
+                continue;
+            }
+            let call: Call = self.0.copy(at);
+            if !is_kept(&call) {
+                let (was, none) = (call.thread, 0);
+                let _is_another =
+                    thread.compare_exchange(was, none, Ordering::AcqRel, Ordering::Acquire);
+            }
+        }
     }
 }

@@ -72,10 +72,12 @@ fn head(report: &Report) -> Vec<String> {
         }
         lines.push(line);
     }
-    if report.unreconciled_pins != 0 {
+    let off = report.unreconciled_pins;
+    if off != 0 {
+        let than = if off > 0 { "more" } else { "fewer" };
         lines.push(format!(
-            "{} pins more than the kernel counts, and nothing explains it",
-            report.unreconciled_pins
+            "{} pins {than} than the kernel counts, and nothing explains it",
+            off.unsigned_abs()
         ));
     }
     if report.sampling_ratio < 1.0 {
