@@ -7,6 +7,9 @@ use probe_abi::{ABSENT, Folio, Layout};
 /// `GUP_PIN_COUNTING_BIAS`, Linux 5.6: one pin of a small folio in its reference count.
 pub(crate) const BIAS: i64 = 1024;
 
+/// Of what explains references so many may be counted that were not there yet.
+const FEW: i64 = 32;
+
 /// Bits of `page.flags` that explain references of a folio; what this kernel has not is 64 or
 /// more.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +39,7 @@ impl FlagBits {
 pub(crate) struct Held {
     /// There are no more pins. Rounded up: of what explains references, more may have been counted.
     pub(crate) at_most: u64,
-    /// So many fit, were there no plain reference.
+    /// So many fit, were there no plain reference (but for a few).
     pub(crate) fit: u64,
     /// So many there are if the plain references are there that the ledger knows, and few others.
     pub(crate) likely: u64,
@@ -86,7 +89,7 @@ pub(crate) fn held(folio: &Folio, known: u64, bits: FlagBits) -> Option<Held> {
             let rounded = |it: i64| ((it + BIAS / 2) / BIAS).max(0).cast_unsigned();
             Some(Held {
                 at_most: rounded(left),
-                fit: (left / BIAS).max(0).cast_unsigned(),
+                fit: ((left + FEW) / BIAS).max(0).cast_unsigned(),
                 likely: rounded(left - known),
                 left: Some((left, BIAS)),
             })

@@ -112,7 +112,7 @@ impl Page<'_> {
         let excess = i64::from(self.int(self.layout.refcount)?) - explained;
         let is_a_users = mapped > 0 || mapping != 0 || flags & bits.of_users != 0;
         let pins = if is_a_users {
-            (excess + BIAS / 2).div_euclid(BIAS).max(0)
+            (excess + USUAL).div_euclid(BIAS).max(0)
         } else {
             0
         };

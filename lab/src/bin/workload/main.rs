@@ -79,6 +79,8 @@ enum Mode {
     LateEnd(modes::late_end::Args),
     /// Pins on pages that many sleeping processes have mapped.
     Crowd(modes::crowd::Args),
+    /// Pins on pages that have plain references by the hundred.
+    Referenced(modes::referenced::Args),
     /// Several processes that pin the same pages and release them in any order.
     Owners(modes::owners::Args),
     /// The memory of an AF_XDP socket, pinned longterm.
@@ -173,6 +175,7 @@ impl Mode {
             Self::Leak(args) => ("leak", modes::leak::run(args, session)?),
             Self::LateEnd(args) => ("late-end", modes::late_end::run(args, session)?),
             Self::Crowd(args) => ("crowd", modes::crowd::run(args, session)?),
+            Self::Referenced(args) => ("referenced", modes::referenced::run(args, session)?),
             Self::Owners(args) => ("owners", modes::owners::run(args, session)?),
             Self::XdpUmem(args) => ("xdp-umem", modes::xdp_umem::run(args, session)?),
             Self::RdmaRegion(args) => ("rdma-region", modes::rdma_region::run(args, session)?),

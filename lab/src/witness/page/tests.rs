@@ -131,7 +131,8 @@ fn a_few_references_more_or_less_are_nothing_and_many_are_told() {
         (1024 + 3, 1, 0),
         (1024 - 3, 1, 0),
         (300, 0, 300),
-        (700, 1, -324),
+        (700, 0, 700),
+        (1024 + 900, 1, 900),
     ] {
         let seen = page(refs).seen(&NEW);
         assert_eq!((seen.pins, seen.stray), (pins, stray), "{refs}");

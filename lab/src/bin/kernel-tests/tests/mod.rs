@@ -123,6 +123,7 @@ fn then() -> Vec<Test> {
         test(identities::who_execs_renames_itself_or_loses_its_first_thread_is_alive_and_keeps_its_row),
         test(huge_folios::a_huge_page_that_five_rings_have_registered_counts_once_everywhere),
         test(crowd::twelve_hundred_sleeping_processes_with_the_pinned_pages_mapped_add_no_pin),
+        test(crowd::plain_references_by_the_hundred_add_no_pin_and_take_none_away),
         test(clients::seventy_idle_connections_and_no_descriptors_left_keep_nobody_from_an_answer),
         test(rollbacks::pins_that_the_fast_path_gives_up_are_counted_as_rolled_back),
         test(huge_folios::fixed_buffers_on_huge_pages_take_one_entry_a_folio),

@@ -8,6 +8,7 @@ pub(crate) mod fault_gate;
 pub(crate) mod files;
 pub(crate) mod folios;
 pub(crate) mod fork;
+pub(crate) mod futex;
 pub(crate) mod heir;
 pub(crate) mod held_pins;
 pub(crate) mod huge_pool;

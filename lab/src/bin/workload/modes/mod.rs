@@ -16,6 +16,7 @@ pub(crate) mod longterm_pin;
 pub(crate) mod owners;
 pub(crate) mod private;
 pub(crate) mod rdma_region;
+pub(crate) mod referenced;
 pub(crate) mod refused_pin;
 pub(crate) mod ring_flood;
 pub(crate) mod timed;
