@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use common::{Book as Any, page};
 use ledger::{
-    Attempt, References, Release, Releaser, Table as _, Totals, acquire_at_preferred, clear_hint,
-    close, doubt_hint, forget, is_nowhere, mark_guess, note_zaps, raise_hint, release_at_preferred,
-    totals, write_off,
+    Attempt, Fit, References, Release, Releaser, Table as _, Totals, acquire_at_preferred,
+    clear_hint, close, doubt_hint, forget, is_nowhere, mark_guess, note_zaps, raise_hint,
+    release_at_preferred, totals, write_off,
 };
 use probe_abi::{Lost, NOBODY, Word, folio_key};
 
@@ -197,6 +197,25 @@ fn a_guess_is_marked_on_what_an_owner_has_of_the_folio_and_on_nothing_else() {
     // What is remembered of a folio has no owner to doubt.
     book.release(book.pins_of(0, WE, 3, FILE), owner(1));
     assert!(!mark_guess(book, bucket, slot, want, WE));
+}
+
+#[test]
+fn what_another_one_has_is_a_guess_once_who_may_release_it_releases_whoever_pinned_first() {
+    let owners: Vec<_> = (0..16).map(owner).collect();
+    // Where a folio prefers to be says which of the two is looked at first.
+    for (folio, order) in (0..16).flat_map(|it| [(it, [WE, OTHER]), (it, [OTHER, WE])]) {
+        let book: &Book = &Any::new(64, &owners);
+        for owner in order {
+            book.acquire(book.pins_of(folio, owner, 1, FILE));
+        }
+        let in_doubt = Releaser {
+            doubt: Fit::OF_OTHERS,
+            ..owner(1)
+        };
+        book.release(book.pins_of(folio, WE, 1, FILE), in_doubt);
+        let left = [WE, OTHER].map(|it| book.of(folio, it));
+        assert_eq!((left, book.is_a_guess(folio)), ([0, 1], true), "{order:?}");
+    }
 }
 
 /// Key and kind of a folio that this book does not have.
