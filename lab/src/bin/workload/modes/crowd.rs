@@ -8,9 +8,9 @@ use crate::counts::Counts;
 use crate::kernel::fork::{fork, leave};
 use crate::kernel::memory::{Kind, Memory};
 use crate::kernel::uring::Ring;
+use crate::modes::longterm_pin;
 use crate::session::Session;
 use lab::page::page_bytes;
-use lab::pin_counters::PinCounters;
 
 /// How much, and how many.
 #[derive(Clone, Debug, clap::Args)]
@@ -42,30 +42,25 @@ impl Drop for Sleepers {
 pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
     ensure!(args.pages > 0, "--pages must be above 0");
     let memory = Memory::make(Kind::Memfd, &session.dir, args.pages * page_bytes())?;
-    let ring = Ring::new()?;
-    ring.register(memory.mapping.span())?;
-    let mut counts = Counts {
-        pages_pinned: args.pages as u64,
-        calls: 1,
-        ..Counts::default()
+    let mapping = &memory.mapping;
+    let pin = || {
+        let ring = Ring::new()?;
+        ring.register(mapping.span())?;
+        let mut sleepers = Sleepers(Vec::new());
+        for _process in 0..args.processes {
+            let Some(pid) = fork().context("a process of the crowd")? else {
+                mapping.touch(mapping.span());
+                // SAFETY: stops until a signal comes, and that ends it.
+                unsafe { libc::pause() };
+                leave();
+            };
+            sleepers.0.push(pid);
+        }
+        Ok((ring, sleepers))
     };
-    let mut sleepers = Sleepers(Vec::new());
-    for _process in 0..args.processes {
-        let Some(pid) = fork().context("a process of the crowd")? else {
-            memory.mapping.touch(memory.mapping.span());
-            // SAFETY: stops until a signal comes, and that ends it.
-            unsafe { libc::pause() };
-            leave();
-        };
-        sleepers.0.push(pid);
-    }
-    session.stay_in("held", &counts)?;
-
-    let before = PinCounters::read()?;
-    ring.unregister()?;
-    drop(sleepers);
-    before.wait_for_release(args.pages as u64)?;
-    counts.pages_released = counts.pages_pinned;
-    session.pass("released", &counts)?;
-    Ok(counts)
+    longterm_pin::hold(session, args.pages as u64, pin, |(ring, sleepers)| {
+        ring.unregister()?;
+        drop(sleepers);
+        Ok(())
+    })
 }

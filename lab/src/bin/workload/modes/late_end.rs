@@ -8,6 +8,7 @@ use crate::kernel::aio::Context;
 use crate::kernel::memory::{Kind, Memory};
 use crate::kernel::mute_disk;
 use crate::kernel::uring::Ring;
+use crate::modes::longterm_pin;
 use crate::session::Session;
 use lab::page::page_bytes;
 
@@ -25,22 +26,18 @@ pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
     let disk = mute_disk::start()?;
     let target = Memory::make(Kind::Anon, &session.dir, page_bytes())?;
     let memory = Memory::make(Kind::Anon, &session.dir, args.pages * page_bytes())?;
-    let ring = Ring::new()?;
-    ring.register(memory.mapping.span())?;
-    let mut counts = Counts {
-        pages_pinned: args.pages as u64,
-        calls: 1,
-        ..Counts::default()
+    let pin = || {
+        let ring = Ring::new()?;
+        ring.register(memory.mapping.span())?;
+        let context = Context::new()?;
+        context.submit(&disk, mute_disk::MUTE_FROM, target.mapping.span())?;
+        Ok((ring, context))
     };
-    let context = Context::new()?;
-    context.submit(&disk, mute_disk::MUTE_FROM, target.mapping.span())?;
-    session.stay_in("held", &counts)?;
-    ensure!(
-        context.wait()? == target.mapping.span().length,
-        "the disk gave less than a page"
-    );
-    ring.unregister()?;
-    counts.pages_released = counts.pages_pinned;
-    session.pass("released", &counts)?;
-    Ok(counts)
+    longterm_pin::hold(session, args.pages as u64, pin, |(ring, context)| {
+        ensure!(
+            context.wait()? == target.mapping.span().length,
+            "the disk gave less than a page"
+        );
+        ring.unregister()
+    })
 }

@@ -8,9 +8,9 @@ use crate::kernel::futex;
 use crate::kernel::memory::{Kind, Memory};
 use crate::kernel::pipe::PagePipe;
 use crate::kernel::uring::Ring;
+use crate::modes::longterm_pin;
 use crate::session::Session;
 use lab::page::page_bytes;
-use lab::pin_counters::PinCounters;
 
 /// How much.
 #[derive(Clone, Debug, clap::Args)]
@@ -26,37 +26,27 @@ pub(crate) struct Args {
     kept: Vec<usize>,
 }
 
-/// Phases: `held`, `released`.
+/// Phases: `held`, `released`. Only pins are counted.
 pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
     ensure!(args.pages > args.kept.len(), "--pages must be above those");
     let memory = Memory::make(Kind::Memfd, &session.dir, args.pages * page_bytes())?;
-    let ring = Ring::new()?;
-    ring.register(memory.mapping.span())?;
-    let mut counts = Counts {
-        pages_pinned: args.pages as u64,
-        calls: 1,
-        ..Counts::default()
-    };
-    let pipe = PagePipe::with_room_for(args.kept.iter().sum())?;
-    for (page, references) in (1..).zip(&args.kept) {
-        for _reference in 0..*references {
-            pipe.reference(memory.mapping.part(page, 1))?;
-            counts.pages_referenced += 1;
+    let mapping = &memory.mapping;
+    let pin = || {
+        let ring = Ring::new()?;
+        ring.register(mapping.span())?;
+        let pipe = PagePipe::with_room_for(args.kept.iter().sum())?;
+        for (page, references) in (1..).zip(&args.kept) {
+            for _reference in 0..*references {
+                pipe.reference(mapping.part(page, 1))?;
+            }
         }
-    }
-    for _reference in 0..args.gone {
-        futex::wake(memory.mapping.part(0, 1))?;
-        counts.pages_referenced += 1;
-        counts.pages_unreferenced += 1;
-    }
-    session.stay_in("held", &counts)?;
-
-    let before = PinCounters::read()?;
-    drop(pipe);
-    counts.pages_unreferenced = counts.pages_referenced;
-    ring.unregister()?;
-    before.wait_for_release(args.pages as u64)?;
-    counts.pages_released = counts.pages_pinned;
-    session.pass("released", &counts)?;
-    Ok(counts)
+        for _reference in 0..args.gone {
+            futex::wake(mapping.part(0, 1))?;
+        }
+        Ok((ring, pipe))
+    };
+    longterm_pin::hold(session, args.pages as u64, pin, |(ring, pipe)| {
+        drop(pipe);
+        ring.unregister()
+    })
 }
