@@ -101,7 +101,6 @@ pub(crate) struct Around<'a> {
     pub(crate) may_come: bool,
     /// The first stratum of which the ledger has all: what folios of those below lack, it passes over.
     pub(crate) complete_from: usize,
-    pub(crate) off: Off,
     pub(crate) bits: FlagBits,
 }
 

@@ -13,7 +13,7 @@ use bytemuck::Zeroable as _;
 use log::{debug, info};
 use probe_abi::{Amendment, FOLIOS_AT_ONCE, Word};
 
-use super::audit::{Around, Audit, Cause, Repair};
+use super::audit::{Around, Audit, Cause, Off, Repair};
 use crate::kernel::{
     inspect::Inspector,
     maps::{LedgerView, Slot},
@@ -138,10 +138,10 @@ impl Auditor {
         self.last_clean.is_some_and(|it| it >= since) && self.audit.suspicious().next().is_none()
     }
 
-    /// A second has passed; `now` is of the time awake.
-    pub(crate) fn tick(&mut self, ledger: Ledger<'_>, around: Around<'_>, now: Duration) {
+    /// A second has passed, and the totals were found to be off so much; `now` is of the time awake.
+    pub(crate) fn tick(&mut self, ledger: Ledger<'_>, around: Around<'_>, off: Off, now: Duration) {
         let start = Instant::now();
-        self.audit.begin(around.off);
+        self.audit.begin(off);
         let mut seen = HashSet::new();
         // At the second look what was wrong at the first is taken off.
         let again: Vec<u64> = self.audit.suspicious().collect();

@@ -315,11 +315,11 @@ impl Collector {
             has_ended: &|owner| directory.life(owner) == Life::Ended,
             may_come,
             complete_from: self.complete_from(),
-            off: self.doubts.off(&self.balance, &self.auditor),
             bits: self.bits,
         };
         let ledger = auditor::Ledger::of(&self.ledger, &self.inspector);
-        self.auditor.tick(ledger, around, now);
+        let off = self.doubts.off(&self.balance, &self.auditor);
+        self.auditor.tick(ledger, around, off, now);
         self.auditor.clean_hints(ledger, hints, now);
     }
 

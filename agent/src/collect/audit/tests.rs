@@ -53,7 +53,6 @@ fn around(has_ended: &dyn Fn(u32) -> bool) -> Around<'_> {
         has_ended,
         may_come: false,
         complete_from: 0,
-        off: Off::default(),
         bits: BITS,
     }
 }

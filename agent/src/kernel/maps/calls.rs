@@ -16,6 +16,16 @@ impl CallTable {
         Shared::new(data, "CALLS", CALLS * size_of::<Call>()).map(Self)
     }
 
+    /// One that no kernel has.
+    #[cfg(test)]
+    pub(crate) fn with(calls: &[Call]) -> Self {
+        let table = Shared::anonymous(CALLS * size_of::<Call>());
+        for (place, call) in calls.iter().enumerate() {
+            table.write(place * size_of::<Call>(), call);
+        }
+        Self(table)
+    }
+
     /// Goes through those under way, and forgets those that are not to be kept. Only the end of a call, and
     /// a new one of the same thread, change an entry beside us.
     pub(crate) fn retain(&self, mut is_kept: impl FnMut(&Call) -> bool) {

@@ -97,6 +97,12 @@ impl Shared {
         Self::of(data.fd(), bytes).map_err(|it| unmapped(name, &it))
     }
 
+    /// One that no kernel has.
+    #[cfg(test)]
+    pub(super) fn anonymous(bytes: usize) -> Self {
+        Self(Mapped::anonymous(bytes))
+    }
+
     /// The array behind a descriptor.
     pub(crate) fn of(map: impl AsFd, bytes: usize) -> io::Result<Self> {
         let map = MmapOptions::new()
