@@ -59,6 +59,8 @@ pub(crate) enum Set {
     Long,
     /// Those of a machine as servers are: two nodes, huge pages of 1 GiB, no vmemmap for huge pages
     Servers,
+    /// Those of a machine with one CPU; QEMU does not always wake one with more from suspend
+    Single,
 }
 
 impl Set {
@@ -82,13 +84,14 @@ impl Set {
                 "--append",
                 "hugetlb_free_vmemmap=on hugepagesz=1G hugepages=1",
             ],
+            Self::Single => &["--memory", "1G", "--cpus", "1"],
         }
     }
 
     /// Modules that its tests look for, beside those that all do.
     fn modules(self) -> &'static [&'static str] {
         match self {
-            Self::Usual | Self::Large | Self::Long | Self::Servers => &[],
+            Self::Usual | Self::Large | Self::Long | Self::Servers | Self::Single => &[],
             Self::Programs => &["scsi_debug", "sd_mod", "xfs"],
         }
     }
@@ -102,6 +105,7 @@ impl fmt::Display for Set {
             Self::Large => "large",
             Self::Long => "long",
             Self::Servers => "servers",
+            Self::Single => "single",
         })
     }
 }

@@ -25,6 +25,9 @@ const SMOKE_TESTS: [&str; 4] = [
 /// A kernel with the drivers that programs of Debian want, and on which direct I/O pins.
 const PROGRAMS: &str = "6.12-generic";
 
+/// A kernel on which direct I/O takes plain references, for a machine with one CPU.
+const SINGLE: &str = "6.1";
+
 /// A job for each kernel, the longest first: new ones have more hooks.
 pub(super) fn jobs(series: &[String]) -> anyhow::Result<Vec<Job>> {
     let named = series.iter().rev();
@@ -36,6 +39,7 @@ pub(super) fn jobs_besides() -> anyhow::Result<Vec<Job>> {
     jobs_of([
         cell(PROGRAMS, Mode::Auto, Set::Programs, &[]),
         cell(SMOKE.0, SMOKE.1, Set::Usual, &SMOKE_TESTS),
+        cell(SINGLE, Mode::Auto, Set::Single, &[]),
     ])
 }
 
@@ -76,6 +80,6 @@ fn cell(kernel: &str, mode: Mode, set: Set, tests: &[&str]) -> Cell {
 }
 
 /// The kernels that are booted besides those that a person may name.
-pub(super) fn kernels_besides() -> [&'static str; 2] {
-    [SMOKE.0, PROGRAMS]
+pub(super) fn kernels_besides() -> [&'static str; 3] {
+    [SMOKE.0, PROGRAMS, SINGLE]
 }

@@ -69,6 +69,8 @@ pub(crate) enum Set {
     Long,
     /// A machine as servers are: two nodes, huge pages of 1 GiB, and no vmemmap for huge pages.
     Servers,
+    /// A machine with one CPU.
+    Single,
 }
 
 /// All tests of a set, in the order in which they run: those that share an agent side by side.
@@ -89,6 +91,7 @@ pub(crate) fn all(set: Set) -> Vec<Test> {
         Set::Large => large(),
         Set::Long => long(),
         Set::Servers => servers(),
+        Set::Single => single(),
     }
 }
 
@@ -183,7 +186,6 @@ fn then() -> Vec<Test> {
         either_way(doctor::the_doctor_tells_that_tracefs_is_not_mounted),
         test(hardened::where_addresses_are_hidden_from_everybody_call_paths_have_their_names),
         test(newer_btf::btf_with_kinds_and_a_header_that_nobody_knows_is_read_all_the_same),
-        either_way(suspend::the_time_asleep_counts_in_ages_and_hold_times),
         // Takes the controller of memory away from the unified hierarchy.
         either_way(hierarchies::a_cgroup_of_version_1_has_its_own_name_and_no_other_ones),
         test(lockdown::a_kernel_locked_down_for_integrity_is_traced_without_tracefs_until_the_time_limit),
@@ -197,6 +199,14 @@ fn servers() -> Vec<Test> {
         test(huge_folios::a_huge_page_of_1_gib_is_one_folio_in_ledger_and_census),
         test(huge_folios::fixed_buffers_on_huge_pages_without_their_vmemmap_take_one_entry_a_folio),
         test(census::what_was_pinned_before_is_counted_to_the_page_and_named),
+    ]
+}
+
+fn single() -> Vec<Test> {
+    vec![
+        test(held_pins::held_pins_across_fsync_are_seen_by_kernel_and_two_walk),
+        test(storm::a_storm_of_direct_reads_makes_nobody_a_suspect_and_leaves_nothing_pinned),
+        either_way(suspend::the_time_asleep_counts_in_ages_and_hold_times),
     ]
 }
 
