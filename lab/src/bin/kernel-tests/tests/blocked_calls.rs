@@ -69,6 +69,55 @@ pub(super) fn a_call_that_waits_for_a_page_is_told_with_its_owner_and_makes_no_d
     workload.finish()
 }
 
+/// By kprobes more calls than the agent asks room for: of those beyond, no program sees the end. When their
+/// threads are gone nobody waits any more.
+pub(super) fn calls_of_a_killed_process_are_forgotten_also_where_no_return_was_seen(
+    bench: &Bench,
+) -> Result<()> {
+    const CALLERS: i64 = 600;
+    const PAGES: i64 = 2;
+    bench.needs_hook("pin_user_pages_remote")?;
+    let agent = bench.shared_agent(&[])?;
+    let returns_lost = || -> Result<i64> {
+        let lost = agent.scrape()?;
+        Ok(lost.sum_with("pinscope_lost_total", &[("cause", "return_missed")]))
+    };
+    let before = returns_lost()?;
+    let mut workload = Stepped::start(
+        bench,
+        &[
+            "blocked-pin",
+            "--pages",
+            "2",
+            "--there",
+            "1",
+            "--callers",
+            "600",
+        ],
+    )?;
+    workload.reach("ready")?;
+    workload.reach("blocked")?;
+    let under_way = ask(bench, "process", &[])?.in_flight;
+    ensure!(
+        under_way.calls >= CALLERS && under_way.pages >= CALLERS * PAGES,
+        "{CALLERS} calls wait for {PAGES} pages each: {under_way:?}"
+    );
+    workload.kill()?;
+    workload.wait_for_killed()?;
+    until("calls of nobody to be forgotten", bench.patience, || {
+        let now = ask(bench, "process", &[])?;
+        // A return of the agent's own may be among those that were missed.
+        let is_over = now.in_flight.is_of_who_asks() && now.pins == 0 && now.unreconciled_pins == 0;
+        Ok(if is_over {
+            Look::Done(())
+        } else {
+            Look::NotYet(format!("{now:?}"))
+        })
+    })?;
+    println!("     {} returns missed", returns_lost()? - before);
+    Ok(())
+}
+
 /// The pages that the call waits for are the zero page, of which most kernels count no pin. A service
 /// is not shown where it is.
 pub(super) fn pins_on_the_zero_page_are_in_no_total_of_a_service(bench: &Bench) -> Result<()> {

@@ -123,6 +123,7 @@ fn then() -> Vec<Test> {
         test(cloned_buffers::so_it_is_where_the_ring_took_it_over_before_the_agent_started),
         test(sequences::of_more_rings_than_the_ledger_tells_apart_each_process_has_its_own),
         test(blocked_calls::a_call_that_waits_for_a_page_is_told_with_its_owner_and_makes_no_difference),
+        test(blocked_calls::calls_of_a_killed_process_are_forgotten_also_where_no_return_was_seen),
         test(identities::who_execs_renames_itself_or_loses_its_first_thread_is_alive_and_keeps_its_row),
         test(huge_folios::a_huge_page_that_five_rings_have_registered_counts_once_everywhere),
         test(crowd::twelve_hundred_sleeping_processes_with_the_pinned_pages_mapped_add_no_pin),

@@ -1,5 +1,5 @@
-//! A call that pins pages and has to wait in the middle for one that is not there: the kernel counts
-//! what it took so far, and nobody is told until the call comes back.
+//! Calls that pin pages and have to wait in the middle for one that is not there: the kernel counts
+//! what they took so far, and nobody is told until they come back.
 
 use std::time::Duration;
 
@@ -25,9 +25,12 @@ pub(crate) struct Args {
     /// The first of them that are there.
     #[arg(long, default_value_t = 32)]
     there: usize,
+    /// Threads that make such a call at once.
+    #[arg(long, default_value_t = 1)]
+    callers: usize,
 }
 
-/// Phases: `ready`, `blocked` (the call waits), `released` (it has come back).
+/// Phases: `ready`, `blocked` (the calls wait), `released` (they have come back).
 pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
     ensure!(
         args.there < args.pages && args.pages <= PAGES_AT_ONCE,
@@ -43,23 +46,24 @@ pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
     let before = PinCounters::read()?;
     let gate = FaultGate::over(&far)?;
     let (from, to) = (far.span(), near.span().address);
-    let call = std::thread::spawn(move || pin_and_copy(Access::Read, to, from));
-    let waits = gate.wait_for(1, PATIENCE);
-    let stayed = waits.and_then(|()| session.stay_in("blocked", &counts));
+    let call = move |_| std::thread::spawn(move || pin_and_copy(Access::Read, to, from));
+    let calls: Vec<_> = (0..args.callers).map(call).collect();
+    let wait = gate.wait_for(args.callers, PATIENCE);
+    let stayed = wait.and_then(|()| session.stay_in("blocked", &counts));
     drop(gate);
-    call.join()
-        .map_err(|_panic| anyhow!("the caller panicked"))??;
+    for call in calls {
+        call.join()
+            .map_err(|_panic| anyhow!("a caller panicked"))??;
+    }
     stayed?;
-    // It may come back with what it has when its wait is over.
+    // A call may come back with what it has when its wait is over.
     let grown = PinCounters::read()? - before;
+    let [fewest, most] = [args.there, args.pages].map(|it| (it * args.callers) as u64);
     ensure!(
-        (args.there as u64..=args.pages as u64).contains(&grown.acquired)
-            && grown.outstanding() == 0,
-        "{} to {} pages were to be pinned and released; the kernel counted {grown:?}",
-        args.there,
-        args.pages
+        (fewest..=most).contains(&grown.acquired) && grown.outstanding() == 0,
+        "{fewest} to {most} pages were to be pinned and released; the kernel counted {grown:?}"
     );
-    counts.calls += 1;
+    counts.calls += args.callers as u64;
     counts.pages_pinned += grown.acquired;
     counts.pages_released += grown.acquired;
     session.pass("released", &counts)?;
