@@ -33,6 +33,9 @@ pub(crate) enum AgentError {
     #[error(transparent)]
     NoHook(#[from] NoHook),
 
+    #[error("cannot unpack the eBPF object that this program carries")]
+    Unpack(#[source] lz4_flex::block::DecompressError),
+
     #[error("cannot load the eBPF object")]
     Load(#[source] Box<aya::EbpfError>),
 

@@ -8,6 +8,7 @@ mod cast;
 mod census;
 mod entry_counter;
 mod hook;
+mod image;
 mod kprobes;
 mod links;
 mod loading;

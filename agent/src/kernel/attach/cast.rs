@@ -42,23 +42,18 @@ impl Cast {
     }
 }
 
-/// The object, in which each call has its target: where there is none, nothing
-/// gets to the call.
-pub(super) fn with_calls(object: &[u8], cast: Option<Cast>) -> Vec<u64> {
+/// Gives each call of an object its target: where there is none, nothing gets to the call.
+pub(super) fn set_calls(image: &mut [u64], cast: Option<Cast>) {
     let call = cast.map_or(CAST_CALL & CAST_CALL_CODE, Cast::call);
-    // In words, because the ELF reader asks for an aligned image.
-    let mut image = vec![0_u64; object.len().div_ceil(8)];
-    bytemuck::cast_slice_mut(&mut image)[..object.len()].copy_from_slice(object);
     for word in image.iter_mut().filter(|it| **it == CAST_CALL) {
         *word = call;
     }
-    image
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::attach::object::{BASELINE, MODERN};
+    use crate::kernel::attach::image::Image;
 
     const CAST: Cast = Cast {
         function: 77,
@@ -71,8 +66,10 @@ mod tests {
 
     #[test]
     fn every_call_in_the_object_gets_its_target() {
-        let before = with_calls(MODERN, None);
-        let after = with_calls(MODERN, Some(CAST));
+        let mut before = Image::Modern.unpacked().unwrap();
+        let mut after = before.clone();
+        set_calls(&mut before, None);
+        set_calls(&mut after, Some(CAST));
         let calls = count(&after, CAST.call());
         assert!(calls > 0);
         assert_eq!(count(&before, CAST_CALL & CAST_CALL_CODE), calls);
@@ -81,11 +78,9 @@ mod tests {
 
     #[test]
     fn the_baseline_object_calls_nothing_of_the_kind() {
-        let image = with_calls(BASELINE, Some(CAST));
-        assert_eq!(count(&image, CAST.call()), 0);
-        assert_eq!(
-            bytemuck::cast_slice::<_, u8>(&image)[..BASELINE.len()],
-            *BASELINE
-        );
+        let object = Image::Baseline.unpacked().unwrap();
+        let mut image = object.clone();
+        set_calls(&mut image, Some(CAST));
+        assert_eq!(image, object);
     }
 }

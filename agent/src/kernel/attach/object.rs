@@ -9,19 +9,14 @@ use log::{info, warn};
 use probe_abi::{ABSENT, BUCKET_SLOTS, GUP_FUNCTIONS, Layout, ledger_shift};
 
 use super::{
-    cast::{Cast, with_calls},
+    cast::{Cast, set_calls},
+    image::Image,
     placeholders,
 };
 use crate::{
     error::AgentError,
     kernel::{facts, limits},
 };
-
-/// The object for kernels whose verifier takes compare-and-swap and `bpf_loop`.
-pub(super) static MODERN: &[u8] = aya::include_bytes_aligned!(env!("PINSCOPE_EBPF_MODERN"));
-
-/// The object for those that have neither.
-pub(super) static BASELINE: &[u8] = aya::include_bytes_aligned!(env!("PINSCOPE_EBPF_BASELINE"));
 
 /// What is to be loaded.
 #[derive(Clone, Copy)]
@@ -95,7 +90,13 @@ pub(super) fn load(wanted: &Wanted<'_>) -> Result<Object, AgentError> {
     }
     let cast = Cast::find(btf);
     layout.page_type = cast.map_or(0, |it| it.page);
-    let mut image = with_calls(if baseline { BASELINE } else { MODERN }, cast);
+    let image = if baseline {
+        Image::Baseline
+    } else {
+        Image::Modern
+    };
+    let mut image = image.unpacked()?;
+    set_calls(&mut image, cast);
     placeholders::fill(&mut image, &layout).map_err(|it| unusable("LAYOUT", &it))?;
     let ebpf = EbpfLoader::new()
         .override_global(

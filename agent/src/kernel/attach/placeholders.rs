@@ -43,10 +43,7 @@ mod tests {
     use probe_abi::{CONSTANT, MEMBER};
 
     use super::*;
-    use crate::kernel::attach::{
-        cast::with_calls,
-        object::{BASELINE, MODERN},
-    };
+    use crate::kernel::attach::image::Image;
 
     /// Instructions of programs that a test holds for.
     fn count(image: &[u64], is_one: impl Fn(u64) -> bool) -> usize {
@@ -65,8 +62,8 @@ mod tests {
 
     #[test]
     fn no_placeholder_is_left_in_either_object() {
-        for (object, loads) in [(MODERN, true), (BASELINE, false)] {
-            let mut image = with_calls(object, None);
+        for (object, loads) in [(Image::Modern, true), (Image::Baseline, false)] {
+            let mut image = object.unpacked().unwrap();
             assert!(count(&image, is_constant) > 100);
             assert!(!loads || count(&image, is_member) > 10);
             fill(&mut image, &Layout::zeroed()).unwrap();
