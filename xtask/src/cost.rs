@@ -24,6 +24,9 @@ const SUITE: &str = "bookworm";
 
 const PACKAGES: &str = "fio,bpftrace,e2fsprogs";
 
+/// For 200,000 pages that are pinned, beside the programs.
+const MEMORY: &str = "3G";
+
 /// Seconds after which a guest counts as hung.
 const TIMEOUT: &str = "3000";
 
@@ -83,6 +86,7 @@ fn measure(series: &str) -> anyhow::Result<Figures> {
     let mut arguments = vec!["--kernel", series, "--icount"];
     arguments.extend(["--suite", SUITE, "--package", PACKAGES]);
     arguments.extend(["--module", "null_blk", "--module", "brd"]);
+    arguments.extend(["--memory", MEMORY]);
     arguments.extend(["--timeout", TIMEOUT, "--", "sh", "-c", SCRIPT]);
     let mut figures = Figures::default();
     let status = heard::run(arguments, |line| lines::read(line, &mut figures))?;

@@ -51,6 +51,13 @@ measure_io() {
 measure_bystanders() {
     timed walk walk --pages 256 --times 20
     timed unmap unmap --pages 512 --times 40
+    timed fork fork --pages 1024 --times 20
+    timed exec exec --times 20
+    timed unmap_anon unmap-anon --pages 512 --times 40
+    timed dont_need dont-need --pages 512 --times 40
+    timed fault fault --pages 512 --times 40
+    timed write write --pages 256 --times 20
+    timed page_out page-out --pages 256 --times 20
 }
 
 measure_all() {
@@ -119,6 +126,48 @@ has_disarmed() {
     metrics | grep -q 'pinscope_writeback_hooks_changes_total{change="disarmed"} 1'
 }
 
+# What the agent itself takes: the time of its group, which a clock of instructions makes a count of them.
+group=/sys/fs/cgroup/cost
+
+used() { # in instructions, of what it used in all
+    awk '$1 == "usage_usec" { print $2 * 1000 }' $group/cpu.stat
+}
+
+own() { # WHAT INSTRUCTIONS-BEFORE TIMES
+    printf 'own\t%s\t%s\n' "$1" $((($(used) - $2) / $3))
+}
+
+idle_and_scrape() { # SUFFIX
+    settle
+    before=$(used)
+    sleep 120
+    own "idle$1" "$before" 120
+    before=$(used)
+    for scrape in 1 2 3 4 5 6 7 8 9 10; do metrics >/dev/null; done
+    own "scrape$1" "$before" 10
+}
+
+measure_agent() {
+    mkdir $group
+    start own sh -c "echo 0 >$group/cgroup.procs; exec pinscope run"
+    until grep -q 'serving http' /tmp/observer; do sleep 0.1; done
+    own start 0 1
+    ready has_disarmed
+    idle_and_scrape ''
+    printf 'own\tresident\t%s\n' "$(awk '$1 == "RssAnon:" { print $2 }' /proc/$pid/status)"
+    mkfifo /tmp/word
+    workload --dir /mnt/files --step uring-fixed --pages 200000 </tmp/word >/tmp/report &
+    holder=$!
+    exec 3>/tmp/word
+    until grep -q held /tmp/report; do sleep 0.1; done
+    idle_and_scrape _full
+    exec 3>&-
+    wait $holder
+    rm /tmp/word
+    stop
+    rmdir $group
+}
+
 # As it is by itself: they are off, because nothing is pinned of a file.
 resting() { # OBSERVER MODE
     start "$1" pinscope run --attach "$2"
@@ -161,6 +210,8 @@ for round in 1 2; do
     only_probes
     measure_all
     stop
+
+    measure_agent
 
     resting resting_fentry auto
     resting resting_kprobe kprobe

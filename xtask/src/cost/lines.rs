@@ -3,7 +3,7 @@
 use anyhow::{Context as _, bail, ensure};
 use serde::Deserialize;
 
-use super::figures::{Figures, Load, Observer};
+use super::figures::{Figures, Load, Observer, Own};
 
 /// A count of instructions is a nanosecond of a guest's time.
 const A_MILLISECOND: f64 = 1e6;
@@ -57,6 +57,9 @@ pub(crate) fn read(line: &str, figures: &mut Figures) -> anyhow::Result<()> {
             }
             .with_context(|| format!("{load:?} with {observer:?}: {report}"))?;
             figures.add(observer, load, instructions);
+        }
+        (Some("own"), Some(own), Some(measured), None) => {
+            figures.add_own(named(&Own::ALL, own)?, measured.parse()?);
         }
         (Some("verify"), Some(report), None, None) => {
             let verified: serde_json::Value = serde_json::from_str(report)?;

@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use super::{
     budget::Budget,
-    figures::{Figures, Load, Observer},
+    figures::{BYSTANDERS, Figures, Load, Observer, Own},
 };
 
-const LOADS: [(Load, &str); 8] = [
+const LOADS: [(Load, &str); 6] = [
     (Load::Io, "direct read of 4 KiB (fio)"),
     (Load::Pages1, "call that pins 1 page"),
     (Load::Pages8, "call that pins 8 pages, each a folio"),
@@ -17,8 +17,6 @@ const LOADS: [(Load, &str); 8] = [
         Load::Folio512,
         "call that pins all 512 pages of a 2 MiB folio",
     ),
-    (Load::Walk, "mkclean walk of a folio that nobody pinned"),
-    (Load::Unmap, "`munmap` of 512 file pages"),
 ];
 
 const OBSERVERS: [(Observer, &str); 6] = [
@@ -42,10 +40,17 @@ const OBSERVERS: [(Observer, &str); 6] = [
     (Observer::Kprobe, "pinscope, kprobe: the probes"),
 ];
 
-/// What those do who pin nothing.
-const BYSTANDERS: [(Load, &str); 2] = [
-    (Load::Walk, "mkclean walk"),
-    (Load::Unmap, "`munmap` of 512 file pages"),
+/// What the agent itself takes; memory is told in KiB.
+const OWN: [(Own, &str); 6] = [
+    (Own::Start, "start, until it serves"),
+    (Own::Idle, "a second, nothing pinned"),
+    (Own::Scrape, "a scrape, nothing pinned"),
+    (
+        Own::IdleFull,
+        "a second, 200,000 folios pinned and nothing happening",
+    ),
+    (Own::ScrapeFull, "a scrape, 200,000 folios pinned"),
+    (Own::Resident, "memory of its own, in KiB"),
 ];
 
 /// The tables of this kernel.
@@ -64,16 +69,23 @@ pub(crate) fn of(release: &str, figures: &Figures, budgets: &[Budget]) -> anyhow
             grouped(kprobe)
         )?;
     }
-    text += "\n| nothing pinned of a file | takes | fentry adds | kprobe adds |\n\
-             | --- | ---: | ---: | ---: |\n";
+    text += "\n| who pins nothing | takes | nothing pinned of a file: fentry adds | kprobe adds \
+             | something is: fentry adds | kprobe adds |\n\
+             | --- | ---: | ---: | ---: | ---: | ---: |\n";
     for (load, name) in BYSTANDERS {
-        writeln!(
-            text,
-            "| {name} | {} | {} | {} |",
-            grouped(figures.of(Observer::Off, load).unwrap_or_default()),
-            grouped(figures.added(Observer::RestingFentry, load)?),
-            grouped(figures.added(Observer::RestingKprobe, load)?)
-        )?;
+        let takes = figures.of(Observer::Off, load).unwrap_or_default();
+        write!(text, "| {name} | {} |", grouped(takes))?;
+        for observer in [
+            Observer::RestingFentry,
+            Observer::RestingKprobe,
+            Observer::Fentry,
+            Observer::Kprobe,
+        ] {
+            let added = figures.added(observer, load)?;
+            let part = added * 100.0 / takes;
+            write!(text, " {} ({part:.1} %) |", grouped(added))?;
+        }
+        text.push('\n');
     }
     text += "\n| what is attached | adds to a direct read |\n| --- | ---: |\n";
     for (observer, name) in OBSERVERS {
@@ -82,6 +94,10 @@ pub(crate) fn of(release: &str, figures: &Figures, budgets: &[Budget]) -> anyhow
             "| {name} | {} |",
             grouped(figures.added(observer, Load::Io)?)
         )?;
+    }
+    text += "\n| the agent itself, by fentry | takes |\n| --- | ---: |\n";
+    for (own, name) in OWN {
+        writeln!(text, "| {name} | {} |", grouped(figures.own(own)?))?;
     }
     text += "\n| budget | allowed | measured | |\n| --- | ---: | ---: | --- |\n";
     for budget in budgets {
@@ -162,8 +178,11 @@ mod tests {
                 figures.add(observer, load, 1000.0);
             }
         }
+        for (own, _) in Own::ALL {
+            figures.add_own(own, 1000.0);
+        }
         let budget = Budget {
-            what: "little",
+            what: "little".to_owned(),
             allowed: 1.0,
             measured: 2.0,
         };

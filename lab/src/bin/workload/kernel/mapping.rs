@@ -165,6 +165,12 @@ impl Mapping {
             .context("MADV_DONTNEED")
     }
 
+    /// Asks for the pages of `span` to be reclaimed at once.
+    pub(crate) fn page_out(&self, span: Span) -> Result<()> {
+        self.advise(span, libc::MADV_PAGEOUT)
+            .context("MADV_PAGEOUT")
+    }
+
     /// Maps the same part of `file` over `span` anew: an unmap and a map in one step,
     /// so that no thread ever meets a hole.
     pub(crate) fn map_again(&self, file: &File, span: Span) -> Result<()> {

@@ -1,14 +1,14 @@
 //! One operation again and again, with nothing beside it and the time of nothing else: what a probe adds to it,
 //! in a guest whose clock counts instructions. It compares nothing.
 
+mod bystanders;
+
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
 
 use crate::counts::Counts;
 use crate::kernel::cross_memory::{Access, PAGES_AT_ONCE, pin_and_copy};
-use crate::kernel::files::{self, WorkFile};
-use crate::kernel::folios::Folios;
 use crate::kernel::mapping::Mapping;
 use crate::kernel::memory::{Kind, Memory};
 use crate::session::Session;
@@ -26,7 +26,7 @@ pub(crate) struct Args {
     /// Pages that the calls which pin go round over: what one costs depends on where its folio lies in tables.
     #[arg(long)]
     among: Option<usize>,
-    /// What memory is pinned; the other operations are on files.
+    /// What memory is pinned.
     #[arg(long, value_enum, default_value = "anon")]
     memory: Kind,
     /// How often.
@@ -42,6 +42,20 @@ enum Operation {
     Walk,
     /// `munmap` of the pages of a file, all mapped.
     Unmap,
+    /// `munmap` of anonymous pages.
+    UnmapAnon,
+    /// `MADV_DONTNEED` of anonymous pages.
+    DontNeed,
+    /// Faults that give each page a fresh one.
+    Fault,
+    /// `fork` of a process that has the pages, and the end of the child.
+    Fork,
+    /// `true` executed in a new process.
+    Exec,
+    /// `write` and `fsync` of the pages, which nobody has mapped.
+    Write,
+    /// `MADV_PAGEOUT` of clean pages of a file.
+    PageOut,
 }
 
 /// Does it, and fills in what was timed.
@@ -52,8 +66,15 @@ pub(crate) fn run(args: &Args, session: &Session) -> Result<Counts> {
     );
     match args.what {
         Operation::Pin => pin(args, session),
-        Operation::Walk => walk(args, session),
-        Operation::Unmap => unmap(args, session),
+        Operation::Walk => bystanders::walk(args, session),
+        Operation::Unmap => bystanders::unmap(args, session),
+        Operation::UnmapAnon => bystanders::unmap_anon(args),
+        Operation::DontNeed => bystanders::dont_need(args),
+        Operation::Fault => bystanders::fault(args),
+        Operation::Fork => bystanders::fork_and_exit(args),
+        Operation::Exec => bystanders::execute(args),
+        Operation::Write => bystanders::write_and_sync(args, session),
+        Operation::PageOut => bystanders::page_out(args, session),
     }
 }
 
@@ -80,40 +101,5 @@ fn pin(args: &Args, session: &Session) -> Result<Counts> {
     counts.calls = args.times;
     counts.pages_pinned = args.times * pages;
     counts.pages_released = args.times * pages;
-    Ok(counts)
-}
-
-fn walk(args: &Args, session: &Session) -> Result<Counts> {
-    let bytes = args.pages * page_bytes();
-    let target = WorkFile::make(&session.dir, "target", bytes, files::Folios::Small)?;
-    let mapping = Mapping::shared(&target.file, bytes)?;
-    mapping.touch(mapping.span());
-    let folios = Folios::behind(mapping.span())?;
-    let mut counts = Counts::default();
-    for _time in 0..args.times {
-        counts.pages_dirtied += mapping.dirty(mapping.span(), 0xd1);
-        let dirty = folios.dirty()?;
-        let start = Instant::now();
-        mapping.sync(mapping.span())?;
-        counts.time(dirty, start);
-        counts.syncs += 1;
-        ensure!(folios.dirty()? == 0, "folios are dirty after msync");
-        counts.walks_not_pinned += dirty;
-    }
-    Ok(counts)
-}
-
-fn unmap(args: &Args, session: &Session) -> Result<Counts> {
-    let bytes = args.pages * page_bytes();
-    let target = WorkFile::make(&session.dir, "target", bytes, files::Folios::Small)?;
-    let mut counts = Counts::default();
-    for _time in 0..args.times {
-        let mapping = Mapping::shared(&target.file, bytes)?;
-        mapping.touch(mapping.span());
-        let start = Instant::now();
-        drop(mapping);
-        counts.time(1, start);
-        counts.zaps += 1;
-    }
     Ok(counts)
 }
