@@ -16,5 +16,6 @@ pub(crate) mod maps;
 pub(crate) mod process;
 pub(crate) mod small_file;
 mod symbol_list;
+mod symbol_lookup;
 pub(crate) mod sys;
 pub(crate) mod vmstat;

@@ -101,7 +101,9 @@ fn examine(options: &DoctorOptions, settings: Result<Settings, AgentError>) -> R
     let mut asks_the_kernel = false;
     let gathered = types.and_then(|types| {
         let names = MapIterator::find(&types);
-        facts::gather(&types).map(|facts| (facts, names))
+        let mut facts = facts::gather(&types)?;
+        facts::read_traceable(&mut facts);
+        Ok((facts, names))
     });
     match gathered {
         Err(error) => problem = problem.or_else(|| Some(reason(error))),

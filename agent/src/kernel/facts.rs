@@ -3,6 +3,7 @@
 //! What is asked for, and what follows from the answers, is the crate `hooks`'.
 
 mod btf;
+mod btf_index;
 mod methods;
 mod pid_namespace;
 mod plain_btf;
@@ -22,7 +23,8 @@ use super::sys;
 use crate::error::AgentError;
 
 /// Asks the running kernel. Loads trial programs and opens a kprobe to learn
-/// which ways to attach there are, and removes them.
+/// which ways to attach there are, and removes them. Which functions ftrace can hook is left open:
+/// the kernel's list costs more than to be refused.
 pub(crate) fn gather(btf: &KernelBtf) -> Result<Facts, AgentError> {
     let names: Vec<&str> = HOOKS
         .iter()
@@ -33,7 +35,6 @@ pub(crate) fn gather(btf: &KernelBtf) -> Result<Facts, AgentError> {
     let mut symbols = symbols::addresses(&names, &data, btf)?;
     let mode = symbols.remove(preemption::MODE);
     let no_trampolines = pid_namespace::obstacle(symbols.remove(pid_namespace::LOCK).is_some());
-    let traceable = symbols::traceable(&names);
     let forbidden = symbols::kprobe_blacklist();
     let mut functions = BTreeMap::new();
     for name in names {
@@ -41,12 +42,11 @@ pub(crate) fn gather(btf: &KernelBtf) -> Result<Facts, AgentError> {
         let arguments = btf.arguments(whole.unwrap_or(name))?;
         let is_there = arguments.is_some() && whole.is_none();
         if is_there || symbols.contains_key(name) {
-            let traceable = traceable.as_ref().map(|it| it.contains(name));
             functions.insert(
                 name.to_owned(),
                 Function {
                     arguments,
-                    traceable,
+                    traceable: None,
                     kprobe_forbidden: forbidden.contains(name),
                     part: whole.is_some(),
                     fentry_refused: false,
@@ -88,6 +88,19 @@ pub(crate) fn gather(btf: &KernelBtf) -> Result<Facts, AgentError> {
     }
     facts.preemptible = preemption::preemptible(mode.map(|it| it.start).filter(|it| *it != 0));
     Ok(facts)
+}
+
+/// Has the kernel's list say which functions ftrace can hook, for who reports before anything is
+/// refused.
+pub(crate) fn read_traceable(facts: &mut Facts) {
+    let names: Vec<_> = facts.functions.keys().cloned().collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let Some(traceable) = symbols::traceable(&names) else {
+        return;
+    };
+    for (name, function) in &mut facts.functions {
+        function.traceable = Some(traceable.contains(name.as_str()));
+    }
 }
 
 /// Where trampolines take few arguments, a program for a function of many loads and is then

@@ -1,6 +1,6 @@
 //! The functions that addresses lie in, as the kernel says when it is asked: also where
 //! `/proc/kallsyms` hides addresses (`kernel.kptr_restrict`). A program prints each value of an
-//! array by the format of a backtrace. Leaves out the address of a name, which only the list has.
+//! array by the format of a backtrace. Leaves out the address of a name.
 
 use std::{
     fs::File,
@@ -74,7 +74,16 @@ impl FunctionNames {
 
     /// The function of each; `None` for what is in none.
     pub(crate) fn of(&self, addresses: &[u64]) -> io::Result<Vec<Option<Named>>> {
-        let mut names = Vec::with_capacity(addresses.len());
+        self.print(addresses, named)
+    }
+
+    /// Bytes of the function that each is in.
+    pub(super) fn sizes(&self, addresses: &[u64]) -> io::Result<Vec<Option<u64>>> {
+        self.print(addresses, size)
+    }
+
+    fn print<T>(&self, addresses: &[u64], read: impl Fn(&str) -> T) -> io::Result<Vec<T>> {
+        let mut all = Vec::with_capacity(addresses.len());
         for part in addresses.chunks(AT_ONCE) {
             for (index, address) in part.iter().enumerate() {
                 // A backtrace has return addresses: the kernel looks at the byte before.
@@ -89,10 +98,10 @@ impl FunctionNames {
                 let line = lines
                     .next()
                     .ok_or_else(|| io::Error::other("it answers less than it is asked"))?;
-                names.push(named(line));
+                all.push(read(line));
             }
         }
-        Ok(names)
+        Ok(all)
     }
 }
 
@@ -108,6 +117,12 @@ fn named(line: &str) -> Option<Named> {
         function: function.to_owned(),
         module: module.or(bpf).map(str::to_owned),
     })
+}
+
+/// As above.
+fn size(line: &str) -> Option<u64> {
+    let (_, size) = line.split(' ').next()?.rsplit_once("/0x")?;
+    u64::from_str_radix(size, 16).ok()
 }
 
 /// Whether it is a program or a trampoline, which are in no module here and in `bpf` in the list.
@@ -141,8 +156,11 @@ mod tests {
             named("ib_umem_get+0x1/0x2 [ib_uverbs]"),
             frame("ib_umem_get", Some("ib_uverbs"))
         );
-        assert_eq!(named("0xffffffff81000000"), None);
-        assert_eq!(named(""), None);
+        for of_nothing in ["0xffffffff81000000", ""] {
+            assert_eq!((named(of_nothing), size(of_nothing)), (None, None));
+        }
+        assert_eq!(size("io_pin_pages.isra.0+0x4f/0x120"), Some(0x120));
+        assert_eq!(size("ib_umem_get+0x1/0x2 [ib_uverbs]"), Some(2));
     }
 
     #[test]
@@ -162,7 +180,8 @@ mod tests {
     #[test]
     fn fuzz_backtrace() {
         crate::fuzz::bytes(&[b"pin_user_pages+0x1/0x20 [mod]", b"0xffffffff"], |it| {
-            drop(named(&String::from_utf8_lossy(it)));
+            let line = String::from_utf8_lossy(it);
+            drop((named(&line), size(&line)));
         });
     }
 }

@@ -28,7 +28,7 @@ pub(crate) fn open() -> io::Result<File> {
 /// Tells of each symbol of a list; a line that is none is left out.
 pub(crate) fn for_each(list: impl Read, mut tell: impl FnMut(Symbol<'_>)) -> io::Result<()> {
     lines::for_each(list, |line| {
-        if let Some(symbol) = symbol(&String::from_utf8_lossy(line)) {
+        if let Some(symbol) = symbol(line) {
             tell(symbol);
         }
     })
@@ -44,14 +44,35 @@ pub(crate) fn shows_addresses() -> io::Result<bool> {
     Ok(is_shown)
 }
 
-fn symbol(line: &str) -> Option<Symbol<'_>> {
-    let mut words = line.split_ascii_whitespace();
+/// `address kind name`, and after a tab `[module]`; where the list is printed for us, after a blank
+/// `module` or nothing. There are more than a hundred thousand.
+fn symbol(line: &[u8]) -> Option<Symbol<'_>> {
+    let (address, rest) = word(line);
+    let (kind, rest) = word(rest);
+    let (name, rest) = word(rest);
+    let module = str::from_utf8(rest).ok().filter(|it| !it.is_empty());
     Some(Symbol {
-        address: u64::from_str_radix(words.next()?, 16).ok()?,
-        kind: words.next()?,
-        name: words.next()?,
-        module: words.next().map(|it| it.trim_matches(['[', ']'])),
+        address: number(address)?,
+        kind: str::from_utf8(kind).ok()?,
+        name: str::from_utf8(name).ok().filter(|it| !it.is_empty())?,
+        module: module.map(|it| it.trim_matches(['[', ']'])),
     })
+}
+
+/// The first word, and what comes after it.
+fn word(text: &[u8]) -> (&[u8], &[u8]) {
+    let end = text.iter().position(|it| matches!(it, b' ' | b'\t'));
+    match end {
+        Some(end) => (&text[..end], &text[end + 1..]),
+        None => (text, &[]),
+    }
+}
+
+fn number(digits: &[u8]) -> Option<u64> {
+    let digit = |it: &u8| char::from(*it).to_digit(16).map(u64::from);
+    let add = |number: u64, it| Some(number.checked_mul(16)? + digit(it)?);
+    (!digits.is_empty()).then_some(())?;
+    digits.iter().try_fold(0, add)
 }
 
 #[cfg(test)]
@@ -60,23 +81,23 @@ mod tests {
 
     #[test]
     fn a_line_is_a_symbol_or_nothing() {
-        let list = "0000000000000000 A fixed\n\nnothing\nffffffffc0000000 t in_module\t[mod]\n";
-        let mut found = Vec::new();
-        for_each(list.as_bytes(), |it| {
-            found.push((it.address, it.name.to_owned(), it.module.map(str::to_owned)));
-        })
-        .unwrap();
-        assert_eq!(
-            found,
-            [
-                (0, "fixed".to_owned(), None),
-                (
-                    0xffff_ffff_c000_0000,
-                    "in_module".to_owned(),
-                    Some("mod".to_owned())
-                ),
-            ]
-        );
+        let shown = "0000000000000000 A fixed\n\nnothing\nffffffffc0000000 t in_module\t[mod]\n";
+        let printed = "0 A fixed \n1 t\nffffffffc0000000 t in_module mod\n";
+        for list in [shown, printed] {
+            let mut found = Vec::new();
+            for_each(list.as_bytes(), |it| {
+                found.push((it.address, it.name.to_owned(), it.module.map(str::to_owned)));
+            })
+            .unwrap();
+            let (fixed, in_module) = ("fixed".to_owned(), "in_module".to_owned());
+            assert_eq!(
+                found,
+                [
+                    (0, fixed, None),
+                    (0xffff_ffff_c000_0000, in_module, Some("mod".to_owned())),
+                ]
+            );
+        }
     }
 
     #[test]

@@ -2,7 +2,6 @@
 //! worth, what a function takes.
 
 use std::{
-    collections::HashMap,
     fs::{self, File},
     io::{self, Write as _},
     os::fd::{AsRawFd as _, OwnedFd},
@@ -10,20 +9,19 @@ use std::{
 };
 
 use btf_rs::{Backend, Btf, BtfType, Struct, Type};
-use hooks::ENUMERATORS;
 use log::{info, warn};
 use rustix::fs::{MemfdFlags, memfd_create};
 
-use super::plain_btf::{Strange, plain};
+use super::{
+    btf_index::Index,
+    plain_btf::{Strange, plain},
+};
 use crate::error::AgentError;
 
 /// The running kernel's types. Some megabytes: for the start, and not to be kept.
 pub(crate) struct KernelBtf {
     btf: Btf,
-    /// Functions, structures and unions.
-    named: HashMap<String, Vec<u32>>,
-    /// Those that are asked for.
-    enumerators: HashMap<String, u64>,
+    index: Index,
     strange: Strange,
 }
 
@@ -64,20 +62,18 @@ impl KernelBtf {
         let (strange, without) = plain(&told).map_err(|it| {
             AgentError::NotTraceable(format!("its BTF at {} is none: {it}", path.display()))
         })?;
+        let plain = without.as_ref().unwrap_or(&told);
+        let index = Index::of(plain);
         // Only a mapped one is read piece by piece, and the kernel's own cannot be mapped
         // (before Linux 6.16).
-        let copy = copy(without.as_ref().unwrap_or(&told)).map_err(unreadable)?;
+        let copy = copy(plain).map_err(unreadable)?;
         drop((told, without));
         let copied = format!("/proc/self/fd/{}", copy.as_raw_fd());
-        let btf = Btf::from_file_with_backend(copied, Backend::Mmap)?;
-        let mut types = Self {
-            btf,
-            named: HashMap::new(),
-            enumerators: HashMap::new(),
+        Ok(Self {
+            btf: Btf::from_file_with_backend(copied, Backend::Mmap)?,
+            index,
             strange,
-        };
-        types.index()?;
-        Ok(types)
+        })
     }
 
     /// What it has that this version does not know.
@@ -85,49 +81,16 @@ impl KernelBtf {
         &self.strange
     }
 
-    /// One look at each type. Many enumerators are in anonymous enumerations, which cannot be asked
-    /// for by name.
-    fn index(&mut self) -> Result<(), AgentError> {
-        let (first, last) = self.btf.base().type_id_range();
-        for id in first..=last {
-            match self.btf.resolve_type_by_id(id)? {
-                Type::Struct(it) | Type::Union(it) => self.name(&it, id)?,
-                Type::Func(it) => self.name(&it, id)?,
-                Type::Enum(it) => {
-                    for member in &it.members {
-                        self.enumerator_is(member, u64::from(member.val()))?;
-                    }
-                }
-                Type::Enum64(it) => {
-                    for member in &it.members {
-                        self.enumerator_is(member, member.val())?;
-                    }
-                }
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn name(&mut self, named: &dyn BtfType, id: u32) -> Result<(), AgentError> {
-        let name = self.btf.resolve_name(named)?;
-        if !name.is_empty() {
-            self.named.entry(name).or_default().push(id);
-        }
-        Ok(())
-    }
-
-    fn enumerator_is(&mut self, member: &dyn BtfType, value: u64) -> Result<(), AgentError> {
-        let name = self.btf.resolve_name(member)?;
-        if ENUMERATORS.contains(&name.as_str()) {
-            self.enumerators.insert(name, value);
-        }
-        Ok(())
-    }
-
     /// Types of this name, in their order.
     fn ids(&self, name: &str) -> impl Iterator<Item = u32> {
-        self.named.get(name).into_iter().flatten().copied()
+        self.index.ids(name).filter(move |id| {
+            let named = self.btf.resolve_type_by_id(*id);
+            let found = named.ok().and_then(|it| {
+                let it = it.as_btf_type()?;
+                self.btf.resolve_name(it).ok()
+            });
+            found.is_some_and(|it| it == name)
+        })
     }
 
     /// Byte offset of a member, looked for through anonymous members too.
@@ -144,7 +107,7 @@ impl KernelBtf {
     }
 
     pub(crate) fn enumerator(&self, name: &str) -> Option<u64> {
-        self.enumerators.get(name).copied()
+        self.index.enumerator(name)
     }
 
     /// Types of a function's arguments; `None` if BTF has no such function.

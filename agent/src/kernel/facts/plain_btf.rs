@@ -5,7 +5,7 @@
 //! go by number. Where no size is told for it, nothing behind it can be read. Leaves out what is in a
 //! type.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::{collections::BTreeMap, ffi::CStr, ops::Range};
 
 /// `BTF_MAGIC` and `struct btf_header` of the kernel's `include/uapi/linux/btf.h`: two bytes of
 /// magic, version, flags, and then words.
@@ -126,6 +126,51 @@ pub(super) fn plain(btf: &[u8]) -> Result<(Strange, Option<Vec<u8>>), NoBtf> {
     plain.extend(types);
     plain.extend(strings);
     Ok((strange, Some(plain)))
+}
+
+/// A type of a plain BTF.
+pub(super) struct Plain<'a> {
+    pub(super) id: u32,
+    pub(super) kind: u32,
+    /// What comes after its record.
+    pub(super) members: &'a [u8],
+    name: usize,
+    strings: &'a [u8],
+}
+
+impl<'a> Plain<'a> {
+    pub(super) fn name(&self) -> &'a [u8] {
+        self.name_at(self.name as u32)
+    }
+
+    /// A name by its place.
+    pub(super) fn name_at(&self, at: u32) -> &'a [u8] {
+        let name = self.strings.get(at as usize..).unwrap_or_default();
+        CStr::from_bytes_until_nul(name).map_or(&[], CStr::to_bytes)
+    }
+}
+
+/// Tells of each type.
+pub(super) fn for_each<'a>(btf: &'a [u8], mut tell: impl FnMut(&Plain<'a>)) -> Result<(), NoBtf> {
+    let header = Header::read(btf)?;
+    let strings = header.strings;
+    let mut rest = header.types;
+    let mut id = 1;
+    while let (Some(record), Some(name)) = (Record::read(rest), word(rest, 0)) {
+        let bytes = record.bytes(header.layout);
+        let this = bytes.and_then(|it| rest.split_at_checked(it));
+        let (this, next) = this.ok_or(NoBtf::Outside("last type"))?;
+        tell(&Plain {
+            id,
+            kind: record.kind,
+            members: &this[RECORD..],
+            name,
+            strings,
+        });
+        rest = next;
+        id += 1;
+    }
+    Ok(())
 }
 
 /// What the header leads to.

@@ -14,7 +14,11 @@ use log::debug;
 use super::btf::KernelBtf;
 use crate::{
     error::AgentError,
-    kernel::{kallsyms, lines, symbol_list},
+    kernel::{
+        function_names::{FunctionNames, MapIterator},
+        kallsyms, lines, symbol_list,
+        symbol_lookup::Lookup,
+    },
 };
 
 /// Where tracefs may be mounted.
@@ -22,13 +26,18 @@ const TRACEFS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
 
 const BLACKLIST: &str = "/sys/kernel/debug/kprobes/blacklist";
 
-/// Address ranges of the named functions and data. Where addresses are hidden from the caller, the
-/// kernel is asked for the list in another way; empty (they read as zero) where that fails, too.
+/// Address ranges of the named functions and data. Where the kernel cannot be asked for each, its list
+/// is read; where addresses are hidden from the caller, it is asked for the list in another way; empty
+/// (they read as zero) where that fails, too.
 pub(crate) fn addresses(
     functions: &[&str],
     data: &[&str],
     btf: &KernelBtf,
 ) -> Result<BTreeMap<String, Range>, AgentError> {
+    match asked(functions, data, btf) {
+        Ok(ranges) => return Ok(ranges),
+        Err(error) => debug!("the kernel's list of symbols is read: {error}"),
+    }
     let wanted = || functions.iter().chain(data).copied();
     let shown = kallsyms::open().and_then(|list| Addresses::read(list, wanted()));
     let shown = shown.map_err(|source| AgentError::Read {
@@ -44,6 +53,32 @@ pub(crate) fn addresses(
         shown
     });
     Ok(list.ranges())
+}
+
+/// The same, asked of the kernel one by one. Of data it is not told where they end.
+fn asked(
+    functions: &[&str],
+    data: &[&str],
+    btf: &KernelBtf,
+) -> io::Result<BTreeMap<String, Range>> {
+    let lookup = Lookup::prepare(btf)?;
+    let mut ranges = BTreeMap::new();
+    for name in functions.iter().chain(data) {
+        if let Some(start) = lookup.address(name)? {
+            ranges.insert((*name).to_owned(), Range { start, end: start });
+        }
+    }
+    let mut of_functions: Vec<_> = ranges
+        .iter_mut()
+        .filter(|(name, _)| functions.contains(&name.as_str()))
+        .map(|(_, range)| range)
+        .collect();
+    let starts: Vec<_> = of_functions.iter().map(|it| it.start).collect();
+    let sizes = FunctionNames::by(MapIterator::find(btf))?.sizes(&starts)?;
+    for (range, size) in of_functions.iter_mut().zip(sizes) {
+        range.end += size.unwrap_or(0);
+    }
+    Ok(ranges)
 }
 
 /// What a list of symbols says.

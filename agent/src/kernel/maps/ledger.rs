@@ -103,7 +103,12 @@ impl LedgerView {
 
     /// The slots in use of one bucket.
     pub(crate) fn slots_in(&self, bucket: usize) -> impl Iterator<Item = Slot> {
-        (0..BUCKET_SLOTS).filter_map(move |slot| self.read(bucket, slot))
+        let slots = if self.is_empty(bucket) {
+            0
+        } else {
+            BUCKET_SLOTS
+        };
+        (0..slots).filter_map(move |slot| self.read(bucket, slot))
     }
 
     /// The slots in use of a folio.
@@ -122,9 +127,8 @@ impl LedgerView {
     pub(crate) fn digest(&self, buckets: Range<usize>) -> u64 {
         let mut digest = Digest::default();
         for bucket in buckets {
-            let words: [u64; BUCKET_SLOTS] = self.table.words(word_offset(bucket, 0));
-            // Most are empty on most hosts, and each is looked at every second.
-            if words.iter().fold(0, |all, it| all | it) == 0 {
+            let words = self.words(bucket);
+            if are_empty(words) {
                 digest.add_nothing(BUCKET_SLOTS);
                 continue;
             }
@@ -155,6 +159,15 @@ impl LedgerView {
         Word(self.table.read(word_offset(bucket, slot)))
     }
 
+    /// Most are on most hosts, and each is looked at again and again.
+    fn is_empty(&self, bucket: usize) -> bool {
+        are_empty(self.words(bucket))
+    }
+
+    fn words(&self, bucket: usize) -> [u64; BUCKET_SLOTS] {
+        self.table.words(word_offset(bucket, 0))
+    }
+
     /// A slot if it is in use: its word, and the note that goes with it. Where the probes
     /// change it all the time, the last look counts.
     fn read(&self, bucket: usize, slot: usize) -> Option<Slot> {
@@ -179,6 +192,10 @@ impl LedgerView {
         }
         (word, note)
     }
+}
+
+fn are_empty(words: [u64; BUCKET_SLOTS]) -> bool {
+    words.iter().fold(0, |all, it| all | it) == 0
 }
 
 /// Every place in these buckets.

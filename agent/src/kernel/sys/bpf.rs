@@ -155,6 +155,29 @@ pub(crate) fn run_once(program: impl AsFd, arguments: &[u64]) -> io::Result<u32>
     attributes.test.prog_fd = number(program.as_fd());
     attributes.test.ctx_size_in = size_of_val(arguments) as u32;
     attributes.test.ctx_in = arguments.as_ptr() as u64;
+    run(attributes)
+}
+
+/// Loads a program that is run by [`run_on`] (Linux 5.14).
+pub(crate) fn load_to_run(instructions: &[u64]) -> io::Result<OwnedFd> {
+    /// `BPF_F_SLEEPABLE`, without which the kernel takes no such program.
+    const SLEEPABLE: u32 = 1 << 4;
+    let kind = bpf_prog_type::BPF_PROG_TYPE_SYSCALL;
+    load(instructions, kind, |attributes| {
+        attributes.__bindgen_anon_3.prog_flags = SLEEPABLE;
+    })
+}
+
+/// Runs a program once on these words, which it may change, and gives what it returned.
+pub(crate) fn run_on(program: impl AsFd, words: &mut [u64]) -> io::Result<u32> {
+    let mut attributes = bpf_attr::zeroed();
+    attributes.test.prog_fd = number(program.as_fd());
+    attributes.test.ctx_size_in = size_of_val(words) as u32;
+    attributes.test.ctx_in = words.as_mut_ptr() as u64;
+    run(attributes)
+}
+
+fn run(mut attributes: bpf_attr) -> io::Result<u32> {
     bpf(bpf_cmd::BPF_PROG_TEST_RUN, &mut attributes)?;
     // SAFETY: the part of the union that the command fills, plain integers.
     Ok(unsafe { attributes.test.retval })
