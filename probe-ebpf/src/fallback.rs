@@ -103,7 +103,7 @@ pub(crate) fn is_to_be_made_up(function: usize, ctx: &impl EbpfContext) -> bool 
     {
         return false;
     }
-    counters::add(1, offset_of!(CpuCounters, fallback_runs));
+    counters::rarely(1, offset_of!(CpuCounters, fallback_runs));
     true
 }
 

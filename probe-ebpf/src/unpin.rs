@@ -58,7 +58,7 @@ fn release(
             Shape::Array | Shape::DirtyArray => rollback::left_in(args.arg(0), n),
             Shape::One | Shape::Times | Shape::Range => n,
         };
-        counters::add(n, offset_of!(CpuCounters, pages_rolled_back));
+        counters::rarely(n, offset_of!(CpuCounters, pages_rolled_back));
         return 0;
     }
     let released = match shape {

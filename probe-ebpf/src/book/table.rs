@@ -195,7 +195,7 @@ impl<const RARE_IN_LINE: bool> Table for Ledger<RARE_IN_LINE> {
 
     #[inline(always)]
     fn lose(self, cause: usize, pages: u64) {
-        counters::lose(cause, pages);
+        counters::lose_in_line(cause, pages);
     }
 
     #[inline(always)]

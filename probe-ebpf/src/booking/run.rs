@@ -226,7 +226,7 @@ extern "C" fn book_taken(walk: Handle<Walk>) -> u64 {
     }
     if walk.mapping & MAPPING_ANON == 0 && walk.writeback == 1 {
         // The race that the mail has a GUP wait for.
-        counters::add(1, offset_of!(CpuCounters, gups_in_writeback));
+        counters::rarely(1, offset_of!(CpuCounters, gups_in_writeback));
     }
     if walk.is_of_no_meaning() {
         return 0;

@@ -89,7 +89,7 @@ pub(crate) fn pinned_one(array: u64, owner: u32) -> bool {
     };
     let taken = entries::acquire_at_preferred(&pin, folio.head);
     if taken && writeback {
-        counters::add(1, offset_of!(CpuCounters, gups_in_writeback));
+        counters::rarely(1, offset_of!(CpuCounters, gups_in_writeback));
     }
     taken
 }
