@@ -7,6 +7,7 @@ pub(crate) mod facts;
 pub(crate) mod ftrace;
 pub(crate) mod function_names;
 pub(crate) mod inspect;
+mod instructions;
 mod jit;
 pub(crate) mod judgement;
 pub(crate) mod kallsyms;

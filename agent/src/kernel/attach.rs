@@ -43,6 +43,7 @@ pub(crate) use verify::load_all;
 
 use super::{
     inspect::Inspector,
+    instructions::NOTHING,
     maps::{CallTable, Counters, LedgerView, OwnerTable, Settings, WalkCount},
     sys::bpf,
 };
@@ -156,8 +157,6 @@ pub(crate) fn attach(wanted: &Wanted<'_>) -> Result<Attached, AgentError> {
 /// A program that does nothing, for the function that a hook of writeback is attached to by fentry;
 /// `None` where none is.
 fn trial_of_trampolines(hooks: &[HookState], btf: &Btf) -> Option<OwnedFd> {
-    /// `r0 = 0; exit`
-    const RETURN: [u64; 2] = [0xb7, 0x95];
     let of_writeback =
         |it: &&HookState| hooks::hook(it.name).is_some_and(|it| is_of_writeback(it.family));
     let mut attached = hooks
@@ -166,7 +165,7 @@ fn trial_of_trampolines(hooks: &[HookState], btf: &Btf) -> Option<OwnedFd> {
         .filter_map(|it| it.attached);
     let (symbol, _) = attached.find(|(_, method)| *method == Method::Fentry)?;
     let function = btf.id_by_type_name_kind(symbol, BtfKind::Func).ok()?;
-    bpf::load_fentry(&RETURN, function).ok()
+    bpf::load_fentry(&NOTHING, function).ok()
 }
 
 /// A hook that would see pins taken, where none is attached: then there is nothing to tell of.

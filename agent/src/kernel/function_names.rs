@@ -8,7 +8,17 @@ use std::{
     os::fd::OwnedFd,
 };
 
-use super::{facts::KernelBtf, maps::Shared, sys::bpf};
+use aya_obj::generated::bpf_func_id;
+
+use super::{
+    facts::KernelBtf,
+    instructions::{
+        R0, R1, R2, R3, R4, R5, R6, R7, STACK, add, call, copy, exit, load, set, skip_if_zero,
+        store,
+    },
+    maps::Shared,
+    sys::bpf,
+};
 
 /// Addresses that are printed at once.
 const AT_ONCE: usize = 256;
@@ -25,24 +35,22 @@ impl MapIterator {
 
 /// `seq_printf(context->meta->seq, "%pB\n", *context->value)`
 const PRINT: [u64; 14] = [
-    // r6 = context->meta; r7 = context->value; if r7 == 0 goto the end
-    0x1679,
-    0x0018_1779,
-    0x0009_0715,
-    // r1 = meta->seq; the format on the stack; r2 = where; r3 = its bytes
-    0x6179,
-    0x0a42_7025_0000_02b7,
-    0xfff8_2a7b,
-    0xa2bf,
-    0xffff_fff8_0000_0207,
-    0x0000_0005_0000_03b7,
-    // r4 = value; r5 = its bytes; bpf_seq_printf
-    0x74bf,
-    0x0000_0008_0000_05b7,
-    0x0000_007e_0000_0085,
-    // The end: r0 = 0; exit
-    0x00b7,
-    0x0095,
+    // After the last element there is no value.
+    load(R6, R1, 0),
+    load(R7, R1, 24),
+    skip_if_zero(R7, 9),
+    load(R1, R6, 0),
+    set(R2, i32::from_le_bytes(*b"%pB\n")),
+    store(STACK, -8, R2),
+    copy(R2, STACK),
+    add(R2, -8),
+    set(R3, 5),
+    copy(R4, R7),
+    set(R5, size_of::<u64>() as i32),
+    call(bpf_func_id::BPF_FUNC_seq_printf),
+    // The end.
+    set(R0, 0),
+    exit(),
 ];
 
 /// A function, and the module that it is in.

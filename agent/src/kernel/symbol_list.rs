@@ -3,7 +3,16 @@
 
 use std::{fs::File, io};
 
-use super::{facts::KernelBtf, sys::bpf};
+use aya_obj::generated::bpf_func_id;
+
+use super::{
+    facts::KernelBtf,
+    instructions::{
+        R0, R1, R2, R3, R4, R5, R6, R7, STACK, add, call, copy, exit, load, load_8, set, set_long,
+        skip_if_zero, store,
+    },
+    sys::bpf,
+};
 
 const ITERATOR: &str = "bpf_iter_ksym";
 
@@ -14,6 +23,7 @@ const SYMBOL: &str = "kallsym_iter";
 pub(crate) fn print(btf: &KernelBtf) -> io::Result<File> {
     let member = |name| {
         let offset = btf.offset(SYMBOL, name).map_err(io::Error::other)?;
+        let offset = offset.and_then(|it| i16::try_from(it).ok());
         offset.ok_or_else(|| io::Error::other(format!("its {SYMBOL} has no {name}")))
     };
     let iterator = btf.function_id(ITERATOR);
@@ -31,43 +41,42 @@ pub(crate) fn print(btf: &KernelBtf) -> io::Result<File> {
 
 /// `seq_printf(context->meta->seq, "%lx %c %s %s\n", symbol->value, symbol->type, symbol->name,
 /// symbol->module_name)`
-fn printing([value, kind, name, module]: [u32; 4]) -> [u64; 29] {
-    let low = |it: u32| u64::from(it) << 16;
-    let high = |it: u32| u64::from(it) << 32;
-    [
-        // r6 = context->meta; r7 = context->symbol; if r7 == 0 goto the end
-        0x1679,
-        0x0008_1779,
-        0x0018_0715,
-        // The values, from r10 - 48 on: address and kind, then where the two names are.
-        0x7179 | low(value),
-        0xffd0_1a7b,
-        0x7171 | low(kind),
-        0xffd8_1a7b,
-        0x71bf,
-        0x0107 | high(name),
-        0xffe0_1a7b,
-        0x71bf,
-        0x0107 | high(module),
-        0xffe8_1a7b,
-        // The format, from r10 - 16 on: `%lx %c %`, `s %s\n`.
-        0x2078_6c25_0000_0118,
-        0x2520_6325_0000_0000,
-        0xfff0_1a7b,
-        0x7325_2073_0000_0118,
-        0x0000_000a_0000_0000,
-        0xfff8_1a7b,
-        // bpf_seq_printf(meta->seq, format, 14, values, 32)
-        0x6179,
-        0xa2bf,
-        0xffff_fff0_0000_0207,
-        0x0000_000e_0000_03b7,
-        0xa4bf,
-        0xffff_ffd0_0000_0407,
-        0x0000_0020_0000_05b7,
-        0x0000_007e_0000_0085,
-        // The end: r0 = 0; exit
-        0x00b7,
-        0x0095,
-    ]
+fn printing([value, kind, name, module]: [i16; 4]) -> Vec<u64> {
+    /// Of the format with its end, and of the values.
+    const BYTES: (i32, i32) = (14, 32);
+    let [begin, rest] = [b"%lx %c %", b"s %s\n\0\0\0"].map(|it| u64::from_le_bytes(*it));
+    let mut program = vec![
+        load(R6, R1, 0),
+        load(R7, R1, 8),
+        // After the last symbol there is none.
+        skip_if_zero(R7, 24),
+        load(R1, R7, value),
+        store(STACK, -48, R1),
+        load_8(R1, R7, kind),
+        store(STACK, -40, R1),
+        copy(R1, R7),
+        add(R1, name.into()),
+        store(STACK, -32, R1),
+        copy(R1, R7),
+        add(R1, module.into()),
+        store(STACK, -24, R1),
+    ];
+    program.extend(set_long(R1, begin));
+    program.push(store(STACK, -16, R1));
+    program.extend(set_long(R1, rest));
+    program.extend([
+        store(STACK, -8, R1),
+        load(R1, R6, 0),
+        copy(R2, STACK),
+        add(R2, -16),
+        set(R3, BYTES.0),
+        copy(R4, STACK),
+        add(R4, -48),
+        set(R5, BYTES.1),
+        call(bpf_func_id::BPF_FUNC_seq_printf),
+        // The end.
+        set(R0, 0),
+        exit(),
+    ]);
+    program
 }

@@ -4,7 +4,16 @@
 
 use std::{io, ops::Range, os::fd::OwnedFd};
 
-use super::{facts::KernelBtf, sys::bpf};
+use aya_obj::generated::bpf_func_id;
+
+use super::{
+    facts::KernelBtf,
+    instructions::{
+        R0, R1, R2, R3, R4, R6, STACK, add, call, copy, exit, load, negate, set, store,
+        store_number,
+    },
+    sys::bpf,
+};
 
 /// The search by halves (Linux 6.2).
 const SEARCH: &str = "kallsyms_lookup_names";
@@ -12,33 +21,33 @@ const SEARCH: &str = "kallsyms_lookup_names";
 /// The bounds of the kernel itself.
 const IMAGE: [&str; 2] = ["_text", "_end"];
 
-/// Words for a name and its end. What the program is run on is these, and behind them the address.
-const NAME: usize = 8;
-const BYTES: usize = NAME * size_of::<u64>();
+/// Bytes for a name and its end. What the program is run on is these, and behind them the address.
+const NAME: i16 = 64;
+const WORDS: usize = NAME as usize / size_of::<u64>();
 
-/// `name = words[..8]; return -kallsyms_lookup_name(name, 64, 0, &words[8])`, the name and the address
-/// on the stack, where the kernel takes them.
+/// `return -kallsyms_lookup_name(name, 64, 0, &address)`, both on the stack, where the kernel takes them:
+/// the name is copied there, and the address from there.
 fn looking_up() -> Vec<u64> {
-    let mut program = vec![0x16bf];
-    // r10 - 72: the name; r1 = words[n]; name[n] = r1.
-    for at in (0..BYTES as i16).step_by(size_of::<u64>()) {
-        let offset = |it: i16| u64::from(it.cast_unsigned()) << 16;
-        program.extend([0x6179 | offset(at), 0x1a7b | offset(at - 72)]);
+    const ADDRESS_AT: i16 = -8;
+    const NAME_AT: i16 = ADDRESS_AT - NAME;
+    let mut program = vec![copy(R6, R1)];
+    for at in (0..NAME).step_by(size_of::<u64>()) {
+        program.extend([load(R1, R6, at), store(STACK, NAME_AT + at, R1)]);
     }
     program.extend([
-        0xfff8_0a7a,
-        0xa1bf,
-        0xffff_ffb8_0000_0107,
-        (BYTES as u64) << 32 | 0x02b7,
-        0x03b7,
-        0xa4bf,
-        0xffff_fff8_0000_0407,
-        0x0000_00b3_0000_0085,
-        // words[8] = the address; r0 = -r0, an error as a number above 0; exit
-        0xfff8_a179,
-        0x0040_167b,
-        0x0087,
-        0x0095,
+        store_number(STACK, ADDRESS_AT, 0),
+        copy(R1, STACK),
+        add(R1, NAME_AT.into()),
+        set(R2, NAME.into()),
+        set(R3, 0),
+        copy(R4, STACK),
+        add(R4, ADDRESS_AT.into()),
+        call(bpf_func_id::BPF_FUNC_kallsyms_lookup_name),
+        load(R1, STACK, ADDRESS_AT),
+        store(R6, NAME, R1),
+        // An error as a number above 0.
+        negate(R0),
+        exit(),
     ]);
     program
 }
@@ -77,16 +86,46 @@ impl Lookup {
     }
 
     fn find(&self, name: &str) -> io::Result<Option<u64>> {
-        let mut words = [0; NAME + 1];
-        let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
-        match bytes.get_mut(..name.len()) {
-            Some(place) if name.len() < BYTES => place.copy_from_slice(name.as_bytes()),
-            Some(_) | None => return Ok(None),
-        }
+        let mut words = words_of(name)?;
         match bpf::run_on(&self.program, &mut words)?.cast_signed() {
-            0 => Ok(Some(words[NAME])),
+            0 => Ok(Some(words[WORDS])),
             libc::ENOENT => Ok(None),
             error => Err(io::Error::from_raw_os_error(error)),
         }
+    }
+}
+
+/// What the program is run on.
+fn words_of(name: &str) -> io::Result<[u64; WORDS + 1]> {
+    let mut words = [0; WORDS + 1];
+    let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut words[..WORDS]);
+    let Some((place, [_, ..])) = bytes.split_at_mut_checked(name.len()) else {
+        return Err(io::Error::other(format!("{name} is too long to ask for")));
+    };
+    place.copy_from_slice(name.as_bytes());
+    Ok(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_asked_for_with_its_end() {
+        let words = words_of("mem_section").unwrap();
+        let bytes: &[u8] = bytemuck::cast_slice(&words);
+        assert_eq!(bytes[..12], *b"mem_section\0");
+        assert!(bytes[12..].iter().all(|it| *it == 0));
+        assert!(words_of(&"n".repeat(63)).is_ok());
+        assert!(words_of(&"n".repeat(64)).is_err());
+    }
+
+    #[test]
+    fn a_name_is_copied_whole_before_it_is_asked_for() {
+        let program = looking_up();
+        let call = call(bpf_func_id::BPF_FUNC_kallsyms_lookup_name);
+        let before = program.iter().take_while(|it| **it != call);
+        let copied = before.filter(|it| (0..NAME).any(|at| **it == load(R1, R6, at)));
+        assert_eq!(copied.count(), WORDS);
     }
 }

@@ -6,7 +6,10 @@ use aya_obj::btf::BtfKind;
 use probe_abi::{CAST_CALL, CAST_CALL_CODE};
 
 use super::outline;
-use crate::kernel::sys::bpf;
+use crate::kernel::{
+    instructions::{R0, R2, exit, load, set},
+    sys::bpf,
+};
 
 /// What the call and its answer are known by, in BTF.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,11 +32,11 @@ impl Cast {
     /// `r0 = bpf_rdonly_cast(r1, page); r0 = *r0; r0 = 0; exit`
     fn program(self) -> [u64; 5] {
         [
-            0x02b7 | u64::from(self.page) << 32,
+            set(R2, self.page.cast_signed()),
             self.call(),
-            0x0079,
-            0x00b7,
-            0x0095,
+            load(R0, R0, 0),
+            set(R0, 0),
+            exit(),
         ]
     }
 

@@ -12,9 +12,12 @@ use aya_obj::btf::BtfKind;
 use memmap2::{MmapOptions, MmapRaw};
 
 use super::kprobes::Attached;
-use crate::kernel::sys::{
-    bpf,
-    perf::{self, End},
+use crate::kernel::{
+    instructions::{R0, R1, R2, add_atomically, exit, set, set_to_values},
+    sys::{
+        bpf,
+        perf::{self, End},
+    },
 };
 
 /// It counts for as long as this lives.
@@ -60,15 +63,15 @@ impl EntryCounter {
     }
 }
 
-/// `r1 = &map[0]; r2 = 1; lock *r1 += r2; r0 = 0; exit`
+/// Adds 1 to the map's one word.
 fn counting(map: i32) -> [u64; 6] {
-    let map = u64::from(map.cast_unsigned());
+    let [low, high] = set_to_values(R1, map);
     [
-        0x2118 | map << 32,
-        0,
-        0x02b7 | 1 << 32,
-        0x21db,
-        0x00b7,
-        0x0095,
+        low,
+        high,
+        set(R2, 1),
+        add_atomically(R1, R2),
+        set(R0, 0),
+        exit(),
     ]
 }

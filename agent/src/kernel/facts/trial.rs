@@ -4,9 +4,17 @@
 
 use std::io;
 
-use crate::kernel::sys::{
-    bpf,
-    perf::{self, End},
+use aya_obj::generated::bpf_func_id;
+
+use crate::kernel::{
+    instructions::{
+        NOTHING, R0, R1, R2, R3, STACK, add, call, copy, exit, load_32, set, set_long,
+        skip_unless_zero,
+    },
+    sys::{
+        bpf,
+        perf::{self, End},
+    },
 };
 
 /// What attaching to `function` does, without a program.
@@ -17,30 +25,25 @@ pub(super) fn open_kprobe(function: &str) -> io::Result<()> {
 /// Attaches a program that returns to the function with this BTF id. A kernel may load it and then
 /// have no trampoline for a function of so many arguments.
 pub(super) fn attach_fentry(function: u32) -> io::Result<()> {
-    /// `r0 = 0; exit`
-    const RETURN: [u64; 2] = [0xb7, 0x95];
-    let program = bpf::load_fentry(&RETURN, function)?;
+    let program = bpf::load_fentry(&NOTHING, function)?;
     bpf::attach_tracing(&program).map(drop)
 }
 
-/// A variable of 32 bits of the kernel.
+/// A variable of 32 bits of the kernel; -1 where it cannot be read.
 pub(super) fn read_kernel(address: u64) -> io::Result<u32> {
-    /// `r0 = -1; exit`, where it cannot be read.
-    const UNREADABLE: [u64; 2] = [0xffff_ffff_0000_00b7, 0x95];
+    let [low, high] = set_long(R3, address);
     let program = bpf::load_raw_tracepoint(&[
-        // bpf_probe_read_kernel(r10 - 8, 4, address)
-        0xa1bf,
-        0xffff_fff8_0000_0107,
-        0x0000_0004_0000_02b7,
-        address << 32 | 0x0318,
-        address >> 32 << 32,
-        0x0000_0071_0000_0085,
-        // if r0 != 0 goto UNREADABLE; r0 = *(u32 *)(r10 - 8); exit
-        0x0002_0055,
-        0xfff8_a061,
-        0x95,
-        UNREADABLE[0],
-        UNREADABLE[1],
+        copy(R1, STACK),
+        add(R1, -8),
+        set(R2, size_of::<u32>() as i32),
+        low,
+        high,
+        call(bpf_func_id::BPF_FUNC_probe_read_kernel),
+        skip_unless_zero(R0, 2),
+        load_32(R0, STACK, -8),
+        exit(),
+        set(R0, -1),
+        exit(),
     ])?;
     // A program that has no arguments is refused.
     bpf::run_once(&program, &[0])
