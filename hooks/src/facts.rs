@@ -22,7 +22,7 @@ pub struct Facts {
     pub sizes: BTreeMap<String, u32>,
     /// Enumerator to value.
     pub enumerators: BTreeMap<String, u64>,
-    /// Addresses from kallsyms; empty where they are hidden.
+    /// Addresses from kallsyms, of data without the end; empty where they are hidden.
     pub symbols: BTreeMap<String, Range>,
     /// Bytes of a page of memory.
     pub page_bytes: u64,
@@ -38,7 +38,7 @@ pub struct Facts {
 pub struct Function {
     /// Types of its arguments, from BTF; `None` without a BTF entry.
     pub arguments: Option<Vec<String>>,
-    /// Whether ftrace can hook it; `None` where tracefs could not be read.
+    /// Whether ftrace can hook it; `None` where tracefs could not be read, or was not asked.
     pub traceable: Option<bool>,
     /// Whether the kernel forbids kprobes on it, as far as this process may know.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

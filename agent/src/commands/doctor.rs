@@ -102,7 +102,7 @@ fn examine(options: &DoctorOptions, settings: Result<Settings, AgentError>) -> R
     let gathered = types.and_then(|types| {
         let names = MapIterator::find(&types);
         let mut facts = facts::gather(&types)?;
-        facts::read_traceable(&mut facts);
+        facts::read_traceable(&mut facts.functions);
         Ok((facts, names))
     });
     match gathered {

@@ -25,7 +25,7 @@ pub(super) fn verify() -> Done {
 fn load_all() -> Result<(), AgentError> {
     let types = KernelBtf::read()?;
     let mut facts = facts::gather(&types)?;
-    facts::read_traceable(&mut facts);
+    facts::read_traceable(&mut facts.functions);
     output::print(&json!({ "facts": facts }));
     // A kernel may load programs that it would not attach: that is enough here.
     facts.methods = Methods {

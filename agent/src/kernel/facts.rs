@@ -13,7 +13,9 @@ mod trial;
 
 use std::{collections::BTreeMap, fs};
 
-use hooks::{ENUMERATORS, Facts, Function, HOOKS, MEMBERS, SIZES, SURE_ARGUMENTS, SYMBOLS};
+use hooks::{
+    ENUMERATORS, Facts, Function, HOOKS, MEMBERS, Methods, SIZES, SURE_ARGUMENTS, SYMBOLS,
+};
 
 pub(crate) use btf::KernelBtf;
 pub(crate) use methods::{Lockdown, Privileges, has_loop, lockdown};
@@ -23,8 +25,8 @@ use super::sys;
 use crate::error::AgentError;
 
 /// Asks the running kernel. Loads trial programs and opens a kprobe to learn
-/// which ways to attach there are, and removes them. Which functions ftrace can hook is left open:
-/// the kernel's list costs more than to be refused.
+/// which ways to attach there are, and removes them. Which functions ftrace can hook is left open
+/// where nothing depends on it: the kernel's list costs more than to be refused.
 pub(crate) fn gather(btf: &KernelBtf) -> Result<Facts, AgentError> {
     let names: Vec<&str> = HOOKS
         .iter()
@@ -54,12 +56,7 @@ pub(crate) fn gather(btf: &KernelBtf) -> Result<Facts, AgentError> {
             );
         }
     }
-    let probed = functions
-        .iter()
-        .find(|(_, it): &(_, &Function)| it.is_ordinary())
-        .map(|(name, _)| name.as_str());
-    let id = probed.and_then(|it| btf.function_id(it));
-    let methods = methods::probe(probed, id, no_trampolines);
+    let methods = try_methods(&mut functions, btf, no_trampolines);
     let mut facts = Facts {
         release: release(),
         page_bytes: sys::page_bytes(),
@@ -90,16 +87,42 @@ pub(crate) fn gather(btf: &KernelBtf) -> Result<Facts, AgentError> {
     Ok(facts)
 }
 
-/// Has the kernel's list say which functions ftrace can hook, for who reports before anything is
-/// refused.
-pub(crate) fn read_traceable(facts: &mut Facts) {
-    let names: Vec<_> = facts.functions.keys().cloned().collect();
-    let names: Vec<_> = names.iter().map(String::as_str).collect();
+/// Tries the ways to attach with a function that either should take. Where fentry is refused, it may
+/// be for that function: then one is tried that ftrace can hook.
+fn try_methods(
+    functions: &mut BTreeMap<String, Function>,
+    btf: &KernelBtf,
+    no_trampolines: Option<String>,
+) -> Methods {
+    let ordinary = |functions: &BTreeMap<String, Function>| {
+        let mut all = functions.iter();
+        let found = all.find(|(_, it)| it.is_ordinary());
+        found.map(|(name, _)| name.clone())
+    };
+    let probe = |function: Option<&str>| {
+        let id = function.and_then(|it| btf.function_id(it));
+        methods::probe(function, id, no_trampolines.clone())
+    };
+    let first = ordinary(functions);
+    let methods = probe(first.as_deref());
+    if methods.fentry.usable() || no_trampolines.is_some() {
+        return methods;
+    }
+    read_traceable(functions);
+    match ordinary(functions) {
+        second if second == first => methods,
+        second => probe(second.as_deref()),
+    }
+}
+
+/// Has the kernel's list say which of them ftrace can hook, for who reports before anything is refused.
+pub(crate) fn read_traceable(functions: &mut BTreeMap<String, Function>) {
+    let names: Vec<_> = functions.keys().map(String::as_str).collect();
     let Some(traceable) = symbols::traceable(&names) else {
         return;
     };
-    for (name, function) in &mut facts.functions {
-        function.traceable = Some(traceable.contains(name.as_str()));
+    for (name, function) in functions {
+        function.traceable = Some(traceable.contains(name));
     }
 }
 

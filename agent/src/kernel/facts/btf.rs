@@ -59,11 +59,11 @@ impl KernelBtf {
             source,
         };
         let told = fs::read(path).map_err(unreadable)?;
-        let (strange, without) = plain(&told).map_err(|it| {
-            AgentError::NotTraceable(format!("its BTF at {} is none: {it}", path.display()))
-        })?;
+        let none =
+            |it| AgentError::NotTraceable(format!("its BTF at {} is none: {it}", path.display()));
+        let (strange, without) = plain(&told).map_err(none)?;
         let plain = without.as_ref().unwrap_or(&told);
-        let index = Index::of(plain);
+        let index = Index::of(plain).map_err(none)?;
         // Only a mapped one is read piece by piece, and the kernel's own cannot be mapped
         // (before Linux 6.16).
         let copy = copy(plain).map_err(unreadable)?;

@@ -6,7 +6,7 @@ use std::{collections::HashMap, hash::BuildHasher as _};
 use foldhash::fast::RandomState;
 use hooks::ENUMERATORS;
 
-use super::plain_btf::for_each;
+use super::plain_btf::{NoBtf, Plain, for_each};
 
 /// Numbers of types by name, and enumerators.
 #[derive(Default)]
@@ -19,42 +19,40 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// Of a plain BTF. What cannot be read is not in it.
-    pub(super) fn of(btf: &[u8]) -> Self {
+    /// Of a plain BTF.
+    pub(super) fn of(btf: &[u8]) -> Result<Self, NoBtf> {
         let mut this = Self::default();
         let wanted: HashMap<_, _, RandomState> =
             ENUMERATORS.iter().map(|it| (it.as_bytes(), *it)).collect();
-        // A BTF that is none was refused before.
-        let _ = for_each(btf, |it| match it.kind {
+        for_each(btf, |it| match it.kind {
             kind::STRUCT | kind::UNION | kind::FUNC => {
                 let name = it.name();
                 if !name.is_empty() {
                     this.named.push((this.hasher.hash_one(name), it.id));
                 }
             }
-            kind::ENUM | kind::ENUM64 => {
-                let words = match it.kind {
-                    kind::ENUM => 2,
-                    _ => 3,
-                };
-                // Many are in anonymous enumerations, which cannot be asked for by name.
-                for member in it.members.chunks_exact(words * size_of::<u32>()) {
-                    let word = |at: usize| {
-                        let word = member.chunks_exact(size_of::<u32>()).nth(at);
-                        let word = word.and_then(|it| it.try_into().ok());
-                        word.map_or(0, u32::from_ne_bytes)
-                    };
-                    if let Some(name) = wanted.get(it.name_at(word(0))) {
-                        let high = if words == 3 { word(2) } else { 0 };
-                        let value = u64::from(word(1)) | u64::from(high) << 32;
-                        this.enumerators.insert(name, value);
-                    }
-                }
-            }
+            // Many are in anonymous enumerations, which cannot be asked for by name.
+            kind::ENUM => this.add_enumerators::<2>(it, &wanted),
+            kind::ENUM64 => this.add_enumerators::<3>(it, &wanted),
             _ => {}
-        });
+        })?;
         this.named.sort_unstable();
-        this
+        Ok(this)
+    }
+
+    /// Each is its name, the value's low word and, if there is a third, its high one.
+    fn add_enumerators<const WORDS: usize>(
+        &mut self,
+        enumeration: &Plain<'_>,
+        wanted: &HashMap<&[u8], &'static str, RandomState>,
+    ) {
+        for member in enumeration.members::<WORDS>() {
+            if let Some(name) = wanted.get(enumeration.name_at(member[0])) {
+                let high = member.get(2).copied().unwrap_or(0);
+                let value = u64::from(member[1]) | u64::from(high) << 32;
+                self.enumerators.insert(name, value);
+            }
+        }
     }
 
     /// Types that may be of this name, in their order.

@@ -132,15 +132,21 @@ pub(super) fn plain(btf: &[u8]) -> Result<(Strange, Option<Vec<u8>>), NoBtf> {
 pub(super) struct Plain<'a> {
     pub(super) id: u32,
     pub(super) kind: u32,
+    name: u32,
     /// What comes after its record.
-    pub(super) members: &'a [u8],
-    name: usize,
+    rest: &'a [u8],
     strings: &'a [u8],
 }
 
 impl<'a> Plain<'a> {
     pub(super) fn name(&self) -> &'a [u8] {
-        self.name_at(self.name as u32)
+        self.name_at(self.name)
+    }
+
+    /// Its members, of so many words each.
+    pub(super) fn members<const WORDS: usize>(&self) -> impl Iterator<Item = [u32; WORDS]> {
+        let members = self.rest.chunks_exact(WORDS * size_of::<u32>());
+        members.map(bytemuck::pod_read_unaligned)
     }
 
     /// A name by its place.
@@ -163,8 +169,8 @@ pub(super) fn for_each<'a>(btf: &'a [u8], mut tell: impl FnMut(&Plain<'a>)) -> R
         tell(&Plain {
             id,
             kind: record.kind,
-            members: &this[RECORD..],
-            name,
+            name: name as u32,
+            rest: &this[RECORD..],
             strings,
         });
         rest = next;

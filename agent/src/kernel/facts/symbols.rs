@@ -26,9 +26,9 @@ const TRACEFS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
 
 const BLACKLIST: &str = "/sys/kernel/debug/kprobes/blacklist";
 
-/// Address ranges of the named functions and data. Where the kernel cannot be asked for each, its list
-/// is read; where addresses are hidden from the caller, it is asked for the list in another way; empty
-/// (they read as zero) where that fails, too.
+/// Address ranges of the named functions; of data, where it begins. Where the kernel cannot be asked for
+/// each, its list is read; where addresses are hidden from the caller, it is asked for the list in
+/// another way; empty (they read as zero) where that fails, too.
 pub(crate) fn addresses(
     functions: &[&str],
     data: &[&str],
@@ -45,17 +45,17 @@ pub(crate) fn addresses(
         source,
     })?;
     if !shown.are_hidden() {
-        return Ok(shown.ranges());
+        return Ok(shown.ranges(functions));
     }
     let printed = symbol_list::print(btf).and_then(|list| Addresses::read(list, wanted()));
     let list = printed.unwrap_or_else(|error| {
         debug!("addresses are hidden, and not printed either: {error}");
         shown
     });
-    Ok(list.ranges())
+    Ok(list.ranges(functions))
 }
 
-/// The same, asked of the kernel one by one. Of data it is not told where they end.
+/// The same, asked of the kernel one by one.
 fn asked(
     functions: &[&str],
     data: &[&str],
@@ -99,7 +99,8 @@ impl Addresses {
                 return;
             }
             all.push(symbol.address);
-            if wanted.contains(symbol.name) {
+            // Of several with this name the first, which is also the one that is hooked by name.
+            if wanted.contains(symbol.name) && !found.contains_key(symbol.name) {
                 found.insert(symbol.name.to_owned(), symbol.address);
             }
         })?;
@@ -111,16 +112,20 @@ impl Addresses {
         self.all.last().is_none_or(|it| *it == 0)
     }
 
-    fn ranges(&self) -> BTreeMap<String, Range> {
-        let range = |start: u64| {
+    fn ranges(&self, functions: &[&str]) -> BTreeMap<String, Range> {
+        let end = |start: u64| {
             let next = self.all.partition_point(|it| *it <= start);
-            let end = self.all.get(next).copied().unwrap_or(start);
-            Range { start, end }
+            self.all.get(next).copied().unwrap_or(start)
         };
-        self.found
-            .iter()
-            .map(|(name, start)| (name.clone(), range(*start)))
-            .collect()
+        let range = |(name, start): (&String, &u64)| {
+            let start = *start;
+            let end = match functions.contains(&name.as_str()) {
+                true => end(start),
+                false => start,
+            };
+            (name.clone(), Range { start, end })
+        };
+        self.found.iter().map(range).collect()
     }
 }
 
@@ -154,13 +159,13 @@ fn list_at(tracefs: &str) -> String {
 }
 
 /// Which of these functions ftrace can hook, `None` where its list cannot be read.
-pub(crate) fn traceable<'a>(functions: &[&'a str]) -> Option<BTreeSet<&'a str>> {
+pub(crate) fn traceable(functions: &[&str]) -> Option<BTreeSet<String>> {
     let list = TRACEFS.iter().find_map(|at| File::open(list_at(at)).ok())?;
     let wanted: HashMap<_, _> = functions.iter().map(|it| (it.as_bytes(), *it)).collect();
     let mut traceable = BTreeSet::new();
     // `name [module]`: those of modules are not ours.
     lines::for_each(list, |line| {
-        traceable.extend(wanted.get(line));
+        traceable.extend(wanted.get(line).map(|it| (*it).to_owned()));
     })
     .ok()?;
     Some(traceable)
@@ -186,8 +191,8 @@ mod tests {
 
     #[test]
     fn a_function_ends_where_the_next_symbol_begins() {
-        let text = "ffff000000000010 T late\nffff000000000000 T early\nffff000000000008 t mid\n";
-        let found = read(text, &["early", "late"]).ranges();
+        let text = "ffff000000000010 T late\nffff000000000000 T early\nffff000000000008 d mid\n";
+        let found = read(text, &["early", "mid", "late"]).ranges(&["early", "late"]);
         assert_eq!(
             found["early"],
             Range {
@@ -195,7 +200,15 @@ mod tests {
                 end: 0xffff_0000_0000_0008
             }
         );
-        assert_eq!(found["late"].start, found["late"].end);
+        for it in ["mid", "late"] {
+            assert_eq!(found[it].start, found[it].end);
+        }
+    }
+
+    #[test]
+    fn of_several_symbols_with_a_name_the_first_counts() {
+        let found = read("8 t walk\n10 t other\n18 t walk\n", &["walk"]);
+        assert_eq!(found.ranges(&["walk"])["walk"], Range { start: 8, end: 16 });
     }
 
     #[test]
@@ -218,6 +231,6 @@ mod tests {
     #[test]
     fn a_symbol_of_a_module_is_not_the_kernels() {
         let found = read("ffff000000000010 t early\t[mod]\n", &["early"]);
-        assert!(found.ranges().is_empty());
+        assert!(found.ranges(&["early"]).is_empty());
     }
 }

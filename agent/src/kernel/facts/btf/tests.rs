@@ -142,6 +142,21 @@ fn a_longer_header_and_a_layout_section_tell_nothing_new() {
     check_whole(&Made::new().with(known).lays_out(19), None, "const_int");
 }
 
+/// Where enumerations have no name, too; a value may have 64 bits.
+#[test]
+fn enumerators_are_found_whatever_they_are_in() {
+    let made = Made::new().with(|made, _int| {
+        let [one, two] = ["FOLL_LONGTERM", "PG_lru"].map(|it| made.string(it));
+        made.add("", (19, 1), 8, &[one, 7, 1]);
+        made.add("kept", (6, 2), 4, &[0, 3, two, u32::MAX])
+    });
+    let types = made.read().unwrap();
+    assert_eq!(types.enumerator("FOLL_LONGTERM"), Some(1 << 32 | 7));
+    assert_eq!(types.enumerator("PG_lru"), Some(u32::MAX.into()));
+    assert_eq!(types.enumerator("PG_reserved"), None);
+    assert_eq!(types.structure_id("kept"), None);
+}
+
 #[test]
 fn flags_are_passed_over() {
     let mut made = Made::new().with(known).lays_out(19);
