@@ -200,11 +200,14 @@ fn tracefs() -> Check {
     Check::either("tracefs", "readable", missing.as_deref(), State::Degraded)
 }
 
+/// Without an address of any, the list was read and hides them.
 fn addresses(facts: &Facts, names: MapIterator) -> Check {
     let is_known = facts.symbols.values().any(|it| it.start != 0);
-    if is_known && kallsyms::shows_addresses().is_ok_and(|it| it) {
-        return Check::new("addresses", State::Ok, "shown");
-    }
+    let not_shown = match kallsyms::shows_addresses() {
+        Ok(true) if is_known => return Check::new("addresses", State::Ok, "shown"),
+        Ok(_) => "hidden".to_owned(),
+        Err(error) => format!("not readable in {} ({error})", kallsyms::PATH),
+    };
     let paths = match FunctionNames::by(names) {
         Ok(_) => {
             "call paths have names all the same, the kernel tells them when it is asked".into()
@@ -215,12 +218,14 @@ fn addresses(facts: &Facts, names: MapIterator) -> Check {
         ),
     };
     if is_known {
-        let told = format!("hidden, and printed by the kernel when it is asked; {paths}");
+        let told = format!("{not_shown}, and told by the kernel when it is asked; {paths}");
         return Check::new("addresses", State::Ok, told);
     }
-    let hidden = "hidden: zaps are not told from other decrements of a mapcount; that takes \
-                  CAP_SYSLOG and kernel.kptr_restrict below 2";
-    Check::new("addresses", State::Degraded, format!("{hidden}; {paths}"))
+    let without = format!(
+        "{not_shown}: zaps are not told from other decrements of a mapcount; that takes CAP_SYSLOG \
+         and kernel.kptr_restrict below 2"
+    );
+    Check::new("addresses", State::Degraded, format!("{without}; {paths}"))
 }
 
 /// One way to attach is enough, so that neither is missing by itself.

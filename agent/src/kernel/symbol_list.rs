@@ -1,5 +1,5 @@
-//! The kernel's list of symbols where `/proc/kallsyms` hides addresses (`kernel.kptr_restrict`): printed
-//! by a program for the iterator over symbols (Linux 6.0), in the form of that list.
+//! The kernel's list of symbols where `/proc/kallsyms` hides addresses (`kernel.kptr_restrict`) or cannot
+//! be read: printed by a program for the iterator over symbols (Linux 6.0), in the form of that list.
 
 use std::{fs::File, io};
 

@@ -27,8 +27,8 @@ const TRACEFS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
 const BLACKLIST: &str = "/sys/kernel/debug/kprobes/blacklist";
 
 /// Address ranges of the named functions; of data, where it begins. Where the kernel cannot be asked for
-/// each, its list is read; where addresses are hidden from the caller, it is asked for the list in
-/// another way; empty (they read as zero) where that fails, too.
+/// each, its list is read; where that hides addresses from the caller or cannot be read, the kernel is
+/// asked for it in another way. Where that fails too, hidden addresses read as zero.
 pub(crate) fn addresses(
     functions: &[&str],
     data: &[&str],
@@ -40,18 +40,19 @@ pub(crate) fn addresses(
     }
     let wanted = || functions.iter().chain(data).copied();
     let shown = kallsyms::open().and_then(|list| Addresses::read(list, wanted()));
-    let shown = shown.map_err(|source| AgentError::Read {
-        path: PathBuf::from(kallsyms::PATH),
-        source,
-    })?;
-    if !shown.are_hidden() {
-        return Ok(shown.ranges(functions));
-    }
-    let printed = symbol_list::print(btf).and_then(|list| Addresses::read(list, wanted()));
-    let list = printed.unwrap_or_else(|error| {
-        debug!("addresses are hidden, and not printed either: {error}");
-        shown
-    });
+    let list = match shown {
+        Ok(list) if !list.are_hidden() => list,
+        shown => match symbol_list::print(btf).and_then(|list| Addresses::read(list, wanted())) {
+            Ok(printed) => printed,
+            Err(error) => {
+                debug!("addresses are not shown, and not printed either: {error}");
+                shown.map_err(|source| AgentError::Read {
+                    path: PathBuf::from(kallsyms::PATH),
+                    source,
+                })?
+            }
+        },
+    };
     Ok(list.ranges(functions))
 }
 

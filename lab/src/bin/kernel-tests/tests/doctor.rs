@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::agent::run_to_end;
 use crate::bench::Bench;
 use crate::caller::{HandedOn, NOBODY, SERVICE, Setting, after_mounts, in_pid_namespace};
+use crate::tests::refusals::UNREADABLE_LIST;
 
 pub(super) fn the_doctor_tells_root_whether_the_agent_can_run(bench: &Bench) -> Result<()> {
     let report = ask(bench, |_command| {})?;
@@ -85,6 +86,23 @@ pub(super) fn the_doctor_tells_that_tracefs_is_not_mounted(bench: &Bench) -> Res
         report["problem"].as_str() == bench.outlook.cannot_run.as_deref(),
         "{report}"
     );
+    Ok(())
+}
+
+/// The hooks are those that there are with the list, unless nothing else has addresses.
+pub(super) fn the_doctor_tells_that_the_list_of_functions_cannot_be_read(
+    bench: &Bench,
+) -> Result<()> {
+    bench.needs_an_agent()?;
+    let with_the_list = ask(bench, |_command| {})?;
+    let report = ask(bench, |command| {
+        *command = after_mounts(command, UNREADABLE_LIST);
+    })?;
+    ensure!(report.to_string().contains("/proc/kallsyms"), "{report}");
+    if report["can_run"] == true {
+        ensure!(state_of(&report, "addresses") == "ok", "{report}");
+        ensure!(report["hooks"] == with_the_list["hooks"], "{report}");
+    }
     Ok(())
 }
 

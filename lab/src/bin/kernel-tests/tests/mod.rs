@@ -174,7 +174,7 @@ fn then() -> Vec<Test> {
         either_way(switches::a_kernel_that_interprets_bpf_is_refused_with_the_switch),
         either_way(switches::a_limit_on_open_files_is_raised_or_named),
         either_way(refusals::a_kernel_without_btf_is_named),
-        either_way(refusals::a_list_of_functions_that_cannot_be_read_is_named),
+        either_way(refusals::a_list_of_functions_that_cannot_be_read_is_named_where_it_is_needed),
         either_way(
             refusals::a_recording_that_cannot_be_written_is_told_before_anything_is_attached,
         ),
@@ -185,6 +185,7 @@ fn then() -> Vec<Test> {
         test(doctor::the_doctor_tells_a_service_what_settings_keep_from_it),
         test(doctor::trampolines_that_may_hang_in_a_pid_namespace_are_not_used_there),
         either_way(doctor::the_doctor_tells_that_tracefs_is_not_mounted),
+        either_way(doctor::the_doctor_tells_that_the_list_of_functions_cannot_be_read),
         test(hardened::where_addresses_are_hidden_from_everybody_call_paths_have_their_names),
         test(newer_btf::btf_with_kinds_and_a_header_that_nobody_knows_is_read_all_the_same),
         // Takes the controller of memory away from the unified hierarchy.
