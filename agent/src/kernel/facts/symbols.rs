@@ -77,7 +77,9 @@ fn asked(
     let starts: Vec<_> = of_functions.iter().map(|it| it.start).collect();
     let sizes = FunctionNames::by(MapIterator::find(btf))?.sizes(&starts)?;
     for (range, size) in of_functions.iter_mut().zip(sizes) {
-        range.end += size.unwrap_or(0);
+        let size =
+            size.ok_or_else(|| io::Error::other("it does not tell where a function ends"))?;
+        range.end += size;
     }
     Ok(ranges)
 }
