@@ -30,6 +30,8 @@ use cli::{Cli, Command, ConfigOptions, ConfigVerb};
 use failure::{Done, Failure};
 use settings::Settings;
 
+use crate::views::output;
+
 /// The command line as it is defined, for what is made from that: manual pages, completions.
 pub fn command_line() -> clap::Command {
     Cli::command()
@@ -38,9 +40,25 @@ pub fn command_line() -> clap::Command {
 /// Does what the command line says.
 pub fn main() -> ExitCode {
     let arguments: Vec<OsString> = env::args_os().collect();
-    let cli = Cli::parse_from(&arguments);
+    let cli = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        Err(answer) => return told(&answer),
+    };
     logging::filter(&cli.log);
-    match act(&cli.command, arguments) {
+    exit_code(act(&cli.command, arguments))
+}
+
+/// Help, the version, or what is wrong with the command line.
+fn told(answer: &clap::Error) -> ExitCode {
+    let printed = answer.print();
+    if answer.use_stderr() {
+        return ExitCode::from(u8::try_from(answer.exit_code()).unwrap_or(2));
+    }
+    exit_code(output::printed(printed).map_err(Failure::Running))
+}
+
+fn exit_code(done: Done) -> ExitCode {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             failure.report();
@@ -65,8 +83,7 @@ fn act(command: &Command, arguments: Vec<OsString>) -> Done {
         Command::Config(ConfigOptions { verb }) => match verb {
             ConfigVerb::Check(options) => config::check(options),
             ConfigVerb::Show(options) => {
-                config::show(&needed(&options.run.config)?, options.format);
-                Ok(())
+                config::show(&needed(&options.run.config)?, options.format)
             }
         },
         Command::Doctor(options) => doctor::doctor(options, settings(&options.config)),

@@ -83,6 +83,12 @@ pub(crate) enum AgentError {
         source: io::Error,
     },
 
+    #[error("cannot write to standard output")]
+    Print {
+        #[source]
+        source: io::Error,
+    },
+
     #[error("cannot take the socket {}", path.display())]
     Socket {
         path: PathBuf,
@@ -176,7 +182,7 @@ impl AgentError {
     }
 
     /// Whether what was refused may be there a moment later: memory, also where a cgroup's limit
-    /// keeps it, or file descriptors.
+    /// keeps it, file descriptors, or room for what is printed.
     pub(crate) fn is_transient(&self) -> bool {
         let is_transient = |it: i32| [libc::ENOMEM, libc::EMFILE, libc::ENFILE].contains(&it);
         match self {
@@ -184,6 +190,7 @@ impl AgentError {
                 let mut refusals = it.rejected.iter().filter_map(|it| it.1.errno());
                 refusals.any(is_transient)
             }
+            Self::Print { .. } => true,
             other => errno(other).is_some_and(is_transient),
         }
     }

@@ -27,10 +27,7 @@ pub(super) fn ask(path: &Path, request: &Request) -> Done {
     let reply = exchange(agent, request).map_err(|it| Failure::Running(nobody(it)))?;
     // An answer is marked, so that a refusal is not taken for a report.
     match reply.split_once('\n') {
-        Some((OK, report)) => {
-            output::print(&report.trim_end());
-            Ok(())
-        }
+        Some((OK, report)) => output::print(&report.trim_end()).map_err(Failure::Running),
         _ => {
             let refusal = reply.trim().to_owned();
             Err(Failure::Running(AgentError::Refused(refusal)))

@@ -56,8 +56,7 @@ pub(super) fn census(options: &CensusOptions) -> Done {
     });
     progress.end();
     let report = report.map_err(Failure::Running)?;
-    output::print(&views::census::format(&report, options.format));
-    Ok(())
+    output::print(&views::census::format(&report, options.format)).map_err(Failure::Running)
 }
 
 fn no_block(block: u64) -> AgentError {

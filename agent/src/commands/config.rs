@@ -31,6 +31,7 @@ pub(super) fn check(options: &CheckOptions) -> Done {
             "faults": file.faults,
         })),
     }
+    .map_err(Failure::Running)?;
     match file.faults.len() {
         0 => Ok(()),
         some => Err(Failure::Start(AgentError::Faulty(some, file.path))),
@@ -50,7 +51,7 @@ fn checked(file: &Examined) -> String {
 }
 
 /// Prints what is in force, and from where.
-pub(super) fn show(settings: &Settings, format: Format) {
+pub(super) fn show(settings: &Settings, format: Format) -> Done {
     match format {
         Format::Text => output::print(&shown(settings)),
         Format::Json => {
@@ -64,9 +65,10 @@ pub(super) fn show(settings: &Settings, format: Format) {
                 json!({"key": it.key, "value": it.value, "from": from, "line": line})
             });
             let file = settings.file.path.display().to_string();
-            output::print(&json!({"file": file, "settings": all.collect::<Vec<_>>()}));
+            output::print(&json!({"file": file, "settings": all.collect::<Vec<_>>()}))
         }
     }
+    .map_err(Failure::Running)
 }
 
 fn shown(settings: &Settings) -> String {

@@ -36,6 +36,7 @@ pub(super) fn doctor(options: &DoctorOptions, settings: Result<Settings, AgentEr
             Format::Text => output::print(&report.text()),
             Format::Json => output::print(&report.json()),
         }
+        .map_err(Failure::Running)?;
     }
     match report.problem {
         None => Ok(()),

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{
     cli::{Cli, DocumentsOptions, Part},
     config,
-    failure::Done,
+    failure::{Done, Failure},
 };
 use crate::{
     kernel::facts::Privileges,
@@ -47,7 +47,7 @@ pub(super) fn documents(options: &DocumentsOptions) -> Done {
         Part::Config => output::print(&config::template()),
         Part::All => output::print(&names()),
     }
-    Ok(())
+    .map_err(Failure::Running)
 }
 
 fn names() -> serde_json::Value {

@@ -1,6 +1,9 @@
 //! What failed, and when: the time decides the exit code, whatever the error.
 
-use std::process::ExitCode;
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
 
 use crate::error::{AgentError, chain};
 
@@ -20,7 +23,8 @@ impl Failure {
     /// Says what it was.
     pub(super) fn report(&self) {
         let (Self::Start(error) | Self::Running(error)) = self;
-        eprintln!("pinscope: {}", chain(error));
+        // Where nobody can be told, the exit code still does.
+        let _ = writeln!(io::stderr(), "pinscope: {}", chain(error));
     }
 
     /// 2 is for what trying again will not change; a service manager tries again after 1.
@@ -38,8 +42,6 @@ impl Failure {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-
     use super::*;
 
     fn unreadable(errno: i32) -> AgentError {

@@ -44,11 +44,11 @@ pub(super) fn replay(options: &ReplayOptions) -> Done {
                 reason,
             }),
         })?;
-        match options.format {
+        return match options.format {
             Format::Text => output::print(&trace.text()),
             Format::Json => output::print(&trace.json()),
         }
-        return Ok(());
+        .map_err(Failure::Running);
     }
     let damaged = |damage| AgentError::Recording {
         path: path.clone(),
@@ -57,7 +57,7 @@ pub(super) fn replay(options: &ReplayOptions) -> Done {
     let mut reader = Reader::new(input).map_err(|it| Failure::Start(damaged(it)))?;
     let (judged, damage) = judge(&mut reader);
     let report = Report::of(reader.head(), &judged.findings());
-    output::print(&options.format.verdicts(&report));
+    output::print(&options.format.verdicts(&report)).map_err(Failure::Running)?;
     match damage {
         None => Ok(()),
         Some(damage) => {

@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     collect::{Collecting, Snapshot, Snapshots},
-    error::AgentError,
+    error::{AgentError, chain},
     kernel::sys,
     views::{
         http::{Served, Server},
@@ -201,13 +201,19 @@ impl Run<'_> {
         end(asked).await;
         self.left = self.left.map(|it| it.saturating_sub(started.elapsed()));
         let form = self.in_force.options().summary;
-        match self.record_to {
+        let printed = match self.record_to {
             Some(path) => {
                 info!("{} samples in {}", now.findings.judged, path.display());
                 let report = Report::of(&now.agent.head, &now.findings);
-                output::print(&form.verdicts(&report));
+                output::print(&form.verdicts(&report))
             }
             None => summary::print(&now, started.elapsed(), form),
+        };
+        match (printed, next) {
+            (Err(error), Next::End) => return Err(error),
+            // It is switched on again whether or not anybody read this.
+            (Err(error), Next::GoOn) => warn!("{}", chain(&error)),
+            (Ok(()), _) => {}
         }
         Ok(next)
     }

@@ -26,7 +26,7 @@ fn load_all() -> Result<(), AgentError> {
     let types = KernelBtf::read()?;
     let mut facts = facts::gather(&types)?;
     facts::read_traceable(&mut facts.functions);
-    output::print(&json!({ "facts": facts }));
+    output::print(&json!({ "facts": facts }))?;
     // A kernel may load programs that it would not attach: that is enough here.
     facts.methods = Methods {
         fentry: Support::Yes,
@@ -57,6 +57,6 @@ fn load_all() -> Result<(), AgentError> {
                 "load_ms": loaded.load_ms,
             }),
             Err(refused) => json!({ "program": loaded.name, "refused": refused }),
-        });
+        })
     })
 }

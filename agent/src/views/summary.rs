@@ -9,10 +9,11 @@ use serde_json::{Map, Value, json};
 use super::output::{self, Format};
 use crate::{
     collect::{Cause, Snapshot},
+    error::AgentError,
     selftest::Tested,
 };
 
-pub(crate) fn print(now: &Snapshot, ran: Duration, format: Format) {
+pub(crate) fn print(now: &Snapshot, ran: Duration, format: Format) -> Result<(), AgentError> {
     match format {
         Format::Text => output::print(&text(now, ran)),
         Format::Json => output::print(&as_json(now, ran)),

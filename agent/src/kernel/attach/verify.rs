@@ -23,7 +23,7 @@ pub(crate) struct Loaded {
 /// Loads the programs that `steps` would attach, attaches none, and reports each.
 pub(crate) fn load_all(
     wanted: &Wanted<'_>,
-    mut report: impl FnMut(Loaded),
+    mut report: impl FnMut(Loaded) -> Result<(), AgentError>,
 ) -> Result<(), AgentError> {
     let mut ebpf = object::load(wanted)?.ebpf;
     let mut order = Vec::new();
@@ -47,7 +47,7 @@ pub(crate) fn load_all(
             name,
             verified: verified(result, program.info()),
             load_ms: took.as_millis(),
-        });
+        })?;
     }
     for name in answering::PROGRAMS.into_iter().chain([census::PROGRAM]) {
         let Some(Program::RawTracePoint(program)) = ebpf.program_mut(name) else {
@@ -59,7 +59,7 @@ pub(crate) fn load_all(
             name: name.to_owned(),
             load_ms: start.elapsed().as_millis(),
             verified: verified(result, program.info()),
-        });
+        })?;
     }
     Ok(())
 }
