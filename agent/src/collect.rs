@@ -31,6 +31,7 @@ pub(crate) use calls::CallUnderWay;
 pub(crate) use collector::{Collector, Parts, Selection};
 pub(crate) use continuity::Progress;
 pub(crate) use hooks::Hook;
+pub(crate) use recorder::Destination;
 pub(crate) use sampling::Estimate;
 pub(crate) use snapshot::Snapshot;
 pub(crate) use thread::{Collecting, Snapshots, Source, start};

@@ -8,7 +8,7 @@ mod parts;
 mod reading;
 mod selection;
 
-use std::{collections::BTreeMap, fs::File, io, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use aya::maps::{MapData, RingBuf};
 use probe_abi::{CpuCounters, Lost};
@@ -28,7 +28,7 @@ use super::{
     holdings::{Adder, Holdings, held_since},
     hooks::Hook,
     reconcile::{Balance, Look, Reconciler, moved},
-    recorder,
+    recorder::{self, Destination},
     sampling::{self, Sampling},
     seeing::Seeing,
     snapshot::{Fixed, Outstanding, Snapshot},
@@ -147,12 +147,12 @@ impl Collector {
     }
 
     /// From now on samples go into a recording, too.
-    pub(crate) fn record(&mut self, file: File) -> io::Result<()> {
-        self.judging.record(file, &self.fixed.head)
+    pub(crate) fn record(&mut self, to: Destination) -> Result<(), AgentError> {
+        self.judging.record(to, &self.fixed.head)
     }
 
     /// Judges what the ring holds. Fails where it cannot be recorded.
-    pub(crate) fn drain(&mut self, ring: &mut RingBuf<MapData>) -> io::Result<()> {
+    pub(crate) fn drain(&mut self, ring: &mut RingBuf<MapData>) -> Result<(), AgentError> {
         loop {
             let samples = judging::batch(ring);
             if samples.is_empty() {
@@ -166,7 +166,7 @@ impl Collector {
         }
     }
 
-    fn tell_losses(&mut self) -> io::Result<()> {
+    fn tell_losses(&mut self) -> Result<(), AgentError> {
         let totals = self.counters.totals();
         let now = sys::awake();
         self.note_losses(&totals, now);
@@ -393,7 +393,7 @@ impl Collector {
     }
 
     /// Tells what is not told yet, and ends the recording, if there is one.
-    pub(crate) fn finish(&mut self) -> io::Result<()> {
+    pub(crate) fn finish(&mut self) -> Result<(), AgentError> {
         self.auditor.tell_rest();
         self.judging.finish()
     }

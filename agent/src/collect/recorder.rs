@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{self, BufWriter, Write as _},
+    path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -13,28 +14,60 @@ use verdicts::{
 };
 
 use super::hooks::Hook;
-use crate::kernel::{facts, sys::page_bytes};
+use crate::{
+    error::AgentError,
+    kernel::{facts, sys::page_bytes},
+};
+
+/// A file that a recording goes to.
+#[derive(Debug)]
+pub(crate) struct Destination {
+    pub(crate) file: File,
+    pub(crate) path: PathBuf,
+}
 
 /// A recording under way.
-pub(super) struct Recorder(Writer<BufWriter<File>>);
+pub(super) struct Recorder {
+    writer: Writer<BufWriter<File>>,
+    path: PathBuf,
+}
 
 impl Recorder {
-    /// Begins the recording in `file`.
-    pub(super) fn begin(file: File, head: &Head) -> io::Result<Self> {
-        Writer::new(BufWriter::new(file), head).map(Self)
+    /// Begins the recording. What the file held is gone.
+    pub(super) fn begin(to: Destination, head: &Head) -> Result<Self, AgentError> {
+        let Destination { file, path } = to;
+        let emptied = file.metadata().and_then(|it| match it.is_file() {
+            true => file.set_len(0),
+            false => Ok(()),
+        });
+        let begun = emptied.and_then(|()| Writer::new(BufWriter::new(file), head));
+        match begun {
+            Ok(writer) => Ok(Self { writer, path }),
+            Err(error) => Err(failed(&path, error)),
+        }
     }
 
-    pub(super) fn sample(&mut self, sample: &MkcleanSample) -> io::Result<()> {
-        self.0.sample(sample)
+    pub(super) fn sample(&mut self, sample: &MkcleanSample) -> Result<(), AgentError> {
+        let written = self.writer.sample(sample);
+        written.map_err(|it| failed(&self.path, it))
     }
 
-    pub(super) fn losses(&mut self, losses: Losses) -> io::Result<()> {
-        self.0.losses(losses)
+    pub(super) fn losses(&mut self, losses: Losses) -> Result<(), AgentError> {
+        let written = self.writer.losses(losses);
+        written.map_err(|it| failed(&self.path, it))
     }
 
     /// Ends it.
-    pub(super) fn finish(self) -> io::Result<()> {
-        self.0.finish().and_then(|mut file| file.flush())
+    pub(super) fn finish(self) -> Result<(), AgentError> {
+        let ended = self.writer.finish().and_then(|mut file| file.flush());
+        ended.map_err(|it| failed(&self.path, it))
+    }
+}
+
+fn failed(path: &Path, source: io::Error) -> AgentError {
+    AgentError::Write {
+        path: path.to_owned(),
+        source,
     }
 }
 

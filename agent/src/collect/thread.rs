@@ -100,12 +100,12 @@ impl Collecting {
     }
 
     /// Takes a last snapshot, ends the recording, and detaches.
-    pub(crate) async fn finish(self) -> Result<Arc<Snapshot>, AgentError> {
+    pub(crate) async fn finish(self) -> Result<(), AgentError> {
         let Self { snapshots, ended } = self;
         // If it is gone by now, it says why below.
         let _ = snapshots.questions.send(Question::Finish).await;
         match ended.await {
-            Ok(outcome) => outcome.map(|()| snapshots.latest()),
+            Ok(outcome) => outcome,
             Err(_) => Err(stopped(io::Error::other("it ended by itself"))),
         }
     }
@@ -156,18 +156,38 @@ async fn run(
     mut collector: Collector,
     source: Source,
     publish: &watch::Sender<Arc<Snapshot>>,
+    asked: mpsc::Receiver<Question>,
+    tuning: watch::Receiver<Tuning>,
+) -> Result<(), AgentError> {
+    let mut samples = readable(source.samples).map_err(stopped)?;
+    let logger = readable(source.logger).map_err(stopped)?;
+    let worked = work(&mut collector, &mut samples, logger, publish, asked, tuning);
+    let worked = worked
+        .await
+        .and_then(|()| collector.drain(samples.get_mut()));
+    // What was seen until then is told, however it ended.
+    let last = collector.tick();
+    let last = last.map(|it| drop(publish.send_replace(Arc::new(it))));
+    let finished = collector.finish();
+    worked.and(last).and(finished)
+}
+
+/// Until it is told to end.
+async fn work(
+    collector: &mut Collector,
+    samples: &mut AsyncFd<RingBuf<MapData>>,
+    mut logger: AsyncFd<EbpfLogger<&'static dyn log::Log>>,
+    publish: &watch::Sender<Arc<Snapshot>>,
     mut asked: mpsc::Receiver<Question>,
     mut tuning: watch::Receiver<Tuning>,
 ) -> Result<(), AgentError> {
-    let mut samples = readable(source.samples).map_err(stopped)?;
-    let mut logger = readable(source.logger).map_err(stopped)?;
     let mut clock = interval(EVERY);
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             ready = samples.readable_mut() => {
                 let mut ready = ready.map_err(stopped)?;
-                collector.drain(ready.get_inner_mut()).map_err(stopped)?;
+                collector.drain(ready.get_inner_mut())?;
                 ready.clear_ready();
                 sleep(BETWEEN_DRAINS).await;
             }
@@ -188,13 +208,10 @@ async fn run(
                 Some(Question::Select(selection, answer)) => {
                     let _ = answer.send(collector.select(selection));
                 }
-                Some(Question::Finish) | None => break,
+                Some(Question::Finish) | None => return Ok(()),
             },
         }
     }
-    collector.drain(samples.get_mut()).map_err(stopped)?;
-    publish.send_replace(Arc::new(collector.tick()?));
-    collector.finish().map_err(stopped)
 }
 
 /// Lets the runtime wait until a ring has something to read.

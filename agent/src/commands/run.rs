@@ -4,7 +4,6 @@ use std::{
     io,
     path::Path,
     pin::pin,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -187,35 +186,45 @@ impl Run<'_> {
         if outcome.as_ref().ok() != Some(&Next::GoOn) {
             self.manager.stopping();
         }
-        let outcome = match outcome {
+        let (outcome, was_told) = match outcome {
             // It has detached by itself.
-            Err(Ended::Collector(error)) => return Err(error),
-            Err(Ended::Other(error)) => Err(error),
-            Ok(next) => Ok(next),
+            Err(Ended::Collector(error)) => (Err(error), false),
+            Err(Ended::Other(error)) => {
+                let _it_failed_before = self.detach(collecting, None).await;
+                (Err(error), false)
+            }
+            Ok(next) => {
+                let (detached, was_told) = self.detach(collecting, Some(&next)).await;
+                (detached.map(|()| next), was_told)
+            }
         };
-        let (now, was_told) = self.detach(collecting, outcome.as_ref().ok()).await;
-        let next = if was_told { Next::End } else { outcome? };
-        let now = now?;
         // What they have is taken anew by who comes next.
         end(server).await;
         end(asked).await;
         self.left = self.left.map(|it| it.saturating_sub(started.elapsed()));
-        let form = self.in_force.options().summary;
-        let printed = match self.record_to {
-            Some(path) => {
-                info!("{} samples in {}", now.findings.judged, path.display());
-                let report = Report::of(&now.agent.head, &now.findings);
-                output::print(&form.verdicts(&report))
-            }
-            None => summary::print(&now, started.elapsed(), form),
+        let printed = self.print(&snapshots.latest(), started.elapsed());
+        let next = match outcome {
+            Ok(_) if was_told => Ok(Next::End),
+            it => it,
         };
-        match (printed, next) {
-            (Err(error), Next::End) => return Err(error),
-            // It is switched on again whether or not anybody read this.
-            (Err(error), Next::GoOn) => warn!("{}", chain(&error)),
+        match (printed, &next) {
+            (Err(error), Ok(Next::End)) => return Err(error),
+            // It is switched on again whether or not anybody read this, and what ended it comes first.
+            (Err(error), _) => warn!("{}", chain(&error)),
             (Ok(()), _) => {}
         }
-        Ok(next)
+        next
+    }
+
+    /// What was seen until then.
+    fn print(&self, now: &Snapshot, ran: Duration) -> Result<(), AgentError> {
+        let form = self.in_force.options().summary;
+        let Some(path) = self.record_to else {
+            return summary::print(now, ran, form);
+        };
+        info!("{} samples in {}", now.findings.judged, path.display());
+        let report = Report::of(&now.agent.head, &now.findings);
+        output::print(&form.verdicts(&report))
     }
 
     /// Detaches, which may have to wait, until a second signal says not to; whether one came that was
@@ -224,7 +233,7 @@ impl Run<'_> {
         &mut self,
         collecting: Collecting,
         next: Option<&Next>,
-    ) -> (Result<Arc<Snapshot>, AgentError>, bool) {
+    ) -> (Result<(), AgentError>, bool) {
         let mut detached = pin!(collecting.finish());
         if next == Some(&Next::GoOn) {
             let mut clock = interval(EVERY);

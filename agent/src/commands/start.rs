@@ -1,6 +1,6 @@
 //! Everything before the agent collects: facts, plan, attach, self-test.
 
-use std::{fs::File, io, path::Path};
+use std::{fs::OpenOptions, path::Path};
 
 use aya::Btf;
 use hooks::{Facts, layout, most_programs, obstacle, plan};
@@ -9,7 +9,7 @@ use probe_abi::Layout;
 
 use super::cli::RunOptions;
 use crate::{
-    collect::{self, Collecting, Collector, Hook, Parts, Source, Tuning},
+    collect::{self, Collecting, Collector, Destination, Hook, Parts, Source, Tuning},
     error::AgentError,
     kernel::{
         attach::{self, Attached, Sizes, Wanted},
@@ -45,8 +45,16 @@ pub(super) async fn start(
     let recording = match record_to {
         None => None,
         Some(path) => {
-            let file = File::create(path).map_err(|source| cannot_write(path, source))?;
-            Some((file, path))
+            let file = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(path);
+            let path = path.to_owned();
+            match file {
+                Ok(file) => Some(Destination { file, path }),
+                Err(source) => return Err(AgentError::Write { path, source }),
+            }
         }
     };
     let types = KernelBtf::read()?;
@@ -92,9 +100,8 @@ pub(super) async fn start(
         longterm_flag,
         census,
     })?;
-    if let Some((file, path)) = recording {
-        let begun = collector.record(file);
-        begun.map_err(|source| cannot_write(path, source))?;
+    if let Some(recording) = recording {
+        collector.record(recording)?;
     }
     Ok(Agent {
         socket,
@@ -153,11 +160,4 @@ fn attach(
     }
     attached.counters.begin(findings.forgotten_pins);
     Ok((attached, findings))
-}
-
-pub(super) fn cannot_write(path: &Path, source: io::Error) -> AgentError {
-    AgentError::Write {
-        path: path.to_owned(),
-        source,
-    }
 }

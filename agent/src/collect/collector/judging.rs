@@ -1,14 +1,16 @@
 //! Samples: out of the ring, to the judge, and into the recording if there is one.
 
-use std::{fs::File, io};
-
 use aya::maps::{MapData, RingBuf};
 use log::{debug, warn};
 use probe_abi::{MkcleanSample, folio_key, opened_at};
 use verdicts::{Findings, Inputs, Judge, Losses, contradicts, lacks_pins, recording};
 
 use crate::{
-    collect::{auditor::Auditor, recorder::Recorder},
+    collect::{
+        auditor::Auditor,
+        recorder::{Destination, Recorder},
+    },
+    error::AgentError,
     kernel::{attach::Armed, sys},
 };
 
@@ -32,8 +34,12 @@ impl Judging {
     }
 
     /// From now on samples go into a recording, too.
-    pub(super) fn record(&mut self, file: File, head: &recording::Head) -> io::Result<()> {
-        self.recorder = Some(Recorder::begin(file, head)?);
+    pub(super) fn record(
+        &mut self,
+        to: Destination,
+        head: &recording::Head,
+    ) -> Result<(), AgentError> {
+        self.recorder = Some(Recorder::begin(to, head)?);
         Ok(())
     }
 
@@ -42,21 +48,23 @@ impl Judging {
         &mut self,
         sample: &MkcleanSample,
         auditor: &mut Auditor,
-    ) -> io::Result<()> {
+    ) -> Result<(), AgentError> {
         self.delivered += 1;
         self.judge.judge(sample);
         if contradicts(sample) || lacks_pins(sample) {
             auditor.suspect(folio_key(sample.folio));
         }
-        match &mut self.recorder {
-            Some(recorder) => recorder.sample(sample),
-            None => Ok(()),
-        }
+        self.recorded(|it| it.sample(sample))
     }
 
     /// Samples and pages that were lost so far, and until when walks went unseen; told if it is
     /// more than before.
-    pub(super) fn tell(&mut self, samples: u64, pages: u64, armed: Armed) -> io::Result<()> {
+    pub(super) fn tell(
+        &mut self,
+        samples: u64,
+        pages: u64,
+        armed: Armed,
+    ) -> Result<(), AgentError> {
         let before = self.judge.losses();
         let until = if samples > before.samples {
             sys::since_boot()
@@ -75,10 +83,19 @@ impl Judging {
         }
         debug!("lost so far: {losses:?}");
         self.judge.lose(losses);
-        match &mut self.recorder {
-            Some(recorder) => recorder.losses(losses),
-            None => Ok(()),
+        self.recorded(|it| it.losses(losses))
+    }
+
+    /// What could not be written ends the recording.
+    fn recorded(
+        &mut self,
+        write: impl FnOnce(&mut Recorder) -> Result<(), AgentError>,
+    ) -> Result<(), AgentError> {
+        let written = self.recorder.as_mut().map_or(Ok(()), write);
+        if written.is_err() {
+            self.recorder = None;
         }
+        written
     }
 
     /// Samples that came.
@@ -91,7 +108,7 @@ impl Judging {
     }
 
     /// Ends the recording, if there is one.
-    pub(super) fn finish(&mut self) -> io::Result<()> {
+    pub(super) fn finish(&mut self) -> Result<(), AgentError> {
         match self.recorder.take() {
             Some(recorder) => recorder.finish(),
             None => Ok(()),

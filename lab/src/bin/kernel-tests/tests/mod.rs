@@ -13,6 +13,7 @@ mod cloned_buffers;
 mod continuity;
 mod crowd;
 mod doctor;
+mod full_disk;
 mod hardened;
 mod held_pins;
 mod hierarchies;
@@ -178,6 +179,8 @@ fn then() -> Vec<Test> {
         either_way(
             refusals::a_recording_that_cannot_be_written_is_told_before_anything_is_attached,
         ),
+        test(full_disk::a_recording_without_room_ends_by_name_with_what_was_seen),
+        either_way(full_disk::what_cannot_be_printed_is_an_error),
         either_way(refusals::a_busy_port_is_one_clear_line),
         either_way(refusals::bad_arguments_are_refused_by_name),
         test(doctor::the_doctor_tells_root_whether_the_agent_can_run),
