@@ -11,6 +11,7 @@ mod logging;
 mod manager;
 mod pins;
 mod record;
+mod recording;
 mod reload;
 mod replay;
 mod run;

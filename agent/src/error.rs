@@ -111,6 +111,9 @@ pub(crate) enum AgentError {
         source: io::Error,
     },
 
+    #[error("it was told to end before it had started")]
+    ToldToEnd,
+
     #[error("the agent refused: {0}")]
     Refused(String),
 

@@ -72,8 +72,14 @@ async fn run_async(in_force: InForce, record_to: Option<&Path>) -> Done {
             }
         }
         let (options, tuning) = (run.in_force.options(), run.in_force.tuning());
-        let agent = start(options, tuning, record_to).await;
-        let agent = agent.map_err(Failure::Start)?;
+        let agent = match start(options, tuning, record_to, &run.signals).await {
+            Err(AgentError::ToldToEnd) => {
+                info!("{}", AgentError::ToldToEnd);
+                run.manager.stopping();
+                return Ok(());
+            }
+            started => started.map_err(Failure::Start)?,
+        };
         sys::free_unused_memory();
         if run.collect(agent).await.map_err(Failure::Running)? == Next::End {
             return Ok(());

@@ -1,7 +1,14 @@
 //! Signals that a run heeds.
 
-use std::io::{self, IsTerminal as _};
+use std::{
+    io::{self, IsTerminal as _},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
+use signal_hook::flag;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::error::AgentError;
@@ -18,21 +25,45 @@ pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
     hangup: Signal,
+    /// Whether one came that asks for the end. It tells a thread that is at work and waits for nothing.
+    ends: Arc<AtomicBool>,
 }
 
 impl Signals {
     pub(super) fn catch() -> Result<Self, AgentError> {
-        let caught = |kind| {
-            signal(kind).map_err(|source| AgentError::System {
-                what: "cannot catch signals",
-                source,
-            })
+        let cannot = |source| AgentError::System {
+            what: "cannot catch signals",
+            source,
         };
-        Ok(Self {
+        let caught = |kind| signal(kind).map_err(cannot);
+        let signals = Self {
             interrupt: caught(SignalKind::interrupt())?,
             terminate: caught(SignalKind::terminate())?,
             hangup: caught(SignalKind::hangup())?,
-        })
+            ends: Arc::new(AtomicBool::new(false)),
+        };
+        let mut ending = vec![SignalKind::interrupt(), SignalKind::terminate()];
+        if io::stdin().is_terminal() {
+            ending.push(SignalKind::hangup());
+        }
+        for kind in ending {
+            let noted = flag::register(kind.as_raw_value(), Arc::clone(&signals.ends));
+            noted.map_err(cannot)?;
+        }
+        Ok(signals)
+    }
+
+    /// Whether one came that asks for the end, whoever has heard it.
+    pub(super) fn ends(&self) -> &AtomicBool {
+        &self.ends
+    }
+
+    /// An error if one came that asks for the end.
+    pub(super) fn check(&self) -> Result<(), AgentError> {
+        match self.ends.load(Ordering::Relaxed) {
+            true => Err(AgentError::ToldToEnd),
+            false => Ok(()),
+        }
     }
 
     /// The next one.

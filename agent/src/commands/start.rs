@@ -1,15 +1,15 @@
 //! Everything before the agent collects: facts, plan, attach, self-test.
 
-use std::{fs::OpenOptions, path::Path};
+use std::path::Path;
 
 use aya::Btf;
 use hooks::{Facts, layout, most_programs, obstacle, plan};
 use log::{info, warn};
 use probe_abi::Layout;
 
-use super::cli::RunOptions;
+use super::{cli::RunOptions, recording, signals::Signals};
 use crate::{
-    collect::{self, Collecting, Collector, Destination, Hook, Parts, Source, Tuning},
+    collect::{self, Collecting, Collector, Hook, Parts, Source, Tuning},
     error::AgentError,
     kernel::{
         attach::{self, Attached, Sizes, Wanted},
@@ -29,11 +29,13 @@ pub(super) struct Agent {
     pub(super) collecting: Collecting,
 }
 
-/// Makes everything ready, and begins to collect. What was attached is gone if it fails.
+/// Makes everything ready, and begins to collect. What was attached is gone if it fails, which it also
+/// does if it is told to end.
 pub(super) async fn start(
     options: &RunOptions,
     tuning: Tuning,
     record_to: Option<&Path>,
+    signals: &Signals,
 ) -> Result<Agent, AgentError> {
     if let Some(complaint) = Privileges::of_this_process().complaint() {
         return Err(AgentError::NotTraceable(complaint));
@@ -44,26 +46,18 @@ pub(super) async fn start(
     // Not before the agent is sure to be alone, and before anything is attached.
     let recording = match record_to {
         None => None,
-        Some(path) => {
-            let file = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .open(path);
-            let path = path.to_owned();
-            match file {
-                Ok(file) => Some(Destination { file, path }),
-                Err(source) => return Err(AgentError::Write { path, source }),
-            }
-        }
+        Some(path) => Some(recording::open(path, signals).await?),
     };
     let types = KernelBtf::read()?;
+    signals.check()?;
     let facts = facts::gather(&types)?;
+    signals.check()?;
     let btf = attach::outline(&types, &facts)?;
     let function_names = MapIterator::find(&types);
     drop(types);
     let layout = layout(&facts)?;
-    let (attached, findings) = attach(&facts, layout, &btf, options)?;
+    let (attached, findings) = attach(&facts, layout, &btf, options, signals)?;
+    signals.check()?;
     let longterm_flag = longterm_flag(&facts, &findings);
     if let Some(flag) = longterm_flag {
         attached.settings.learn_longterm_flag(flag);
@@ -127,6 +121,7 @@ fn attach(
     layout: Layout,
     btf: &Btf,
     options: &RunOptions,
+    signals: &Signals,
 ) -> Result<(Attached, Findings), AgentError> {
     for (name, method) in [
         ("fentry", &facts.methods.fentry),
@@ -153,7 +148,9 @@ fn attach(
         sizes,
         btf,
         nested: selftest::calls_nest(facts, btf),
+        is_over: signals.ends(),
     })?;
+    signals.check()?;
     let findings = selftest::run(&mut attached);
     if let Some(key) = findings.uncounted_zero_page {
         attached.settings.leave_out(key);

@@ -2,6 +2,8 @@
 //! none, and prints as lines of JSON the facts that hooks and layout are chosen
 //! from, then what the verifier made of each program.
 
+use std::sync::atomic::AtomicBool;
+
 use hooks::{Attach, Methods, Support, layout, plan};
 use serde_json::json;
 
@@ -48,6 +50,7 @@ fn load_all() -> Result<(), AgentError> {
         sizes,
         btf: &btf,
         nested: calls_nest(&facts, &btf),
+        is_over: &AtomicBool::new(false),
     };
     attach::load_all(&wanted, |loaded| {
         output::print(&match loaded.verified {

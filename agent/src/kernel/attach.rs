@@ -96,8 +96,10 @@ pub(crate) fn attach(wanted: &Wanted<'_>) -> Result<Attached, AgentError> {
     let mut hooks = Vec::new();
     // Releases and walks before pins: a pin that is seen must not be released
     // unseen. And what elides the entries of pins before them.
-    let mut loader = Loader::new(loaded, steps, entries(steps, wanted.calls_nest()), btf);
+    wanted.check()?;
+    let mut loader = Loader::new(loaded, wanted, entries(steps, wanted.calls_nest()));
     for step in steps.iter().rev() {
+        wanted.check()?;
         let state = match (step.hook.need, loader.entries) {
             // Entries are seen by all means: there is nothing to elide.
             (Need::Optional, Entries::Needed) => HookState::not_needed(step),

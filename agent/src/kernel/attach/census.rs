@@ -1,5 +1,7 @@
 //! Loads the census: its walk, and what names the files that it finds.
 
+use std::sync::atomic::AtomicBool;
+
 use aya::{Btf, Ebpf};
 use hooks::Facts;
 use probe_abi::Layout;
@@ -36,6 +38,7 @@ pub(crate) fn walker(
         sizes: SIZES,
         btf,
         nested: Some(false),
+        is_over: &AtomicBool::new(false),
     })?
     .ebpf;
     let walker = load(&mut ebpf, facts)?;

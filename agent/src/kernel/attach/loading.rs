@@ -14,7 +14,9 @@ use aya::{
     programs::{Program, ProgramError},
 };
 
-use hooks::{Candidate, Entries, Method, Step, is_fallback, program_names};
+use hooks::{Candidate, Entries, Method, is_fallback, program_names};
+
+use super::object::Wanted;
 
 /// More threads than this gain little, and the service may not have many.
 const THREADS: usize = 8;
@@ -30,11 +32,11 @@ pub(super) struct Loader<'a> {
 
 impl<'a> Loader<'a> {
     /// `entries` as they are planned.
-    pub(super) fn new(ebpf: &'a mut Ebpf, steps: &[Step], entries: Entries, btf: &'a Btf) -> Self {
-        let ahead = load_ahead(ebpf, steps, entries, btf);
+    pub(super) fn new(ebpf: &'a mut Ebpf, wanted: &Wanted<'a>, entries: Entries) -> Self {
+        let ahead = load_ahead(ebpf, wanted, entries);
         Self {
             ebpf,
-            btf,
+            btf: wanted.btf,
             ahead,
             entries,
         }
@@ -82,12 +84,11 @@ pub(super) fn programs_for(
 /// which function each is.
 fn load_ahead(
     ebpf: &mut Ebpf,
-    steps: &[Step],
+    all: &Wanted<'_>,
     entries: Entries,
-    btf: &Btf,
 ) -> HashMap<String, &'static str> {
     let mut wanted = HashMap::new();
-    for step in steps {
+    for step in all.steps {
         if let Some((candidate, methods)) = step.usable.first()
             && let Some(method) = methods.first()
         {
@@ -96,7 +97,7 @@ fn load_ahead(
             }
         }
     }
-    let loaded = load_together(ebpf, btf, &wanted);
+    let loaded = load_together(ebpf, all, &wanted);
     // One that was refused is tried again in its turn, and the reason logged.
     let refused: Vec<_> = loaded
         .into_iter()
@@ -115,10 +116,11 @@ pub(super) struct Loading {
     pub(super) took: Duration,
 }
 
-/// Loads each of the programs for the function that it is named with; by name.
+/// Loads each of the programs for the function that it is named with, or fewer if nobody wants them
+/// any more; by name.
 pub(super) fn load_together<'a>(
     ebpf: &'a mut Ebpf,
-    btf: &Btf,
+    all: &Wanted<'_>,
     wanted: &HashMap<String, &'static str>,
 ) -> HashMap<&'a str, (&'a mut Program, Loading)> {
     let threads = thread::available_parallelism().map_or(1, NonZero::get);
@@ -131,9 +133,11 @@ pub(super) fn load_together<'a>(
     thread::scope(|scope| {
         let work = || {
             let mut done = Vec::new();
-            while let Some((name, program, symbol)) = next() {
+            while all.check().is_ok()
+                && let Some((name, program, symbol)) = next()
+            {
                 let start = Instant::now();
-                let result = load(program, symbol, btf);
+                let result = load(program, symbol, all.btf);
                 let took = start.elapsed();
                 done.push((name, (program, Loading { result, took })));
             }

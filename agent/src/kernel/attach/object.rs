@@ -1,5 +1,7 @@
 //! The eBPF object: which of the two, with what this kernel needs filled in, and its maps.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use aya::{
     Btf, Ebpf, EbpfError, EbpfLoader,
     maps::{Map, MapData, MapError},
@@ -28,11 +30,21 @@ pub(crate) struct Wanted<'a> {
     pub(crate) btf: &'a Btf,
     /// Whether a function of the GUP family was seen to call another, if that is known.
     pub(crate) nested: Option<bool>,
+    /// Whether nobody wants it any more, which may become so while it is under way.
+    pub(crate) is_over: &'a AtomicBool,
 }
 
 impl Wanted<'_> {
     pub(super) fn calls_nest(&self) -> bool {
         calls_nest(self.steps, self.nested)
+    }
+
+    /// An error if nobody wants it any more.
+    pub(super) fn check(&self) -> Result<(), AgentError> {
+        match self.is_over.load(Ordering::Relaxed) {
+            true => Err(AgentError::ToldToEnd),
+            false => Ok(()),
+        }
     }
 }
 

@@ -38,7 +38,7 @@ pub(crate) fn load_all(
             }
         }
     }
-    let mut loaded = load_together(&mut ebpf, wanted.btf, &symbols);
+    let mut loaded = load_together(&mut ebpf, wanted, &symbols);
     for name in order {
         let Some((program, Loading { result, took })) = loaded.remove(name.as_str()) else {
             continue;

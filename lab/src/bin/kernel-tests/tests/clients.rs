@@ -18,7 +18,7 @@ const IDLE: usize = 70;
 /// Descriptors that the agent may still open: fewer than there are clients.
 const LEFT: u64 = 40;
 
-const SOCKET: &str = "/run/pinscope/pinscope.sock";
+pub(super) const SOCKET: &str = "/run/pinscope/pinscope.sock";
 
 pub(super) fn seventy_idle_connections_and_no_descriptors_left_keep_nobody_from_an_answer(
     bench: &Bench,

@@ -37,6 +37,7 @@ mod sampling;
 mod sequences;
 mod service;
 mod spoiled;
+mod starting;
 mod storm;
 mod suspend;
 mod swapped;
@@ -181,6 +182,8 @@ fn then() -> Vec<Test> {
         ),
         test(full_disk::a_recording_without_room_ends_by_name_with_what_was_seen),
         either_way(full_disk::what_cannot_be_printed_is_an_error),
+        test(starting::told_to_end_while_it_starts_it_ends_without_having_started),
+        either_way(starting::a_recording_to_a_pipe_that_nobody_reads_waits_and_can_be_ended),
         either_way(refusals::a_busy_port_is_one_clear_line),
         either_way(refusals::bad_arguments_are_refused_by_name),
         test(doctor::the_doctor_tells_root_whether_the_agent_can_run),
