@@ -4,6 +4,7 @@
 
 mod access;
 mod config;
+mod encoding;
 mod tls;
 mod watched;
 mod web;
@@ -14,7 +15,10 @@ use http_body_util::Full;
 use hyper::{
     Method, Request, Response, StatusCode,
     body::{Bytes, Incoming},
-    header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE},
+    header::{
+        ACCEPT_ENCODING, ALLOW, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap,
+        HeaderValue, VARY, WWW_AUTHENTICATE,
+    },
     server::conn::http1,
     service::service_fn,
 };
@@ -210,20 +214,20 @@ fn answer(request: &Request<Incoming>, served: &Served) -> Response<Full<Bytes>>
     }
     match request.uri().path() {
         "/" => text(StatusCode::OK, "pinscope: metrics are at /metrics\n"),
-        "/metrics" => scrape(served),
+        "/metrics" => scrape(served, request.headers()),
         "/healthz" => healthz(served),
         "/readyz" => readyz(served),
         _ => text(StatusCode::NOT_FOUND, "metrics are at /metrics\n"),
     }
 }
 
-fn scrape(served: &Served) -> Response<Full<Bytes>> {
+fn scrape(served: &Served, sent: &HeaderMap) -> Response<Full<Bytes>> {
     let metrics = match served {
         Served::Collected(snapshots) => metrics::text(&snapshots.latest()),
         Served::Nothing(_) => metrics::switched_off(),
     };
     match metrics {
-        Ok(metrics) => response(StatusCode::OK, TEXT_FORMAT, metrics.into()),
+        Ok(metrics) => encoded(metrics, sent),
         Err(it) => {
             error!("cannot answer a scrape: {}", chain(&it));
             text(
@@ -232,6 +236,22 @@ fn scrape(served: &Served) -> Response<Full<Bytes>> {
             )
         }
     }
+}
+
+/// Metrics, packed for who takes that.
+fn encoded(metrics: Vec<u8>, sent: &HeaderMap) -> Response<Full<Bytes>> {
+    let packed = encoding::takes_gzip(sent).then(|| encoding::gzip(&metrics));
+    // Writing to memory does not fail; if it did, nothing is amiss with the metrics.
+    let packed = packed.and_then(Result::ok);
+    let is_packed = packed.is_some();
+    let body = packed.unwrap_or(metrics).into();
+    let mut response = response(StatusCode::OK, TEXT_FORMAT, body);
+    let headers = response.headers_mut();
+    headers.insert(VARY, HeaderValue::from(ACCEPT_ENCODING));
+    if is_packed {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    response
 }
 
 /// Whether it is alive: the collector takes a snapshot a second.

@@ -3,6 +3,7 @@
 //! unit tests tell.
 
 mod agent;
+mod answers;
 
 use std::{
     fs,
