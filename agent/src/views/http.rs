@@ -5,11 +5,19 @@
 mod access;
 mod config;
 mod encoding;
+mod host;
 mod tls;
 mod watched;
 mod web;
 
-use std::{convert::Infallible, io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    io,
+    net::{IpAddr, SocketAddr},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use http_body_util::Full;
 use hyper::{
@@ -34,6 +42,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
+
 use web::Web;
 
 use super::{clients, metrics};
@@ -73,6 +82,8 @@ pub(crate) fn check_web_config(file: Option<&Path>) -> Result<(), AgentError> {
 /// The address, taken, and the terms on which it is served.
 pub(crate) struct Server {
     listener: TcpListener,
+    /// As it was asked for.
+    at: IpAddr,
     web: Arc<Web>,
 }
 
@@ -87,7 +98,8 @@ impl Server {
         let listener = TcpListener::bind(address)
             .await
             .map_err(|source| AgentError::Listen { address, source })?;
-        Ok(Self { listener, web })
+        let at = address.ip();
+        Ok(Self { listener, at, web })
     }
 
     /// Where the metrics are.
@@ -101,6 +113,7 @@ impl Server {
 
     /// Serves until the task is dropped, and its clients with it.
     pub(crate) async fn serve(self, served: Served) {
+        let at = self.at;
         let places = Arc::new(Semaphore::new(MOST_CLIENTS));
         let mut at_work = JoinSet::new();
         loop {
@@ -109,7 +122,7 @@ impl Server {
             while at_work.try_join_next().is_some() {}
             let (served, web) = (served.clone(), Arc::clone(&self.web));
             at_work.spawn(async move {
-                serve_one(client, &served, &web).await;
+                serve_one(client, at, &served, &web).await;
                 drop(place);
             });
         }
@@ -125,14 +138,14 @@ pub(crate) enum Served {
     Nothing(Arc<str>),
 }
 
-async fn serve_one(client: TcpStream, served: &Served, web: &Web) {
+async fn serve_one(client: TcpStream, at: IpAddr, served: &Served, web: &Web) {
     let connection = async {
         match web.terms().tls.clone() {
-            None => speak(client, served, web).await,
+            None => speak(client, at, served, web).await,
             Some(tls) => {
                 let agreed = timeout(HANDSHAKE_WITHIN, encrypt(client, tls)).await;
                 match agreed.map_err(io::Error::from)?? {
-                    Some(client) => speak(client, served, web).await,
+                    Some(client) => speak(client, at, served, web).await,
                     None => Ok(()),
                 }
             }
@@ -165,11 +178,12 @@ async fn encrypt(
 
 async fn speak<C: AsyncRead + AsyncWrite + Unpin>(
     client: C,
+    at: IpAddr,
     served: &Served,
     web: &Web,
 ) -> io::Result<()> {
     let service = service_fn(|request| async move {
-        Ok::<_, Infallible>(permitted_answer(&request, served, web).await)
+        Ok::<_, Infallible>(permitted_answer(&request, at, served, web).await)
     });
     http1::Builder::new()
         .timer(TokioTimer::new())
@@ -183,10 +197,16 @@ async fn speak<C: AsyncRead + AsyncWrite + Unpin>(
 /// What is served is for those who may read it; every answer has the headers of the configuration.
 async fn permitted_answer(
     request: &Request<Incoming>,
+    at: IpAddr,
     served: &Served,
     web: &Web,
 ) -> Response<Full<Bytes>> {
     let terms = web.terms();
+    // Neither a certificate nor a password answers to a name that somebody else gave.
+    let is_open = terms.tls.is_none() && terms.users.is_empty();
+    if is_open && host::is_misdirected(request, at) {
+        return text(StatusCode::MISDIRECTED_REQUEST, host::MISDIRECTED);
+    }
     let sent = request.headers().get(AUTHORIZATION);
     let mut response = match web.access.allows(&terms.users, sent).await {
         true => answer(request, served),

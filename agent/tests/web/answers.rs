@@ -1,4 +1,4 @@
-//! What whoever scrapes is answered: in the encoding that it takes.
+//! What whoever scrapes is answered: in the encoding that it takes, and by a name of the host.
 
 use std::{
     io::{Read as _, Write as _},
@@ -7,7 +7,7 @@ use std::{
 
 use flate2::read::GzDecoder;
 
-use crate::{agent::Agent, folder};
+use crate::{agent::Agent, folder, users};
 
 const METRIC: &str = "pinscope_switched_off 1\n";
 
@@ -108,4 +108,38 @@ fn metrics_are_packed_for_who_takes_gzip_and_for_nobody_else() {
         &["Host: localhost", "Accept-Encoding: gzip"],
     );
     assert!(head.has(&length) && head.body.is_empty(), "{}", head.head);
+}
+
+#[test]
+fn who_asks_by_a_name_that_somebody_else_gave_is_refused() {
+    let folder = folder(&[]);
+    let agent = Agent::start(folder.path(), "");
+    let port = agent.address.rsplit(':').next().expect("it has one");
+    for path in ["/metrics", "/", "/healthz", "/nowhere"] {
+        let request = format!("GET {path}");
+        let misled = ask(&agent, &request, &[&format!("Host: evil.example:{port}")]);
+        assert!(
+            misled.head.starts_with("HTTP/1.1 421 "),
+            "{path}: {}",
+            misled.head
+        );
+        assert!(
+            misled.text().contains("localhost"),
+            "{path}: {}",
+            misled.text()
+        );
+        assert!(
+            !misled.text().contains("pinscope_"),
+            "{path}: {}",
+            misled.text()
+        );
+    }
+    for host in ["localhost", "127.0.0.1", "[::1]", "pinscope.localhost"] {
+        let answer = ask(&agent, "GET /metrics", &[&format!("Host: {host}:{port}")]);
+        assert!(answer.text().contains(METRIC), "{host}: {}", answer.head);
+    }
+    // A browser has no password for a name that it never asked by.
+    let guarded = Agent::start(folder.path(), &users());
+    let answer = ask(&guarded, "GET /metrics", &["Host: proxy.example"]);
+    assert!(answer.head.starts_with("HTTP/1.1 401 "), "{}", answer.head);
 }
