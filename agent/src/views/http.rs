@@ -6,6 +6,7 @@ mod access;
 mod config;
 mod encoding;
 mod host;
+mod patience;
 mod tls;
 mod watched;
 mod web;
@@ -43,6 +44,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
+use patience::Patient;
 use web::Web;
 
 use super::{clients, metrics};
@@ -57,6 +59,9 @@ const MOST_CLIENTS: usize = 32;
 
 /// A client that takes longer to say what it wants is let go.
 const HEADER_WITHIN: Duration = Duration::from_secs(5);
+
+/// A client that takes nothing of what it asked for is let go.
+const TAKEN_WITHIN: Duration = Duration::from_secs(5);
 
 /// A client that takes longer to agree on how to encrypt is let go.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(5);
@@ -185,6 +190,7 @@ async fn speak<C: AsyncRead + AsyncWrite + Unpin>(
     let service = service_fn(|request| async move {
         Ok::<_, Infallible>(permitted_answer(&request, at, served, web).await)
     });
+    let client = Patient::new(client, TAKEN_WITHIN);
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_WITHIN)

@@ -1,10 +1,13 @@
-//! Clients that take up room and say nothing: whoever asks is still answered, and the agent goes on.
+//! Clients that take up room, and say or read nothing: whoever asks is still answered, and the agent
+//! goes on.
 
 use std::fs;
-use std::net::TcpStream;
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 
 use anyhow::{Context, Result, ensure};
+use rustix::net::{AddressFamily, SocketType, connect, socket, sockopt};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 use crate::agent::run_to_end;
@@ -14,6 +17,16 @@ use crate::wait::{Look, until};
 
 /// Connections that nobody uses, of each kind.
 const IDLE: usize = 70;
+
+/// Connections over which much is asked for and nothing is read: more than there is room for at once.
+const GREEDY: usize = 96;
+
+/// What each of them asks for, again and again.
+const SCRAPE: &str = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
+const SCRAPES: usize = 40;
+
+/// What the agent may take for them, beside what one scrape takes.
+const MOST_KIB: u64 = 8 * 1024;
 
 /// Descriptors that the agent may still open: fewer than there are clients.
 const LEFT: u64 = 40;
@@ -51,6 +64,47 @@ pub(super) fn seventy_idle_connections_and_no_descriptors_left_keep_nobody_from_
     let report = ask(bench, "process", &[])?;
     ensure!(report.pins == 0, "{report:?}");
     Ok(())
+}
+
+pub(super) fn clients_that_ask_and_read_nothing_take_little_memory_and_are_let_go(
+    bench: &Bench,
+) -> Result<()> {
+    let agent = bench.shared_agent(&[])?;
+    agent.scrape()?;
+    let before = peak_kib(agent.pid())?;
+    let mut greedy = Vec::new();
+    for _client in 0..GREEDY {
+        greedy.push(ask_and_read_nothing(agent.address())?);
+    }
+    // Behind all of them.
+    until("a scrape beside greedy clients", bench.patience, || {
+        Ok(match agent.scrape() {
+            Ok(_) => Look::Done(()),
+            Err(error) => Look::NotYet(format!("{error:#}")),
+        })
+    })?;
+    let grown = peak_kib(agent.pid())?.saturating_sub(before);
+    ensure!(grown <= MOST_KIB, "it took {grown} KiB more");
+    drop(greedy);
+    Ok(())
+}
+
+/// With hardly any room at this end.
+fn ask_and_read_nothing(address: SocketAddr) -> Result<TcpStream> {
+    let client = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+    sockopt::set_socket_recv_buffer_size(&client, 1)?;
+    connect(&client, &address)?;
+    let mut client = TcpStream::from(client);
+    client.write_all(SCRAPE.repeat(SCRAPES).as_bytes())?;
+    Ok(client)
+}
+
+/// The most memory that the process ever had.
+fn peak_kib(pid: u32) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let peak = status.lines().find_map(|it| it.strip_prefix("VmHWM:"));
+    let peak = peak.and_then(|it| it.trim().strip_suffix(" kB")?.parse().ok());
+    peak.with_context(|| format!("no peak in {status}"))
 }
 
 /// While it lives, a process can open only a few more files.

@@ -131,6 +131,7 @@ fn then() -> Vec<Test> {
         test(crowd::twelve_hundred_sleeping_processes_with_the_pinned_pages_mapped_add_no_pin),
         test(crowd::plain_references_by_the_hundred_add_no_pin_and_take_none_away),
         test(clients::seventy_idle_connections_and_no_descriptors_left_keep_nobody_from_an_answer),
+        test(clients::clients_that_ask_and_read_nothing_take_little_memory_and_are_let_go),
         test(rollbacks::pins_that_the_fast_path_gives_up_are_counted_as_rolled_back),
         test(huge_folios::fixed_buffers_on_huge_pages_take_one_entry_a_folio),
         test(owners::several_programs_at_once_add_up_whatever_the_report_is_by),
