@@ -6,6 +6,8 @@ use std::{
     time::Duration,
 };
 
+use log::LevelFilter;
+
 /// A time like `30s`, `5m`, `1h 30m`, `500ms`; a bare number is seconds.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let time = match text.parse() {
@@ -70,12 +72,27 @@ fn rounded(text: &str, of: &str, range: RangeInclusive<u32>) -> Result<u32, Stri
 
 /// What is logged, in the form of `RUST_LOG`.
 pub(super) fn log_filter(text: &str) -> Result<String, String> {
-    match env_filter::Builder::new().try_parse(text) {
-        Ok(_) => Ok(text.to_owned()),
-        Err(error) => Err(format!(
-            "{error}; expected error, warn, info, debug, trace, or MODULE=LEVEL,..."
+    let refused = match env_filter::Builder::new().try_parse(text) {
+        Ok(_) => misspelt_level(text).map(|it| format!("`{it}` is no level")),
+        Err(error) => Some(error.to_string()),
+    };
+    match refused {
+        None => Ok(text.to_owned()),
+        Some(why) => Err(format!(
+            "{why}; expected off, error, warn, info, debug, trace, or MODULE=LEVEL,..."
         )),
     }
+}
+
+/// A word that stands alone and is no level is taken for a module, all of which is logged, and nothing
+/// else. One that no module of the agent is called was meant to be a level.
+fn misspelt_level(text: &str) -> Option<&str> {
+    let (directives, _pattern) = text.split_once('/').unwrap_or((text, ""));
+    let mut words = directives.split(',').map(str::trim);
+    words.find(|it| {
+        let is_meant = it.is_empty() || it.contains('=') || it.starts_with("pinscope");
+        !is_meant && it.parse::<LevelFilter>().is_err()
+    })
 }
 
 #[cfg(test)]
@@ -118,9 +135,25 @@ mod tests {
 
     #[test]
     fn what_is_logged_is_read_as_rust_log_is() {
-        for right in ["info", "warn,pinscope::collect=trace", "off"] {
+        for right in [
+            "info",
+            "warn,pinscope::collect=trace",
+            "off",
+            "Debug",
+            "pinscope::collect",
+            "warn,hyper=debug/connection",
+        ] {
             assert_eq!(log_filter(right).as_deref(), Ok(right));
         }
-        assert!(log_filter("pinscope=loud").is_err());
+        // Each would log nothing, or next to nothing, without a word.
+        for wrong in [
+            "pinscope=loud",
+            "a=b=c",
+            "inof",
+            "warn,colector",
+            "debug1/x",
+        ] {
+            assert!(log_filter(wrong).is_err(), "{wrong}");
+        }
     }
 }
