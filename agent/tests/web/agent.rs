@@ -5,11 +5,7 @@ use std::{
     io::{BufRead as _, BufReader},
     path::Path,
     process::{Child, Command, Stdio},
-    time::Duration,
 };
-
-/// What an answer takes that waits for nothing, on a slow machine.
-pub(crate) const SOON: Duration = Duration::from_secs(2);
 
 /// A running agent; it ends with this.
 pub(crate) struct Agent {

@@ -9,6 +9,7 @@ use std::{
     fs,
     path::Path,
     process::{Command, Output, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
     time::Instant,
 };
 
@@ -269,6 +270,7 @@ fn wrong_passwords_take_a_fifth_of_a_cpu_at_most_and_keep_nobody_out_who_was_in(
     let right = || curl(here, &["--user", "alice:sesame", url]);
     assert!(right().contains("status 200"));
     let (begun, before) = (Instant::now(), agent.cpu_seconds());
+    let answered = &AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for attacker in 0..4 {
             scope.spawn(move || {
@@ -276,13 +278,16 @@ fn wrong_passwords_take_a_fifth_of_a_cpu_at_most_and_keep_nobody_out_who_was_in(
                     let user = format!("alice:{attacker}-{guess}");
                     let answer = curl(here, &["--user", &user, url]);
                     assert!(answer.contains("status 401"), "{answer}");
+                    answered.fetch_add(1, Ordering::Relaxed);
                 }
             });
         }
-        // Its password was checked already, and waits for none of the others.
-        let asked = Instant::now();
-        assert!(right().contains("status 200"));
-        assert!(asked.elapsed() < agent::SOON);
+        // Its password was checked already, and waits for none of the others: in a row with the four it would be
+        // answered six times after all of theirs.
+        for _time in 0..6 {
+            assert!(right().contains("status 200"));
+        }
+        assert!(answered.load(Ordering::Relaxed) < 12);
     });
     let used = agent.cpu_seconds() - before;
     let share = used / begun.elapsed().as_secs_f64();
