@@ -32,8 +32,10 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// Folios that others have asked to look at, at most.
 const MOST_SUSPECTED: usize = 1 << 14;
 
-/// Places with a hint from which on unneeded ones are searched for, and how often.
+/// Places with a hint from which on unneeded ones are searched for, how often, and for how many hints to a
+/// page that left the ledger since: each leaves one hint unneeded at most.
 const MANY_HINTS: u64 = 64;
+const HINTS_A_PAGE: u64 = 4;
 const HINTS_EVERY: Duration = Duration::from_secs(60);
 
 /// Repairs are logged no more often.
@@ -89,6 +91,8 @@ pub(crate) struct Auditor {
     /// Folios that others have asked to look at.
     suspected: HashSet<u64>,
     hints_cleaned: Duration,
+    /// How many pages had left the ledger by then.
+    gone_then: u64,
     /// What was told of repairs, and when.
     told: [u64; Cause::ALL.len()],
     told_at: Option<Duration>,
@@ -254,11 +258,15 @@ impl Auditor {
 
     /// Takes away hints that lead nowhere, if there are many: with them every release of such a
     /// place looks in two buckets.
-    pub(crate) fn clean_hints(&mut self, ledger: Ledger<'_>, hints: u64, now: Duration) {
-        if hints < MANY_HINTS || now < self.hints_cleaned + HINTS_EVERY {
+    pub(crate) fn clean_hints(&mut self, ledger: Ledger<'_>, hints: u64, gone: u64, now: Duration) {
+        let gone = gone + self.audited.repaired.iter().sum::<u64>();
+        let since = gone.saturating_sub(self.gone_then);
+        let is_worth_it = since.saturating_mul(HINTS_A_PAGE) >= hints;
+        if hints < MANY_HINTS || !is_worth_it || now < self.hints_cleaned + HINTS_EVERY {
             return;
         }
         self.hints_cleaned = now;
+        self.gone_then = gone;
         let view = ledger.view;
         let mut doubted: HashSet<(u32, u32)> = HashSet::new();
         let hinted = (0..view.buckets()).flat_map(|bucket| {

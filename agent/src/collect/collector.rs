@@ -15,7 +15,7 @@ use probe_abi::{CpuCounters, Lost};
 
 pub(crate) use parts::Parts;
 pub(crate) use selection::Selection;
-use {ends::Ends, functions::Functions, judging::Judging, selection::wanted};
+use {ends::Ends, functions::Functions, judging::Judging, reading::Reader, selection::wanted};
 
 use super::{
     arming::Arming,
@@ -25,7 +25,7 @@ use super::{
     calls::Calls,
     continuity::{Continuity, World},
     doubts::{Doubts, Unseen},
-    holdings::{Adder, Holdings, held_since},
+    holdings::{Holdings, held_since},
     hooks::Hook,
     reconcile::{Balance, Look, Reconciler, moved},
     recorder::{self, Destination},
@@ -67,7 +67,7 @@ pub(crate) struct Collector {
 
     directory: Directory,
     suspects: Suspects,
-    adder: Adder,
+    reader: Reader,
     sampling: Sampling,
     auditor: Auditor,
     reconciler: Reconciler,
@@ -129,7 +129,7 @@ impl Collector {
             programs,
             directory: Directory::new(registry),
             suspects: Suspects::new(tuning.old_after),
-            adder: Adder::default(),
+            reader: Reader::default(),
             sampling: Sampling::default(),
             auditor: Auditor::default(),
             reconciler: Reconciler::default(),
@@ -198,38 +198,36 @@ impl Collector {
         // Before anything is read: what is shown is no older than it says.
         let at = [sys::since_boot(), sys::since_1970()];
         let before = self.counters.totals();
-        let read = reading::read(
-            &mut self.adder,
-            reading::Sources {
-                ledger: &self.ledger,
-                counters: &self.counters,
-                inspector: &self.inspector,
-                settings: &self.settings,
-                from: self.sampling.from(),
-            },
-        )?;
+        let read = self.reader.read(reading::Sources {
+            ledger: &self.ledger,
+            counters: &self.counters,
+            inspector: &self.inspector,
+            settings: &self.settings,
+            before,
+            from: self.sampling.from(),
+        })?;
         let (kernel, totals) = (read.kernel, read.totals);
         let mut calls = Calls::read(&self.calls);
         self.sampling
             .observe(read.level, &sampling::outside(&totals), &totals.unmatched);
-        let sums = self.adder.holdings().sums;
+        let sums = self.reader.holdings().sums;
         let passed_over = self.sampling.passed_over(&sampling::outside(&totals));
         let outstanding = Outstanding::of(&sums, passed_over);
         let names_changed = self.directory.refresh(
-            &wanted(self.adder.holdings(), &calls),
+            &wanted(self.reader.holdings(), &calls),
             &self.owners,
             &self.inspector,
             now,
         );
         let memory = |mapping| self.directory.memory(mapping);
-        let files = &self.adder.holdings().files;
+        let files = &self.reader.holdings().files;
         let wants_walks = self.arming.wants(files, memory, sys::since_boot());
         self.writeback.wish(wants_walks);
         let paths_changed = self.functions.learn(&mut self.directory.registry);
         calls.name(&self.directory);
         self.note_losses(&totals, now);
         self.ends.note(
-            self.adder.holdings(),
+            self.reader.holdings(),
             &self.directory,
             &mut self.auditor,
             now,
@@ -254,26 +252,27 @@ impl Collector {
         );
         // What a folio lacks may be on its way, or the census's to enter.
         let may_come = calls.count > 0 || self.continuity.is_under_way();
-        self.audit(may_come, sums.hints, now);
-        let present = self.ends.present(self.adder.holdings(), &self.auditor);
+        let gone = totals.pages_released + totals.pages_unreferenced + totals.pages_rolled_back;
+        self.audit(may_come, sums.hints, gone, now);
+        let present = self.ends.present(self.reader.holdings(), &self.auditor);
         let suspects_changed = self.suspects.observe(now, &present);
-        let one_in = 1 << self.adder.from();
+        let one_in = 1 << self.reader.from();
         let is_scaled = one_in > 1 || self.book.one_in != one_in;
         if read.is_changed || names_changed || paths_changed || suspects_changed || is_scaled {
             self.book =
                 Arc::new(
-                    self.make_book(self.adder.holdings(), one_in, outstanding.pins, &|_| true),
+                    self.make_book(self.reader.holdings(), one_in, outstanding.pins, &|_| true),
                 );
         }
         if self.balance.preexisting == 0 && !self.continuity.is_under_way() {
-            clones::forget_old(&self.settings, &self.directory, self.adder.owners());
+            clones::forget_old(&self.settings, &self.directory, self.reader.owners());
         }
-        let folios = self.adder.holdings().sums.folios;
+        let folios = self.reader.holdings().sums.folios;
         self.sampling
             .adjust(&self.settings, folios, self.ledger.capacity());
         self.directory
             .registry
-            .retire(&self.owners, &self.adder.owners().collect());
+            .retire(&self.owners, &self.reader.owners().collect());
         Ok(self.snapshot(at, totals, kernel, outstanding, calls))
     }
 
@@ -281,12 +280,12 @@ impl Collector {
     pub(crate) fn select(&self, selection: Selection) -> Book {
         let from = self.complete_from();
         // Where the probes have begun to pass over what it has.
-        let read = (from != self.adder.from()).then(|| held_since(&self.ledger, from, u64::MAX));
-        let everything = read.as_ref().unwrap_or(self.adder.holdings());
+        let read = (from != self.reader.from()).then(|| held_since(&self.ledger, from, u64::MAX));
+        let everything = read.as_ref().unwrap_or(self.reader.holdings());
         let aged = selection.aged(&self.ledger, from);
         let holdings = aged.as_ref().unwrap_or(everything);
         let outside = sampling::outside(&self.counters.totals());
-        let all = self.adder.holdings().sums.pins + self.sampling.passed_over(&outside);
+        let all = self.reader.holdings().sums.pins + self.sampling.passed_over(&outside);
         let pins = selection::part(holdings, everything) * all as f64;
         let shows = |owner| !selection.suspects || !self.suspects.of(owner).is_empty();
         self.make_book(holdings, 1 << from, pins.round() as u64, &shows)
@@ -309,7 +308,7 @@ impl Collector {
         Book::of(&sources, shows)
     }
 
-    fn audit(&mut self, may_come: bool, hints: u64, now: Duration) {
+    fn audit(&mut self, may_come: bool, hints: u64, gone: u64, now: Duration) {
         let directory = &self.directory;
         let around = Around {
             has_ended: &|owner| directory.life(owner) == Life::Ended,
@@ -320,7 +319,7 @@ impl Collector {
         let ledger = auditor::Ledger::of(&self.ledger, &self.inspector);
         let off = self.doubts.off(&self.balance, &self.auditor);
         self.auditor.tick(ledger, around, off, now);
-        self.auditor.clean_hints(ledger, hints, now);
+        self.auditor.clean_hints(ledger, hints, gone, now);
     }
 
     fn enter_preexisting(&mut self) {
@@ -339,7 +338,7 @@ impl Collector {
     /// The first stratum of which the ledger has all, as far as that is known now.
     fn complete_from(&self) -> usize {
         let level = sampling::passed_over_below(self.settings.level());
-        self.adder.from().max(level)
+        self.reader.from().max(level)
     }
 
     fn snapshot(

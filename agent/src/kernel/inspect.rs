@@ -3,7 +3,7 @@
 //! run by `BPF_PROG_TEST_RUN` of a raw tracepoint program (Linux 5.10), and works on an
 //! array that is mapped here.
 
-use std::io;
+use std::{cell::Cell, io};
 
 use aya::{maps::MapData, programs::ProgramFd};
 use bytemuck::{Pod, Zeroable};
@@ -29,6 +29,8 @@ pub(crate) struct Inspector {
     pub(super) processes: Option<Question<Process>>,
     pub(super) nodes: Option<Question<Node>>,
     pub(super) amendments: Option<Question<Amendment>>,
+    /// How often amendments were made.
+    pub(super) amended: Cell<u64>,
     pub(super) cpus: u32,
 }
 
@@ -130,7 +132,15 @@ impl Inspector {
         let Some(question) = &self.amendments else {
             return;
         };
+        if !amendments.is_empty() {
+            self.amended.set(self.amended.get() + 1);
+        }
         let _ = answered(question.all(amendments, AMENDMENTS_AT_ONCE));
+    }
+
+    /// How often it was asked for amendments: as long as that stays, it has changed nothing.
+    pub(crate) fn amended(&self) -> u64 {
+        self.amended.get()
     }
 
     /// The kernel's own count of pins, what its CPUs have not handed in yet included; `None`

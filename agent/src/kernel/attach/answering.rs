@@ -59,6 +59,7 @@ pub(super) fn inspector(ebpf: &mut Ebpf, cpus: u32) -> Inspector {
             AMENDMENTS_AT_ONCE,
             "the ledger cannot be put right",
         ),
+        amended: std::cell::Cell::default(),
         cpus,
     }
 }
