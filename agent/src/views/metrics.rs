@@ -11,7 +11,7 @@ mod owners;
 mod tables;
 mod totals;
 
-use prometheus::{Encoder as _, TextEncoder, proto::MetricFamily};
+use prometheus::{TextEncoder, proto::MetricFamily};
 
 use self::{
     family::{Metric, Samples},
@@ -20,24 +20,29 @@ use self::{
 use crate::{collect::Snapshot, error::AgentError};
 use blind::Blind;
 
+/// Few hosts have more to tell.
+const USUAL_BYTES: usize = 128 << 10;
+
 /// A snapshot in Prometheus's text format. What a hook that is blind would feed is absent.
 pub(crate) fn text(snapshot: &Snapshot) -> Result<Vec<u8>, AgentError> {
     let blind = Blind::of(&snapshot.agent.hooks);
     let shown = all().filter(|it| !it.inputs.iter().any(|it| blind.has(*it)));
     let families: Vec<MetricFamily> = shown.filter_map(|it| family(it, snapshot)).collect();
-    let mut text = Vec::new();
-    TextEncoder::new().encode(&families, &mut text)?;
-    Ok(text)
+    encoded(&families)
 }
 
 /// The same of an agent that is switched off: that it is.
 pub(crate) fn switched_off() -> Result<Vec<u8>, AgentError> {
     let mut samples = Samples::of(&agent::SWITCHED_OFF);
     samples.one(1);
-    let mut text = Vec::new();
     let families: Vec<MetricFamily> = samples.family().into_iter().collect();
-    TextEncoder::new().encode(&families, &mut text)?;
-    Ok(text)
+    encoded(&families)
+}
+
+fn encoded(families: &[MetricFamily]) -> Result<Vec<u8>, AgentError> {
+    let mut text = String::with_capacity(USUAL_BYTES);
+    TextEncoder::new().encode_utf8(families, &mut text)?;
+    Ok(text.into_bytes())
 }
 
 /// `None` where it has no sample: the encoder takes no such family.

@@ -16,8 +16,8 @@ const BYSTANDER_PART: f64 = 0.01;
 
 /// What the agent itself may take, whatever the kernel.
 const OWN: [(Own, &str, f64); 5] = [
-    (Own::Idle, "the agent, a second, nothing pinned", 2.5e6),
-    (Own::Scrape, "the agent, a scrape, nothing pinned", 3e6),
+    (Own::Idle, "the agent, a second, nothing pinned", 1e6),
+    (Own::Scrape, "the agent, a scrape, nothing pinned", 6e6),
     (
         Own::IdleFull,
         "the agent, a second, 200,000 folios pinned",
@@ -26,7 +26,7 @@ const OWN: [(Own, &str, f64); 5] = [
     (
         Own::ScrapeFull,
         "the agent, a scrape, 200,000 folios pinned",
-        3e6,
+        6e6,
     ),
     (Own::Resident, "the agent, KiB of its own", 20_480.0),
 ];
