@@ -38,7 +38,7 @@ fn text(now: &Snapshot, ran: Duration) -> String {
         totals.pages_referenced, totals.pages_unreferenced
     ));
     line(format!(
-        "  kernel       {} acquired, {} released by /proc/vmstat; {} from before; difference {}",
+        "  kernel       {} acquired, {} released by /proc/vmstat; {} from before or unseen; difference {}",
         now.kernel_since_start.acquired,
         now.kernel_since_start.released,
         now.balance.preexisting,

@@ -51,7 +51,7 @@ fn head(report: &Report) -> Vec<String> {
             _ => ": whose they are is not known".to_owned(),
         };
         lines.push(format!(
-            "{} of those were pinned before the agent started{census}",
+            "{} of those were pinned before the agent started, or unseen{census}",
             report.preexisting_pins
         ));
     }
@@ -336,7 +336,10 @@ mod tests {
         let text = text(&report());
         assert!(text.contains("rdma  <- suspect: held for long"), "{text}");
         assert!(text.contains("1 more, added up"), "{text}");
-        assert!(text.contains("7 of those were pinned before"), "{text}");
+        assert!(
+            text.contains("7 of those were pinned before the agent started, or unseen: "),
+            "{text}"
+        );
     }
 
     #[test]
