@@ -86,7 +86,9 @@ off() {
 start() { # OBSERVER PROGRAM...: in the background
     observer=$1
     shift
-    "$@" >/tmp/observer 2>&1 &
+    # What the one before said is waited for by nobody.
+    : >/tmp/observer
+    "$@" >>/tmp/observer 2>&1 &
     pid=$!
 }
 

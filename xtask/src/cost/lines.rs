@@ -59,7 +59,9 @@ pub(crate) fn read(line: &str, figures: &mut Figures) -> anyhow::Result<()> {
             figures.add(observer, load, instructions);
         }
         (Some("own"), Some(own), Some(measured), None) => {
-            figures.add_own(named(&Own::ALL, own)?, measured.parse()?);
+            let measured = measured.parse()?;
+            ensure!(measured > 0.0, "nothing was measured of {own}");
+            figures.add_own(named(&Own::ALL, own)?, measured);
         }
         (Some("verify"), Some(report), None, None) => {
             let verified: serde_json::Value = serde_json::from_str(report)?;
@@ -101,6 +103,14 @@ fn of_workload(report: &str) -> anyhow::Result<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_agent_itself_takes_is_more_than_nothing() {
+        let mut figures = Figures::default();
+        read("own\tidle\t877166", &mut figures).unwrap();
+        assert_eq!(figures.own(Own::Idle).unwrap(), 877_166.0);
+        assert!(read("own\tstart\t0", &mut figures).is_err());
+    }
 
     #[test]
     fn fios_time_is_divided_by_what_it_read() {
