@@ -7,6 +7,7 @@ mod found;
 mod likely;
 mod mappers;
 mod pagemap;
+mod place;
 mod places;
 mod preexisting;
 mod report;

@@ -2,6 +2,7 @@
 
 use std::{fs, fs::File, io, ops::Range, os::unix::fs::FileExt as _};
 
+use super::place;
 use crate::kernel::sys::page_bytes;
 
 /// Entries that are read at once.
@@ -16,8 +17,9 @@ const OF_THE_KERNEL: [&str; 3] = ["[vsyscall]", "[vvar]", "[vvar_vclock]"];
 /// Calls `see` with each frame that a process maps.
 pub(super) fn frames(pid: u32, see: &mut dyn FnMut(u64)) -> io::Result<()> {
     // Opened first: if the process ends and its id is another's, this stays the old one's.
-    let pagemap = File::open(format!("/proc/{pid}/pagemap"))?;
-    let maps = fs::read(format!("/proc/{pid}/maps"))?;
+    let place = place::of(pid);
+    let pagemap = File::open(place.join("pagemap"))?;
+    let maps = fs::read(place.join("maps"))?;
     let mut bytes = vec![0; AT_ONCE * 8];
     for range in maps.split(|it| *it == b'\n').filter_map(range) {
         let Range {

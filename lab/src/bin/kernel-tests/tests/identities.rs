@@ -9,6 +9,7 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use crate::agent::{Agent, run_to_end};
 use crate::bench::Bench;
 use crate::caller::{HandedOn, SERVICE, Setting};
+use crate::census::Census;
 use crate::holders::{Report, ask, check_sums, until_pinned};
 use crate::wait::Look;
 use crate::workload::Stepped;
@@ -58,6 +59,17 @@ pub(super) fn who_execs_renames_itself_or_loses_its_first_thread_is_alive_and_ke
         "a name steers the terminal: {:?}",
         text.output
     );
+    // Where the first thread has ended, others show what the process has mapped. Who execs maps it no more.
+    let census = Census::take(bench, &[])?;
+    for (how, _, workload) in changed.iter().filter(|it| it.0 != "exec") {
+        let row = census.of_pid(workload.pid());
+        let row = row.with_context(|| format!("no row for {how}: {census:?}"))?;
+        let likely = row.processes[0].likely.as_deref().unwrap_or_default();
+        ensure!(
+            row.pins.cast_signed() == PAGES && likely == ["io_uring_buffers"],
+            "{how}: {row:?}"
+        );
+    }
     for (_, _, workload) in changed {
         workload.finish()?;
     }
