@@ -11,6 +11,7 @@ mod instructions;
 mod jit;
 pub(crate) mod judgement;
 pub(crate) mod kallsyms;
+pub(crate) mod kprobes;
 pub(crate) mod limits;
 mod lines;
 pub(crate) mod maps;

@@ -1,5 +1,5 @@
-//! Whether the hooks still see, looked at again and again: the switch of function tracing at each
-//! tick, which costs one read; a heartbeat twice a minute.
+//! Whether the hooks still see, looked at again and again: the switches of function tracing and of kprobes at
+//! each tick, which costs a read each; a heartbeat twice a minute.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -7,7 +7,7 @@ use log::{info, warn};
 
 use super::hooks::Hook;
 use crate::{
-    kernel::{attach::is_of_writeback, ftrace, sys},
+    kernel::{attach::is_of_writeback, ftrace, kprobes, sys},
     selftest::{Evidence, Heartbeat},
 };
 use hooks::Method;
@@ -64,11 +64,10 @@ impl Seeing {
         walks: bool,
         now: Duration,
     ) {
-        let is_off = ftrace::is_off();
+        let switched_off = switched_off(hooks, walks);
+        let is_off = !switched_off.is_empty();
         let found: BTreeMap<&'static str, &'static str> = if is_off {
-            let sees = |it: &&Hook| is_of_ftrace(it) && (walks || !serves_walks(it));
-            let silenced = hooks.iter().filter(sees);
-            silenced.map(|it| (it.state.name, ftrace::OFF)).collect()
+            switched_off
         } else if now >= self.next || self.is_off {
             self.next = now + EVERY;
             let heartbeat = self.heartbeat.as_ref();
@@ -106,6 +105,28 @@ impl Seeing {
     pub(crate) fn looks(&self) -> u64 {
         self.looks
     }
+}
+
+/// Hooks that a switch of the host keeps from seeing, and what is to be done about it.
+fn switched_off(hooks: &[Hook], walks: bool) -> BTreeMap<&'static str, &'static str> {
+    let hooks = || hooks.iter().filter(|it| walks || !serves_walks(it));
+    let mut silenced = BTreeMap::new();
+    if hooks().any(is_of_kprobes) && kprobes::are_off() {
+        let of_kprobes = hooks().filter(|it| is_of_kprobes(it));
+        silenced.extend(of_kprobes.map(|it| (it.state.name, kprobes::OFF)));
+    }
+    if ftrace::is_off() {
+        let of_ftrace = hooks().filter(|it| is_of_ftrace(it));
+        silenced.extend(of_ftrace.map(|it| (it.state.name, ftrace::OFF)));
+    }
+    silenced
+}
+
+fn is_of_kprobes(hook: &Hook) -> bool {
+    matches!(
+        hook.state.attached,
+        Some((_, Method::Kprobe | Method::Both))
+    )
 }
 
 /// Whether it is one of writeback's, which are not attached all the time.

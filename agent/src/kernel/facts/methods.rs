@@ -18,7 +18,7 @@ use serde::Serialize;
 use super::trial;
 use crate::{
     error::chain,
-    kernel::{ftrace, jit},
+    kernel::{ftrace, jit, kprobes},
 };
 
 const PARANOID: &str = "/proc/sys/kernel/perf_event_paranoid";
@@ -176,11 +176,8 @@ fn kprobe(function: Option<&str>) -> Support {
     if let Some(missing) = no_kprobes() {
         return Support::No(missing);
     }
-    if fs::read_to_string("/sys/kernel/debug/kprobes/enabled").is_ok_and(|it| it.trim() == "0") {
-        return Support::No(
-            "kprobes are switched off; `echo 1 > /sys/kernel/debug/kprobes/enabled` arms them"
-                .to_owned(),
-        );
+    if kprobes::are_off() {
+        return Support::No(kprobes::OFF.to_owned());
     }
     match trial(ProgramType::KProbe, "the kernel refuses kprobe programs") {
         Support::Yes => function.map_or(Support::Yes, opened),

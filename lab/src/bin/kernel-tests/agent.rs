@@ -251,13 +251,10 @@ fn run_command(bench: &Bench, address: SocketAddr, arguments: &[&str]) -> Comman
     command.env("TMPDIR", &bench.dir);
     // Tests of verdicts count every walk.
     command.env("PINSCOPE_WRITEBACK_HOOKS", "always");
-    command.args([
-        "run",
-        "--attach",
-        &bench.attach,
-        "--listen",
-        &address.to_string(),
-    ]);
+    command.args(["run", "--listen", &address.to_string()]);
+    if !arguments.contains(&"--attach") {
+        command.args(["--attach", &bench.attach]);
+    }
     command.args(arguments);
     command
 }

@@ -174,6 +174,7 @@ fn then() -> Vec<Test> {
         either_way(refusals::maps_without_room_are_told_with_the_limit_that_they_are_charged_to),
         test(switches::function_tracing_switched_off_is_refused_before_anything_is_attached),
         test(switches::function_tracing_switched_off_under_it_is_told_and_survives_its_end),
+        either_way(switches::kprobes_switched_off_under_it_are_told),
         either_way(switches::a_kernel_that_interprets_bpf_is_refused_with_the_switch),
         either_way(switches::a_limit_on_open_files_is_raised_or_named),
         either_way(refusals::a_kernel_without_btf_is_named),

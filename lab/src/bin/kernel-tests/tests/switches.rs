@@ -52,18 +52,7 @@ pub(super) fn function_tracing_switched_off_under_it_is_told_and_survives_its_en
     bench: &Bench,
 ) -> Result<()> {
     let agent = Agent::start(bench, &[])?;
-    let silent = |wanted: fn(f64) -> bool| {
-        agent.scrape_until("what it says of silent hooks", |now| {
-            let silent = now
-                .number("pinscope_hooks_silent")
-                .context("no such metric")?;
-            Ok(if wanted(silent) {
-                Look::Done(())
-            } else {
-                Look::NotYet(format!("{silent} are silent"))
-            })
-        })
-    };
+    let silent = |wanted: fn(f64) -> bool| until_silent(&agent, wanted);
     if fs::write(FTRACE, "0").is_err() {
         agent.end()?;
         return Err(absent(NO_SWITCH));
@@ -86,6 +75,29 @@ pub(super) fn function_tracing_switched_off_under_it_is_told_and_survives_its_en
     );
     ensure!(left.trim() == "0", "the setting is {left} after it");
     others_can_trace()
+}
+
+pub(super) fn kprobes_switched_off_under_it_are_told(bench: &Bench) -> Result<()> {
+    let agent = Agent::start(bench, &["--attach", "kprobe"])?;
+    let off = Setting::set("/sys/kernel/debug/kprobes/enabled", "0")?
+        .context("debugfs has no switch of kprobes")?;
+    until_silent(&agent, |it| it > 0.0)?;
+    drop(off);
+    until_silent(&agent, |it| it == 0.0)?;
+    agent.end()
+}
+
+fn until_silent(agent: &Agent, wanted: fn(f64) -> bool) -> Result<()> {
+    agent.scrape_until("what it says of silent hooks", |now| {
+        let silent = now
+            .number("pinscope_hooks_silent")
+            .context("no such metric")?;
+        Ok(if wanted(silent) {
+            Look::Done(())
+        } else {
+            Look::NotYet(format!("{silent} are silent"))
+        })
+    })
 }
 
 pub(super) fn a_kernel_that_interprets_bpf_is_refused_with_the_switch(bench: &Bench) -> Result<()> {
