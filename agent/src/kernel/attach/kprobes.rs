@@ -28,7 +28,7 @@ use crate::kernel::{
 };
 
 /// Calls of one function that may be under way at once.
-const INSTANCES: u32 = 512;
+const INSTANCES: u32 = 2048;
 
 /// Our events' group: nobody else's.
 const GROUP: &str = "pinscope";

@@ -166,7 +166,7 @@ pub(crate) fn until_pinned(bench: &Bench, pins: i64) -> Result<()> {
 impl InFlight {
     /// Who asks is executed, and the kernel takes the pages of its arguments by a call of the family;
     /// it has our name still, or its own by then.
-    pub(crate) fn is_of_who_asks(&self) -> bool {
+    fn is_of_who_asks(&self) -> bool {
         let asks = |it: &Call| ["pinscope", "kernel-tests"].contains(&it.comm.as_str());
         self.calls == self.oldest.len() as i64 && self.oldest.iter().all(asks)
     }

@@ -7,6 +7,7 @@ use crate::agent::Agent;
 use crate::bench::Bench;
 use crate::books::{Books, Rollbacks};
 use crate::holders::ask;
+use crate::metrics::Metrics;
 use crate::tests::identities::as_service;
 use crate::wait::{Look, until};
 use crate::workload::Stepped;
@@ -69,7 +70,7 @@ pub(super) fn a_call_that_waits_for_a_page_is_told_with_its_owner_and_makes_no_d
     workload.finish()
 }
 
-/// By kprobes more calls than the agent asks room for: of those beyond, no program sees the end. When their
+/// By kprobes more calls than a service has room for: of those beyond, no program sees the end. When their
 /// threads are gone nobody waits any more.
 pub(super) fn calls_of_a_killed_process_are_forgotten_also_where_no_return_was_seen(
     bench: &Bench,
@@ -77,12 +78,9 @@ pub(super) fn calls_of_a_killed_process_are_forgotten_also_where_no_return_was_s
     const CALLERS: i64 = 600;
     const PAGES: i64 = 2;
     bench.needs_hook("pin_user_pages_remote")?;
-    let agent = bench.shared_agent(&[])?;
-    let returns_lost = || -> Result<i64> {
-        let lost = agent.scrape()?;
-        Ok(lost.sum_with("pinscope_lost_total", &[("cause", "return_missed")]))
-    };
-    let before = returns_lost()?;
+    let socket = std::env::temp_dir().join("kernel-tests-calls.sock");
+    let socket = socket.to_str().context("a path of another alphabet")?;
+    let (agent, _open) = as_service(bench, socket)?;
     let mut workload = Stepped::start(
         bench,
         &[
@@ -97,25 +95,39 @@ pub(super) fn calls_of_a_killed_process_are_forgotten_also_where_no_return_was_s
     )?;
     workload.reach("ready")?;
     workload.reach("blocked")?;
-    let under_way = ask(bench, "process", &[])?.in_flight;
-    ensure!(
-        under_way.calls >= CALLERS && under_way.pages >= CALLERS * PAGES,
-        "{CALLERS} calls wait for {PAGES} pages each: {under_way:?}"
-    );
-    workload.kill()?;
-    workload.wait_for_killed()?;
-    until("calls of nobody to be forgotten", bench.patience, || {
-        let now = ask(bench, "process", &[])?;
-        // A return of the agent's own may be among those that were missed.
-        let is_over = now.in_flight.is_of_who_asks() && now.pins == 0 && now.unreconciled_pins == 0;
-        Ok(if is_over {
+    let figures = |now: &Metrics| -> Result<[i64; 4]> {
+        let of = |name: &str| now.sum(name);
+        Ok([
+            of("pinscope_in_flight_calls")?,
+            of("pinscope_in_flight_pages")?,
+            of("pinscope_pins")?,
+            of("pinscope_unreconciled_pins")?,
+        ])
+    };
+    agent.scrape_until("all calls under way", |now| {
+        let [calls, pages, ..] = figures(now)?;
+        Ok(if calls >= CALLERS && pages >= CALLERS * PAGES {
             Look::Done(())
         } else {
-            Look::NotYet(format!("{now:?}"))
+            Look::NotYet(format!("{calls} calls for {pages} pages"))
         })
     })?;
-    println!("     {} returns missed", returns_lost()? - before);
-    Ok(())
+    workload.kill()?;
+    workload.wait_for_killed()?;
+    let missed = agent.scrape_until("calls of nobody to be forgotten", |now| {
+        let [calls, pages, pins, off] = figures(now)?;
+        // A return of the agent's own may be among those that were missed.
+        let is_over = calls <= 1 && pages <= 1 && pins == 0 && off == 0;
+        Ok(if is_over {
+            Look::Done(now.sum_with("pinscope_lost_total", &[("cause", "return_missed")]))
+        } else {
+            Look::NotYet(format!(
+                "{calls} calls for {pages} pages, {pins} pins, off by {off}"
+            ))
+        })
+    })?;
+    println!("     {missed} returns missed");
+    agent.end()
 }
 
 /// The pages that the call waits for are the zero page, of which most kernels count no pin. A service
