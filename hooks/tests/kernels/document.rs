@@ -31,9 +31,11 @@ What is attached and still sees less than elsewhere:
   attach to the other part. The self-test finds that, and what the hook feeds is withheld
   (`pinscope_references_released_total`, `pinscope_references`). By kprobes the part itself is hooked.
 - Of a function that a kretprobe sees return, as many calls may be under way at once as the kernel keeps instances: pinscope
-  asks for 512 through tracefs. Where it may not write there (a service), the kernel decides: one for each CPU on 5.10, at
-  least ten and two for each CPU later; what is more shows as `return_missed`. With fentry in use this is about
-  `get_user_pages_remote` and `pin_user_pages_remote` on 5.10 and 6.1, with kprobes about every function.
+  asks for 2,048 through tracefs. Where it may not write there (a service), the kernel decides: one for each CPU on 5.10, at
+  least ten and two for each CPU later. What is more shows as `hook_missed` at once, and as `return_missed` when its thread waits in
+  such a call again or ends. With fentry in use this is about
+  `get_user_pages_remote` and `pin_user_pages_remote` on 5.10 and 6.1, with kprobes about every function, and where the kernel is
+  preemptible, by itself, about what only tasks call.
 - 5.10: the probes' loops are bounded: of a call that takes more than 131,072 pages the rest is counted and not entered in
   the ledger (`truncated`, and `unknown_release` when it is released).
 ";
