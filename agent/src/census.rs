@@ -3,11 +3,11 @@
 //!
 //! Leaves out how the kernel side walks, and how a report looks.
 
+mod folder;
 mod found;
 mod likely;
 mod mappers;
 mod pagemap;
-mod place;
 mod places;
 mod preexisting;
 mod report;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs};
 
-use super::place;
+use super::folder;
 
 /// How the target of a descriptor begins, and which part of the kernel then may hold pins; the
 /// words are those of `pins --by subsystem`, where that has one.
@@ -27,7 +27,7 @@ const HOLDERS: &[(&str, &str)] = &[
 /// Parts of the kernel that may hold pins for a process; `None` where it is not shown what it has
 /// open.
 pub(super) fn holders(pid: u32) -> Option<BTreeSet<&'static str>> {
-    let links = fs::read_dir(place::of(pid).join("fd")).ok()?;
+    let links = fs::read_dir(folder::of(pid).join("fd")).ok()?;
     let targets = links
         .flatten()
         .filter_map(|it| fs::read_link(it.path()).ok());

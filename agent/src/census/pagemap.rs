@@ -2,7 +2,7 @@
 
 use std::{fs, fs::File, io, ops::Range, os::unix::fs::FileExt as _};
 
-use super::place;
+use super::folder;
 use crate::kernel::sys::page_bytes;
 
 /// Entries that are read at once.
@@ -16,10 +16,10 @@ const OF_THE_KERNEL: [&str; 3] = ["[vsyscall]", "[vvar]", "[vvar_vclock]"];
 
 /// Calls `see` with each frame that a process maps.
 pub(super) fn frames(pid: u32, see: &mut dyn FnMut(u64)) -> io::Result<()> {
+    let folder = folder::of(pid);
     // Opened first: if the process ends and its id is another's, this stays the old one's.
-    let place = place::of(pid);
-    let pagemap = File::open(place.join("pagemap"))?;
-    let maps = fs::read(place.join("maps"))?;
+    let pagemap = File::open(folder.join("pagemap"))?;
+    let maps = fs::read(folder.join("maps"))?;
     let mut bytes = vec![0; AT_ONCE * 8];
     for range in maps.split(|it| *it == b'\n').filter_map(range) {
         let Range {

@@ -1,4 +1,4 @@
-//! Where `/proc` shows what a process has.
+//! The folder of `/proc` that shows what a process has.
 
 use std::{
     fs,
