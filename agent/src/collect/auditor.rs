@@ -260,9 +260,8 @@ impl Auditor {
     /// place looks in two buckets.
     pub(crate) fn clean_hints(&mut self, ledger: Ledger<'_>, hints: u64, gone: u64, now: Duration) {
         let gone = gone + self.audited.repaired.iter().sum::<u64>();
-        let since = gone.saturating_sub(self.gone_then);
-        let is_worth_it = since.saturating_mul(HINTS_A_PAGE) >= hints;
-        if hints < MANY_HINTS || !is_worth_it || now < self.hints_cleaned + HINTS_EVERY {
+        let is_time = now >= self.hints_cleaned + HINTS_EVERY;
+        if !is_time || !may_many_be_unneeded(hints, gone.saturating_sub(self.gone_then)) {
             return;
         }
         self.hints_cleaned = now;
@@ -294,11 +293,29 @@ impl Auditor {
     }
 }
 
+/// Whether so many hints may be worth a search, when so many pages have left since the last one.
+fn may_many_be_unneeded(hints: u64, gone: u64) -> bool {
+    hints >= MANY_HINTS && gone.saturating_mul(HINTS_A_PAGE) >= hints
+}
+
 fn amendment(kind: u32, bucket: u32, slot: u32) -> Amendment {
     Amendment {
         kind,
         bucket,
         slot,
         ..Amendment::zeroed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hints_are_searched_for_unneeded_ones_when_a_quarter_may_be() {
+        assert!(!may_many_be_unneeded(63, 1000), "few cost nothing");
+        assert!(!may_many_be_unneeded(64, 15));
+        assert!(may_many_be_unneeded(64, 16));
+        assert!(!may_many_be_unneeded(100_000, 0), "at rest");
     }
 }
