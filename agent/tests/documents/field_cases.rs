@@ -22,6 +22,13 @@ fn named(cell: &str) -> Vec<&str> {
     cell.split('`').skip(1).step_by(2).collect()
 }
 
+/// All Rust that a test may be in.
+fn all_sources() -> String {
+    let mut text = String::new();
+    CRATES.iter().for_each(|it| sources(&path(it), &mut text));
+    text
+}
+
 /// All Rust below a folder, in one text.
 fn sources(folder: &Path, text: &mut String) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -36,9 +43,7 @@ fn sources(folder: &Path, text: &mut String) {
 
 #[test]
 fn every_case_that_is_done_has_a_test_that_exists() {
-    let page = read("docs/field-cases.md");
-    let mut text = String::new();
-    CRATES.iter().for_each(|it| sources(&path(it), &mut text));
+    let (page, text) = (read("docs/field-cases.md"), all_sources());
     let done = rows(&page, "Done");
     assert!(done.len() > 20, "{done:?}");
     for (at, row) in done.iter().enumerate() {
@@ -62,9 +67,7 @@ fn every_case_that_is_done_has_a_test_that_exists() {
 
 #[test]
 fn every_case_that_is_not_done_has_a_reason() {
-    let page = read("docs/field-cases.md");
-    let mut text = String::new();
-    CRATES.iter().for_each(|it| sources(&path(it), &mut text));
+    let (page, text) = (read("docs/field-cases.md"), all_sources());
     let open = rows(&page, "Not done");
     assert!(!open.is_empty());
     for row in open {

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 
 use super::held_pins::WORKLOADS_PIN;
-use crate::agent::{Agent, free_address, run_to_end};
+use crate::agent::{Agent, Ended, free_address, run_to_end};
 use crate::bench::Bench;
 use crate::caller::after;
 use crate::workload;
@@ -32,13 +32,7 @@ pub(super) fn a_recording_without_room_ends_by_name_with_what_was_seen(
         Err(_) => agent.signal(Signal::TERM)?,
     }
     let ended = agent.wait_for_end()?;
-    let named = format!("cannot write {FULL}: {NO_ROOM}");
-    ensure!(
-        ended.status.code() == Some(1) && ended.log.contains(&named),
-        "{}: {}",
-        ended.status,
-        ended.log
-    );
+    check_named(&ended, FULL).context("a recording")?;
     let report: serde_json::Value = serde_json::from_str(&ended.output)
         .with_context(|| format!("no report of what was seen: {}", ended.output))?;
     ensure!(report.is_object(), "{report}");
@@ -61,14 +55,20 @@ pub(super) fn what_cannot_be_printed_is_an_error(bench: &Bench) -> Result<()> {
         let ended = run_to_end(bench, &verb, |command| {
             *command = after(command, &format!("exec > {FULL}"));
         })?;
-        let named = format!("cannot write to standard output: {NO_ROOM}");
-        ensure!(
-            ended.status.code() == Some(1) && ended.log.contains(&named),
-            "{verb:?}: {}: {}",
-            ended.status,
-            ended.log
-        );
+        check_named(&ended, "to standard output").with_context(|| format!("{verb:?}"))?;
     }
+    Ok(())
+}
+
+/// Whether it ended for what it could not write.
+fn check_named(ended: &Ended, what: &str) -> Result<()> {
+    let named = format!("cannot write {what}: {NO_ROOM}");
+    ensure!(
+        ended.status.code() == Some(1) && ended.log.contains(&named),
+        "{}: {}",
+        ended.status,
+        ended.log
+    );
     Ok(())
 }
 

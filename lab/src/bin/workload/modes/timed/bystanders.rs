@@ -53,67 +53,56 @@ pub(super) fn unmap(args: &Args, session: &Session) -> Result<Counts> {
 
 /// `munmap` of anonymous pages.
 pub(super) fn unmap_anon(args: &Args) -> Result<Counts> {
-    let mut counts = Counts::default();
-    for _time in 0..args.times {
+    let mapped = || {
         let mapping = anonymous(args)?;
         mapping.dirty(mapping.span(), 1);
-        let start = Instant::now();
+        Ok(mapping)
+    };
+    again_and_again(args, mapped, |mapping| {
         drop(mapping);
-        counts.time(1, start);
-    }
-    Ok(counts)
+        Ok(())
+    })
 }
 
 /// `MADV_DONTNEED` of anonymous pages.
 pub(super) fn dont_need(args: &Args) -> Result<Counts> {
     let mapping = anonymous(args)?;
-    let mut counts = Counts::default();
-    for _time in 0..args.times {
-        mapping.dirty(mapping.span(), 1);
-        let start = Instant::now();
-        mapping.forget(mapping.span())?;
-        counts.time(1, start);
-    }
-    Ok(counts)
+    let touched = || Ok(mapping.dirty(mapping.span(), 1));
+    again_and_again(args, touched, |_pages| mapping.forget(mapping.span()))
 }
 
 /// Faults that give each of the pages a fresh one.
 pub(super) fn fault(args: &Args) -> Result<Counts> {
     let mapping = anonymous(args)?;
-    let mut counts = Counts::default();
-    for _time in 0..args.times {
-        mapping.forget(mapping.span())?;
-        let start = Instant::now();
+    let gone = || mapping.forget(mapping.span());
+    again_and_again(args, gone, |()| {
         mapping.dirty(mapping.span(), 1);
-        counts.time(1, start);
-    }
-    Ok(counts)
+        Ok(())
+    })
 }
 
 /// `fork()` of a process with that many anonymous pages, and the end of the child.
 pub(super) fn fork_and_exit(args: &Args) -> Result<Counts> {
     let mapping = anonymous(args)?;
-    let mut counts = Counts::default();
-    for _time in 0..args.times {
-        mapping.dirty(mapping.span(), 1);
-        let start = Instant::now();
+    let touched = || Ok(mapping.dirty(mapping.span(), 1));
+    again_and_again(args, touched, |_pages| {
         let Some(child) = fork()? else { leave() };
         waitpid(Some(child), WaitOptions::empty())?;
-        counts.time(1, start);
-    }
-    Ok(counts)
+        Ok(())
+    })
 }
 
 /// `true` executed in a new process.
 pub(super) fn execute(args: &Args) -> Result<Counts> {
-    let mut counts = Counts::default();
-    for _time in 0..args.times {
-        let start = Instant::now();
-        let status = Command::new("/bin/true").status().context("/bin/true")?;
-        counts.time(1, start);
-        ensure!(status.success(), "/bin/true ended with {status}");
-    }
-    Ok(counts)
+    again_and_again(
+        args,
+        || Ok(()),
+        |()| {
+            let status = Command::new("/bin/true").status().context("/bin/true")?;
+            ensure!(status.success(), "/bin/true ended with {status}");
+            Ok(())
+        },
+    )
 }
 
 /// `write` and `fsync` of pages that nobody has mapped.
@@ -121,26 +110,38 @@ pub(super) fn write_and_sync(args: &Args, session: &Session) -> Result<Counts> {
     let bytes = args.pages * page_bytes();
     let target = WorkFile::make(&session.dir, "target", bytes, files::Folios::Small)?;
     let text = vec![0xd1; bytes];
-    let mut counts = Counts::default();
-    for _time in 0..args.times {
-        let start = Instant::now();
-        target.file.write_all_at(&text, 0)?;
-        target.file.sync_all()?;
-        counts.time(1, start);
-        counts.syncs += 1;
-    }
-    Ok(counts)
+    again_and_again(
+        args,
+        || Ok(()),
+        |()| {
+            target.file.write_all_at(&text, 0)?;
+            Ok(target.file.sync_all()?)
+        },
+    )
 }
 
 /// `MADV_PAGEOUT` of clean pages of a file.
 pub(super) fn page_out(args: &Args, session: &Session) -> Result<Counts> {
     let (_target, mapping) = mapped_file(args, session)?;
     mapping.sync(mapping.span())?;
+    let touched = || {
+        mapping.touch(mapping.span());
+        Ok(())
+    };
+    again_and_again(args, touched, |()| mapping.page_out(mapping.span()))
+}
+
+/// Makes ready and does it, as often as asked for; only what is done is timed.
+fn again_and_again<T>(
+    args: &Args,
+    make_ready: impl Fn() -> Result<T>,
+    operation: impl Fn(T) -> Result<()>,
+) -> Result<Counts> {
     let mut counts = Counts::default();
     for _time in 0..args.times {
-        mapping.touch(mapping.span());
+        let ready = make_ready()?;
         let start = Instant::now();
-        mapping.page_out(mapping.span())?;
+        operation(ready)?;
         counts.time(1, start);
     }
     Ok(counts)
